@@ -1,0 +1,436 @@
+"""Microflow's own commands. Each sets up what it needs by itself; Python 3.11 or newer and git are enough.
+
+    python3 dev.py demo [--port 3000]   run the example on this Python's standard library and leave the server up
+    python3 dev.py test [ARGUMENTS]     pass the tests; the arguments are pytest's, as in: dev.py test tests/model -k cron
+    python3 dev.py check                everything that CI does: format, lint, types, imports, JavaScript, tests
+    python3 dev.py docs                 build the documentation into docs/_build
+    python3 dev.py lock [--upgrade]     write requirements/*.txt anew from pyproject.toml
+    python3 dev.py run COMMAND …        a command of the environment, as in: dev.py run microflow --help
+
+The environment is `.venv`, or `.venv-3.13` and the like where `.venv` belongs to another version of Python. It is made for the
+Python that runs this file; MICROFLOW_PYTHON=python3.13 names another one.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("Microflow needs Python 3.11 or newer, and this is %d.%d: %s" % (*sys.version_info[:2], sys.executable))
+
+import ast
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent
+REQUIREMENTS = ROOT / "requirements"
+JAVASCRIPT = ROOT / "src" / "microflow" / "web" / "static" / "js"
+TYPESCRIPT = "typescript@5.9"
+DEVELOPMENT = ("run", "test", "lint")
+
+
+class Failed(Exception):
+    """A step that can't be carried out; the message is for the person at the terminal."""
+
+
+class Environment(NamedTuple):
+    """A virtual environment of this tree."""
+
+    folder: Path
+
+    @property
+    def scripts(self) -> Path:
+        """Where its commands lie."""
+        return self.folder / ("Scripts" if os.name == "nt" else "bin")
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.scripts / ("python.exe" if os.name == "nt" else "python")
+
+    def find(self, command: str) -> str | None:
+        """The path of one of its commands, if it has it."""
+        return shutil.which(command, path=str(self.scripts))
+
+    def command(self, name: str) -> str:
+        """The path of one of its commands, which it must have."""
+        found = self.find(name)
+        if found is None:
+            raise Failed(f"{name} is not in {self.folder}. Delete that folder, and try again.")
+        return found
+
+
+# --- Setting up ------------------------------------------------------------------------------------------------------
+
+
+def set_up(*groups: str) -> Environment:
+    """The environment, with at least these groups of requirements in it, exactly as locked, and Microflow itself.
+
+    1. Make `.venv`, unless it is there. 2. Get uv and the build backend into it, by pip. 3. Let uv make everything else as the lock
+    says. 4. Install Microflow as a link to this tree. A stamp in the environment says what was done, so that the next call returns
+    at once; groups that are there already stay.
+    """
+    environment = Environment(environment_folder())
+    stamp = environment.folder / "microflow-dev.json"
+    known = json.loads(stamp.read_text("utf-8")) if stamp.exists() else {}
+    wanted = sorted({"tool", *groups, *known.get("groups", ())})
+    state = {"folder": str(environment.folder), "python": sys.version, "groups": wanted, "lock": lock_digest(wanted)}
+    if known == state:
+        return environment
+    began = time.monotonic()
+    note(
+        f"Setting up {environment.folder.relative_to(ROOT)} for Python {sys.version.split()[0]}: {', '.join(wanted)} …"
+    )
+    moved = known.get("folder", state["folder"]) != state["folder"]  # its scripts still name the old place
+    if moved or not environment.python.exists():
+        make_environment(environment)
+    stamp.unlink(missing_ok=True)
+    files = [str(REQUIREMENTS / f"{group}.txt") for group in wanted]
+    pip(environment, "install", "--quiet", "--require-hashes", "--requirement", str(REQUIREMENTS / "tool.txt"))
+    uv(environment, "pip", "sync", "--require-hashes", "--compile-bytecode", *files)
+    uv(environment, "pip", "install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+    stamp.write_text(json.dumps(state), "utf-8")
+    note(f"Set up in {time.monotonic() - began:.0f} s.")
+    return environment
+
+
+def environment_folder() -> Path:
+    """`.venv`, if it is this Python's or nobody's yet; else a folder named after this Python's version."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    plain = ROOT / ".venv"
+    return plain if version_of(plain) in (version, None) else ROOT / f".venv-{version}"
+
+
+def version_of(folder: Path) -> str | None:
+    """The version of Python, as "3.11", that an environment was made with; None if there is no environment."""
+    try:
+        lines = (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    for line in lines:
+        key, _, value = line.partition("=")
+        if key.strip() in ("version", "version_info"):
+            return ".".join(value.strip().split(".")[:2])
+    return None
+
+
+def make_environment(environment: Environment) -> None:
+    """Make an empty virtual environment."""
+    if find_spec("venv") is None or (find_spec("ensurepip") is None and find_spec("pip") is None):
+        raise Failed(
+            f"This Python ({sys.executable}) can't make virtual environments: it lacks venv or ensurepip. On Debian and Ubuntu: "
+            "apt-get install python3-venv. Or name another Python: MICROFLOW_PYTHON=/path/to/python3 python3 dev.py …"
+        )
+    without_pip = ["--without-pip"] if find_spec("ensurepip") is None else []
+    call([sys.executable, "-m", "venv", "--clear", *without_pip, str(environment.folder)])
+
+
+def pip(environment: Environment, *arguments: str) -> None:
+    """Run pip for the environment: its own, or this Python's where it has none."""
+    call([*pip_command(environment), "--disable-pip-version-check", *arguments])
+
+
+def pip_command(environment: Environment) -> list[str]:
+    """How to call pip for the environment."""
+    own = subprocess.run([environment.python, "-c", "import pip"], stderr=subprocess.DEVNULL, check=False)
+    if own.returncode == 0:
+        return [str(environment.python), "-m", "pip"]
+    if find_spec("pip") is None:
+        raise Failed(f"Neither {environment.folder} nor {sys.executable} has pip. Delete that folder, and try again.")
+    return [sys.executable, "-m", "pip", "--python", str(environment.python)]
+
+
+def uv(environment: Environment, command: str, action: str, *arguments: str) -> None:
+    """Run one of the `uv pip` commands on the environment."""
+    where = [] if action == "compile" else ["--python", str(environment.python)]
+    settings = uv_settings(pip_settings(environment), os.environ)
+    call([environment.command("uv"), command, action, "--quiet", *where, *arguments], settings)
+
+
+def pip_settings(environment: Environment) -> dict[str, str]:
+    """pip's own settings: key, as in "global.index-url", and value."""
+    listing = subprocess.run([*pip_command(environment), "config", "list"], capture_output=True, text=True, check=False)
+    pairs = (line.partition("=") for line in listing.stdout.splitlines())
+    return {key: str(ast.literal_eval(value)) for key, separator, value in pairs if separator}
+
+
+def uv_settings(settings: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables by which uv uses the registry that pip is set to use, unless uv itself is told otherwise.
+
+    uv does not read pip's settings: behind a company's mirror it would ask a registry that can't be reached.
+    """
+
+    def setting(name: str) -> str | None:
+        places = (f":env:.{name}", f"install.{name}", f"global.{name}")
+        return next((settings[place] for place in places if settings.get(place)), None)
+
+    wanted = {
+        "UV_DEFAULT_INDEX": setting("index-url"),
+        "UV_INSECURE_HOST": setting("trusted-host"),
+        "SSL_CERT_FILE": setting("cert"),
+        "UV_SYSTEM_CERTS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    if "UV_INDEX_URL" in variables:
+        del wanted["UV_DEFAULT_INDEX"]
+    return {name: value for name, value in wanted.items() if value and name not in variables}
+
+
+def lock_digest(groups: Iterable[str]) -> str:
+    """Changes with what the environment is made from."""
+    files = [ROOT / "pyproject.toml", *(REQUIREMENTS / f"{group}.txt" for group in groups)]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+# --- Commands --------------------------------------------------------------------------------------------------------
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Pass the tests, on all cores."""
+    environment = set_up("run", "test")
+    # the commands that tests start by name are those of the environment
+    variables = {"PATH": f"{environment.scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return run([str(environment.python), "-m", "pytest", "-n", "auto", *arguments], variables)
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Everything that CI does. All of it is carried out, whatever fails; the tests come last."""
+    no_arguments("check", arguments)
+    environment = set_up(*DEVELOPMENT)
+    mypy = [str(environment.python), "-m", "mypy"]
+    steps: dict[str, Callable[[], int]] = {
+        "ruff check": lambda: run([environment.command("ruff"), "check"]),
+        "ruff format": lambda: run([environment.command("ruff"), "format", "--check"]),
+        # a cache each: mypy throws away one that was made for another platform
+        "mypy for Linux": lambda: run([*mypy, "--platform=linux", "--cache-dir=.mypy_cache/linux"]),
+        "mypy for Windows": lambda: run([*mypy, "--platform=win32", "--cache-dir=.mypy_cache/win32"]),
+        "import contract": lambda: run([environment.command("lint-imports"), "--no-logo"]),
+        "JavaScript types": check_javascript,
+    }
+    failed = []
+    for name, step in steps.items():
+        note(f"— {name}")
+        if step():
+            failed.append(name)
+    if failed:
+        note(f"Not passed: {', '.join(failed)}.")
+    note("— tests")
+    code = test([])
+    if failed:
+        note(f"Not passed, before the tests: {', '.join(failed)}.")
+    return code or bool(failed)
+
+
+def check_javascript() -> int:
+    """Check the types of the web app's modules, where Node.js is at hand: the browser needs none, so nothing else does."""
+    npx = shutil.which("npx")
+    if npx is None:
+        note("Left out: there is no npx on PATH. Install Node.js to check the JavaScript.")
+        return 0
+    if not any(JAVASCRIPT.rglob("*.js")):
+        note("Left out: there is no JavaScript.")
+        return 0
+    return run([npx, "--yes", "--package", TYPESCRIPT, "tsc", "--project", str(ROOT / "tsconfig.json")])
+
+
+def docs(arguments: Sequence[str]) -> int:
+    """Build the documentation; a warning is an error."""
+    environment = set_up("run", "docs")
+    target = ROOT / "docs" / "_build"
+    code = run([environment.command("sphinx-build"), "-W", "-q", *arguments, str(ROOT / "docs"), str(target)])
+    if code == 0:
+        note(f"The documentation is in {target / 'index.html'}")
+    return code
+
+
+def lock(arguments: Sequence[str]) -> int:
+    """Write the lock anew: what is locked stays as far as pyproject.toml allows; with --upgrade, the newest of everything.
+
+    The lock is a set of requirements files for every platform at once, and no uv.lock: a uv.lock names the host of the registry it
+    was made with for each file, and this one must serve whoever reaches another mirror. A version and the hashes of its files say
+    the same without naming a place.
+    """
+    if unknown := set(arguments) - {"--upgrade"}:
+        raise Failed(f"dev.py lock takes --upgrade, and got {' '.join(sorted(unknown))}.")
+    environment = set_up()
+    options = ["--universal", "--generate-hashes", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
+    earlier: list[str] = []
+    for group in ("run", "tool", *DEVELOPMENT[1:], "docs"):
+        target = f"requirements/{group}.txt"
+        source = ["pyproject.toml"] if group == "run" else ["--group", group]
+        # one group's choice binds the later ones, so that all of them fit into one environment
+        uv(environment, "pip", "compile", *source, *options, *arguments, *earlier, "--output-file", target)
+        text = (ROOT / target).read_text("utf-8").removeprefix(LOCK_COMMENT)
+        (ROOT / target).write_text(LOCK_COMMENT + text, "utf-8", newline="\n")
+        earlier += ["--constraint", target]
+    return 0
+
+
+LOCK_COMMENT = "# Made by `python3 dev.py lock` from pyproject.toml; dev.py says why this is no uv.lock.\n"
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run a command of the environment, in the folder where this was called."""
+    if not arguments:
+        raise Failed("dev.py run needs a command, as in: python3 dev.py run microflow --help")
+    name, *rest = arguments
+    environment = set_up("run")
+    if environment.find(name) is None:
+        environment = set_up(*DEVELOPMENT)
+    return subprocess.call([environment.command(name), *rest])
+
+
+# --- The demo --------------------------------------------------------------------------------------------------------
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """Serve the example, run it, say where its report is, and leave the server up until Ctrl-C."""
+    port = port_from(arguments)
+    environment = set_up("run")
+    url = f"http://localhost:{port}"
+    command = [environment.command("microflow"), "serve", "-f", "examples/stdlib_report.py:flow"]
+    server = subprocess.Popen([*command, "--host", "localhost", "--port", str(port)], cwd=ROOT)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        wait_for(url, server)
+        result = execute(url)
+        note(f"\n{result['modules']} modules, {result['lines']:,} lines, {result['functions']:,} functions.")
+        note(f"The report:  {result['html']}\n             {result['json']}")
+        note(f"The server:  {url} (Ctrl-C ends it)")
+        return server.wait()
+    except KeyboardInterrupt:
+        return server.wait()  # the terminal has sent the signal to the server too
+    finally:
+        if server.poll() is None:
+            server.terminate()
+            server.wait()
+
+
+def port_from(arguments: Sequence[str]) -> int:
+    """The port that was asked for; without one 3000, or any other that is free."""
+    if not arguments:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", 3000))
+            except OSError:
+                probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+    if len(arguments) == 2 and arguments[0] == "--port" and arguments[1].isdecimal():
+        return int(arguments[1])
+    raise Failed(f"dev.py demo takes --port NUMBER, and got {' '.join(arguments)}.")
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Return when the server answers."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            request("GET", f"{url}/api/health")
+            return
+        except urllib.error.URLError:
+            if server.poll() is not None:
+                raise Failed("The server ended before it answered; what it said stands above.") from None
+            if time.monotonic() > deadline:
+                raise Failed(f"The server did not answer at {url} within 30 seconds.") from None
+        time.sleep(0.05)
+
+
+def execute(url: str) -> dict[str, Any]:
+    """Run the example's manager through the REST API, show its progress, and return its output."""
+    body = {"inputs": [{"directory": str(ROOT / "report")}]}
+    execution = request("POST", f"{url}/api/jobs/stdlib_report/make_report/executions", body)
+    shown = ""
+    while execution["status"] in ("queued", "running"):
+        time.sleep(0.2)
+        execution = request("GET", f"{url}/api/executions/{execution['id']}")
+        progress = execution.get("progress") or {}
+        line = f"{progress.get('done', 0):.0f} of {progress.get('total') or 0:.0f} packages measured"
+        if progress and line != shown:
+            shown = line
+            print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
+    if execution["status"] != "success":
+        raise Failed(f"The example ended with {execution['status']}: {json.dumps(execution.get('error'), indent=2)}")
+    output: dict[str, Any] = execution["output"]
+    return output
+
+
+def request(method: str, url: str, body: Any = None) -> Any:
+    """One call of the REST API."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
+        return json.load(answer)
+
+
+# --- Running things --------------------------------------------------------------------------------------------------
+
+
+def note(text: str) -> None:
+    """Tell the person at the terminal, before anything that a command prints next."""
+    print(text, flush=True)
+
+
+def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
+    """Run a command in the root of the tree; its exit code."""
+    # without bytecode every worker process would compile everything anew
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.call(command, cwd=ROOT, env={**inherited, **(variables or {})})
+
+
+def call(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+    """Run a command that must succeed."""
+    if code := run(command, variables):
+        raise Failed(f"This failed with exit code {code}; what it said stands above:\n  {' '.join(map(str, command))}")
+
+
+def no_arguments(command: str, arguments: Sequence[str]) -> None:
+    """Refuse arguments where there are none."""
+    if arguments:
+        raise Failed(f"dev.py {command} takes no arguments, and got {' '.join(arguments)}.")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "demo": demo,
+    "test": test,
+    "check": check,
+    "docs": docs,
+    "lock": lock,
+    "run": run_command,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command; its exit code."""
+    if other := os.environ.get("MICROFLOW_PYTHON"):
+        variables = {name: value for name, value in os.environ.items() if name != "MICROFLOW_PYTHON"}
+        return subprocess.call([other, __file__, *arguments], env=variables)
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(__doc__)
+        return 0
+    if name not in COMMANDS:
+        print(f"dev.py has no command {name!r}; it has {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[name](rest)
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

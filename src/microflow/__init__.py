@@ -1,0 +1,95 @@
+"""Microflow: a lightweight orchestrator for data pipelines and other automated jobs.
+
+This is the front door: every public name, and nothing else.
+"""
+
+from .errors import (
+    CallError,
+    ConflictError,
+    DeadlockError,
+    DefinitionError,
+    DuplicateJobError,
+    ExecutionCancelled,
+    ExecutionFailed,
+    ExecutionSkipped,
+    ExecutionTimeout,
+    FlowCheckError,
+    InputCountError,
+    Interrupted,
+    JobCallInTaskError,
+    LoadError,
+    MicroflowError,
+    OutsideExecutionError,
+    PartitionError,
+    PayloadError,
+    PayloadTooLarge,
+    ScheduleError,
+    ServerError,
+    Skip,
+    StoreError,
+    StoreLocked,
+    StoreTooNew,
+    StoreUnavailable,
+    UnknownNameError,
+    UpstreamFailed,
+    WorkerDied,
+)
+from .flow import Flow, create_flow
+from .jobs import Backoff, ConcurrencyGroup, Job, Manager, Task
+from .model.partitions import TimePartitions
+from .model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy
+from .model.schedules import Schedule
+from .runtime import current_execution, map_parallel, map_partitions, run_all, run_dag, run_parallel
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backoff",
+    "CallError",
+    "ConcurrencyGroup",
+    "ConflictError",
+    "DeadlockError",
+    "DefinitionError",
+    "DuplicateJobError",
+    "ExecutionCancelled",
+    "ExecutionError",
+    "ExecutionFailed",
+    "ExecutionResult",
+    "ExecutionSkipped",
+    "ExecutionStatus",
+    "ExecutionTimeout",
+    "Flow",
+    "FlowCheckError",
+    "InputCountError",
+    "Interrupted",
+    "Job",
+    "JobCallInTaskError",
+    "LoadError",
+    "Manager",
+    "MicroflowError",
+    "OutsideExecutionError",
+    "PartitionError",
+    "PayloadError",
+    "PayloadTooLarge",
+    "RunStrategy",
+    "Schedule",
+    "ScheduleError",
+    "ServerError",
+    "Skip",
+    "StoreError",
+    "StoreLocked",
+    "StoreTooNew",
+    "StoreUnavailable",
+    "Task",
+    "TimePartitions",
+    "UnknownNameError",
+    "UpstreamFailed",
+    "WorkerDied",
+    "create_flow",
+    "current_execution",
+    "map_parallel",
+    "map_partitions",
+    "run_all",
+    "run_dag",
+    "run_parallel",
+]

@@ -1,0 +1,193 @@
+"""Admission: who may run now. Places are taken all at once or not at all, first come, first served, without needless waiting.
+
+A ``Limit`` has so many places. A request names the limits it needs a place in; it gets all of them at once, or it is parked at the
+first one that is full. What is parked at a limit is tried again, oldest first, as soon as a place there is free, and is parked
+elsewhere if another limit is full by then. So nobody waits except at a full limit, a busy limit holds up nobody who does not need
+it, and among those that wait for the same limit the first come is first served.
+
+A request that needs two busy limits could for ever find one of them full. After ``PATIENCE`` vain tries it is privileged: nobody who
+comes later takes a place in its limits until it has had its turn. One at a time has that privilege, and it does not bind those
+whose own callers hold a place in one of these limits, since they must end for that place to be free.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from ..errors import DeadlockError
+
+PATIENCE = 8
+"""How often a request is tried in vain before it is privileged."""
+
+
+class Limit:
+    """So many places. ``name`` and ``key`` are for people; ``reason`` says why one waits here ("limit" or "run_key")."""
+
+    __slots__ = ("flow", "holders", "key", "name", "parked", "places", "reason")
+
+    def __init__(self, name: str, places: int, *, flow: str = "", key: str | None = None, reason: str = "limit") -> None:
+        self.name = name
+        self.flow = flow
+        self.key = key
+        self.places = places
+        self.reason = reason
+        self.holders: set[Place] = set()
+        self.parked: list[tuple[int, Place]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether no place is free."""
+        return len(self.holders) >= self.places
+
+    def describe(self) -> str:
+        """The limit in words."""
+        what = f"{self.name!r}" if self.key is None else f"{self.name!r} for {self.key}"
+        return f"the limit of {self.places} of {what}"
+
+
+class Place:
+    """A request for places, from its first try until they are given back. ``execution_id`` is 0 until it is known."""
+
+    __slots__ = ("ancestors", "execution_id", "granted", "held", "limits", "order", "parked_at", "tries")
+
+    def __init__(self, limits: Sequence[Limit], ancestors: Iterable[Place]) -> None:
+        self.limits = limits
+        self.ancestors = frozenset(ancestors)
+        self.execution_id = 0
+        self.held = False
+        self.granted: Callable[[], None] | None = None
+        self.parked_at: Limit | None = None
+        self.order = 0
+        self.tries = 0
+
+
+class Admission:
+    """The one owner of all places."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._order = itertools.count(1)
+        self._privileged: Place | None = None
+
+    def take(self, place: Place) -> bool:
+        """Take all places now, without waiting; False, with nothing taken, if any is not free."""
+        with self._lock:
+            if self._obstacle(place) is not None:
+                return False
+            self._hold(place)
+            return True
+
+    def park(self, place: Place, granted: Callable[[], None]) -> Limit | None:
+        """Wait for the places; ``granted`` is called once they are taken, by the thread that freed the last one.
+
+        Returns the limit it waits at, or None if the places were free after all (then ``granted`` is not called). Raises
+        ``DeadlockError`` where only the caller's own ancestors hold them.
+        """
+        with self._lock:
+            obstacle = self._obstacle(place)
+            if obstacle is None:
+                self._hold(place)
+                return None
+            self._refuse_deadlock(place)
+            place.order = next(self._order)
+            place.granted = granted
+            self._park_at(place, obstacle)
+            return obstacle
+
+    def withdraw(self, place: Place) -> bool:
+        """Stop waiting; False if the places have been taken already."""
+        with self._lock:
+            if place.parked_at is None:
+                return False
+            limit, place.parked_at, place.granted = place.parked_at, None, None
+            limit.parked = [entry for entry in limit.parked if entry[1] is not place]
+            heapq.heapify(limit.parked)
+            freed = []
+            if self._privileged is place:
+                self._privileged = None
+                freed = self._try_parked(place.limits)
+        _call(freed)
+        return True
+
+    def release(self, place: Place) -> None:
+        """Give the places back; whoever waited for them is granted them. Nothing happens if none is held."""
+        with self._lock:
+            if not place.held:
+                return
+            place.held = False
+            for limit in place.limits:
+                limit.holders.discard(place)
+            granted = self._try_parked(place.limits)
+        _call(granted)
+
+    def _obstacle(self, place: Place) -> Limit | None:
+        """The first limit that keeps the request waiting."""
+        first = self._privileged
+        for limit in place.limits:
+            if limit.full:
+                return limit
+            if first is not None and first is not place and limit in first.limits and not self._must_pass(place, first):
+                return limit
+        return None
+
+    @staticmethod
+    def _must_pass(place: Place, first: Place) -> bool:
+        return any(limit in first.limits for ancestor in place.ancestors if ancestor.held for limit in ancestor.limits)
+
+    def _hold(self, place: Place) -> None:
+        place.held = True
+        place.parked_at = None
+        for limit in place.limits:
+            limit.holders.add(place)
+        if self._privileged is place:
+            self._privileged = None
+
+    def _park_at(self, place: Place, limit: Limit) -> None:
+        place.parked_at = limit
+        heapq.heappush(limit.parked, (place.order, place))
+
+    def _try_parked(self, limits: Sequence[Limit]) -> list[Callable[[], None]]:
+        """Grant what can be granted to those parked at these limits, oldest first."""
+        granted: list[Callable[[], None]] = []
+        todo = list(limits)
+        while todo:
+            limit = todo.pop()
+            kept: list[tuple[int, Place]] = []
+            while limit.parked and not limit.full:
+                entry = heapq.heappop(limit.parked)
+                place = entry[1]
+                obstacle = self._obstacle(place)
+                if obstacle is None:
+                    was_privileged = self._privileged is place
+                    self._hold(place)
+                    assert place.granted is not None
+                    granted.append(place.granted)
+                    if was_privileged:  # those it held back may have their turn
+                        todo.extend(place.limits)
+                elif obstacle is limit:
+                    kept.append(entry)
+                else:
+                    place.tries += 1
+                    if place.tries >= PATIENCE and self._privileged is None:
+                        self._privileged = place
+                    self._park_at(place, obstacle)
+            for entry in kept:
+                heapq.heappush(limit.parked, entry)
+        return granted
+
+    def _refuse_deadlock(self, place: Place) -> None:
+        for limit in place.limits:
+            if limit.full and all(holder in place.ancestors for holder in limit.holders):
+                holders = sorted(holder.execution_id for holder in limit.holders)
+                raise DeadlockError(
+                    f"This call would wait for ever: {limit.describe()} is held only by its own callers (execution "
+                    f"{', '.join(map(str, holders))}), which wait for it. Raise the limit, or take it from the caller."
+                )
+
+
+def _call(granted: Iterable[Callable[[], None]]) -> None:
+    for callback in granted:
+        callback()

@@ -1,0 +1,207 @@
+"""The runtime of code in the main process: what a call of a job does, in a manager's thread or outside any execution."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from ..errors import CallError
+from ..jobs import Job
+from ..model.results import ExecutionResult
+from ..runtime import PartitionSelection, Progress
+from ..store.executions import Opened
+from .calls import Call, prepare
+from .dag import DagRun
+from .execution import Execution, State
+from .fanout import Calls, FanOut, Source, refuse_cancelled
+from .limits import UNLIMITED
+from .partition_runs import PartitionRuns
+from .resources import Resources
+
+WINDOW = 256
+"""How many calls of one mapping or DAG run may wait for places at the same time, without a thread."""
+
+
+class Caller:
+    """Carries out the calls that one execution makes; with ``parent`` None, the calls from outside any execution."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        executor: Executor,
+        partition_runs: PartitionRuns,
+        parent: Execution | None = None,
+        *,
+        trigger: str = "call",
+        before: Callable[[Job[Any]], None] | None = None,
+    ) -> None:
+        self._resources = resources
+        self._executor = executor
+        self._partition_runs = partition_runs
+        self._parent = parent
+        self._trigger = trigger
+        self._before = before
+
+    def _position(self, count: int = 1) -> int:
+        return self._parent.next_positions(count) if self._parent is not None else 0
+
+    def _placed(self, _: int, call: Call) -> Call:
+        refuse_cancelled(self._parent)
+        call.position = self._position()
+        return call
+
+    def _call(self, job: Job[Any], inputs: tuple[Any, ...]) -> Call:
+        if self._before is not None:
+            self._before(job)
+        return Call(job=job, inputs=inputs, trigger=self._trigger, position=self._position())
+
+    def call(self, job: Job[Any], inputs: tuple[Any, ...]) -> ExecutionResult:
+        """Carry out one call in this thread."""
+        return self.carry_out(self._call(job, inputs))
+
+    def carry_out(self, call: Call) -> ExecutionResult:
+        """Carry out a call in this thread, waiting where it must wait."""
+        woken = threading.Event()
+        execution = Execution(self._resources, call, self._parent, lambda _: woken.set())
+        state = execution.begin()
+        while state is not State.ENDED:
+            if state is State.PARKED:
+                woken.wait()
+                woken.clear()
+                state = execution.state
+            else:
+                state = execution.attempt()
+        return execution.result
+
+    def submit(self, job: Job[Any], inputs: tuple[Any, ...]) -> Future[ExecutionResult]:
+        """Carry out one call in another thread."""
+        return self.start(self._call(job, inputs))[1]
+
+    def start(self, call: Call, opened: Opened | None = None) -> tuple[int, Future[ExecutionResult]]:
+        """Begin a call here, so that what is wrong with it is raised here, and carry it out in another thread.
+
+        ``opened`` is the row of an execution that is taken over from a dead engine.
+        """
+        future: Future[ExecutionResult] = Future()
+        future.set_running_or_notify_cancel()
+
+        def go_on(execution: Execution) -> None:
+            if execution.state is State.ENDED:
+                future.set_result(execution.result)
+            else:
+                self._executor.submit(run, execution)
+
+        def run(execution: Execution) -> None:
+            try:
+                if execution.attempt() is State.ENDED:
+                    future.set_result(execution.result)
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+                future.set_exception(error)
+
+        execution = Execution(self._resources, call, self._parent, go_on)
+        state = execution.begin() if opened is None else execution.resume(opened)
+        if state is not State.PARKED:
+            go_on(execution)
+        return execution.id, future
+
+    def reporter(self, total: int) -> Callable[[int], None]:
+        """Reports how many of ``total`` calls have ended as the progress of the execution that makes them."""
+        parent = self._parent
+        assert parent is not None
+        parent.progress(Progress(0, total))
+        return lambda done: parent.progress(Progress(done, total))
+
+    def run_parallel(self, calls: Sequence[tuple[Job[Any], tuple[Any, ...]]]) -> list[ExecutionResult]:
+        """Carry out several calls at the same time."""
+        refuse_cancelled(self._parent)
+        made = [self._call(job, inputs) for job, inputs in calls]
+        for call in made:
+            prepare(call)  # so that nothing runs if one of them can't
+        source = Calls(lambda _, call: call, made)
+        self.fan_out(source, min(len(made), UNLIMITED))
+        return source.results
+
+    def map_parallel(
+        self, job: Job[Any], inputs: Iterable[tuple[Any, ...]], max_concurrency: int | None
+    ) -> list[ExecutionResult]:
+        """Carry out one job over many inputs."""
+        refuse_cancelled(self._parent)
+        if self._before is not None:
+            self._before(job)
+        calls = (Call(job=job, inputs=item, trigger=self._trigger) for item in inputs)
+        return self.map_calls(job, calls, max_concurrency).results
+
+    def map_calls(
+        self,
+        job: Job[Any],
+        calls: Iterable[Call],
+        max_concurrency: int | None,
+        *,
+        ended: Callable[[int], None] | None = None,
+        keep: bool = True,
+    ) -> Calls:
+        """The mapping itself: calls of one job; ``ended`` is told how many have ended, ``keep`` says whether results are kept."""
+        source = Calls(self._placed, calls, ended, keep)
+        capacity = self._resources.limits.capacity(job, job.kind == "task")
+        self.fan_out(source, min(capacity, max_concurrency or capacity), keyed=any(group.key for group in job.limits))
+        return source
+
+    def dag_runs(
+        self,
+        job: Job[Any],
+        calls: Iterable[Call],
+        max_concurrency: int | None,
+        *,
+        ended: Callable[[int], None] | None = None,
+        keep: bool = True,
+    ) -> Calls:
+        """One DAG run of ``job`` for each call, which holds what all jobs of that run have in common."""
+        runs = (Call(job=job, trigger=call.trigger, kind="dag", body=_dag_body(job, call)) for call in calls)
+        source = Calls(self._placed, runs, ended, keep)
+        self.fan_out(source, min(UNLIMITED, max_concurrency or UNLIMITED))
+        return source
+
+    def fan_out(self, source: Source, width: int, *, keyed: bool = False, window: int = 0) -> None:
+        """Carry out a source's calls, ``width`` at the same time."""
+
+        def start(call: Call, ready: Callable[[Execution], None]) -> Execution:
+            return Execution(self._resources, call, self._parent, ready)
+
+        FanOut(source, start, self._executor, width=width, window=window or (WINDOW if keyed else width)).run()
+
+    def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
+        """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""
+        refuse_cancelled(self._parent)
+        if not jobs:
+            if self._parent is None:
+                raise CallError("There is no flow to run all of; name the jobs, or call flow.run_all().")
+            jobs = self._parent.job.flow.dag_jobs()
+        return self.run_dag_calls(jobs, Call(job=jobs[0], trigger=self._trigger))
+
+    def run_dag_calls(self, jobs: Sequence[Job[Any]], template: Call) -> list[ExecutionResult]:
+        """The DAG run itself; ``template`` holds what its calls have in common."""
+        run = DagRun(jobs, template, self._position)
+        if self._before is not None:
+            for name in run.nodes:
+                self._before(jobs[0].flow.jobs[name])
+        self.fan_out(run, UNLIMITED, window=WINDOW)
+        return [run.results[job.name] for job in jobs]
+
+    def map_partitions(
+        self,
+        job: Job[Any],
+        selection: PartitionSelection,
+        batch_size: int | None,
+        max_concurrency: int | None,
+        with_inputs: bool,
+    ) -> list[ExecutionResult]:
+        """Carry out a partitioned job over partitions."""
+        refuse_cancelled(self._parent)
+        keys = self._partition_runs.plan(job, selection)
+        return self._partition_runs.run(self, job, keys, batch_size, max_concurrency, with_inputs).results
+
+
+def _dag_body(job: Job[Any], template: Call) -> Callable[[Caller], ExecutionResult]:
+    return lambda caller: caller.run_dag_calls([job], template)[0]

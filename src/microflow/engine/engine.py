@@ -1,0 +1,462 @@
+"""The engine: owns the parts, starts and stops them in order, and is what pages, API, CLI and scripts act on."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import psutil
+
+from ..errors import CallError, ConflictError, DefinitionError, Interrupted, UnknownNameError
+from ..flow import Flow, check_all
+from ..jobs import Job
+from ..model.clock import Clock, SystemClock
+from ..model.events import EventBus
+from ..model.payloads import decode
+from ..model.results import ExecutionError, ExecutionResult
+from ..runners.base import Outcome, Request, Runner
+from ..runners.calling import outcome_of
+from ..runners.processes import FreshProcesses, ProcessPool
+from ..runners.refusal import Refusal
+from ..runners.threads import Capture, ThreadRunner
+from ..runtime import PartitionSelection, Progress, active_runtime, batches
+from ..store.database import Database, default_url
+from ..store.executions import Executions, Opened, Waiting
+from ..store.lock import ServerLock
+from ..store.logs import Logs
+from ..store.partitions import PartitionStatuses
+from .caller import Caller
+from .calls import Call
+from .execution import Execution
+from .partition_runs import PartitionRuns
+from .resources import Resources
+from .timers import Timers
+
+GRACE = 30.0
+"""Seconds that what runs is given to end by itself when the engine stops."""
+
+_THREADS = 4096
+
+_ENDING_SECONDS = 5.0
+"""How long executions that were told to end may take until they have."""
+
+
+class Submitted(NamedTuple):
+    """An execution that was begun: its number, and its result when it ends."""
+
+    id: int
+    future: Future[ExecutionResult]
+
+
+class LimitState(msgspec.Struct, frozen=True):
+    """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn."""
+
+    name: str
+    flow: str
+    key: str | None
+    limit: int
+    holders: list[int]
+    waiters: list[int]
+
+
+class Engine:
+    """What carries out executions in one process.
+
+    ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
+    holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print.
+    """
+
+    def __init__(
+        self,
+        flows: Sequence[Flow],
+        *,
+        store: str | None = None,
+        kind: Literal["server", "local"] = "local",
+        clock: Clock | None = None,
+        echo: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.flows = _by_name(flows)
+        check_all(self.flows)
+        self.kind = kind
+        self._url = store or _store_of(flows)
+        self._clock = clock or SystemClock()
+        self._echo = echo
+        self._lock: ServerLock | None = None
+        self._stop_lock = threading.Lock()
+        self._stopped = False
+        self._hurried = False
+        self.events = EventBus()
+        self._own_folder: tempfile.TemporaryDirectory[str] | None = None
+
+    # Its life
+
+    def start(self) -> None:
+        """Open the store, take the server's lock, clear up after engines that died, and bind the flows.
+
+        Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
+        """
+        self.database = Database(self._url)
+        try:
+            if self.kind == "server" and self.database.path is not None:
+                self._lock = ServerLock(self.database.path)
+                self._lock.take()
+            self._build()
+            own = psutil.Process()
+            self.executions.register(
+                pid=own.pid, process_started=own.create_time(), kind=self.kind, now=self._clock.now()
+            )
+            again = self._recover()
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            self.database.close()
+            raise
+        for flow in self.flows.values():
+            flow.runtime = self._outside
+        for opened in again:
+            self._run_again(opened)
+
+    def _build(self) -> None:
+        self.executions = Executions(self.database, self.events)
+        self.logs = Logs(self._log_folder())
+        self._timers = Timers(self._clock)
+        self._capture = Capture()
+        self._pool = ProcessPool(self._timers.later, now=self._clock.monotonic)
+        self._runners: dict[str, Runner] = {
+            "process": self._pool,
+            "fresh": FreshProcesses(self._pool.functions),
+            "thread": ThreadRunner(self._capture),
+        }
+        self._own_runners: set[Runner] = set()
+        self._resources = Resources(
+            executions=self.executions,
+            logs=self.logs,
+            events=self.events,
+            clock=self._clock,
+            timers=self._timers,
+            run=self._run,
+            echo=self._echo,
+        )
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="microflow")
+        self.partition_statuses = PartitionStatuses(self.database)
+        self._partition_runs = PartitionRuns(self.partition_statuses, self._clock)
+        self._outside = self._caller(None, trigger="python")
+
+    def _log_folder(self) -> Path:
+        if self.database.path is not None:
+            return self.database.path.with_name(self.database.path.name + ".logs")
+        self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
+        return Path(self._own_folder.name)
+
+    def _caller(self, parent: Execution | None, trigger: str = "call") -> Caller:
+        return Caller(
+            self._resources,
+            self._executor,
+            self._partition_runs,
+            parent,
+            trigger=trigger,
+            before=self._pool.functions.renew if parent is None else None,
+        )
+
+    def _recover(self) -> list[Opened]:
+        """End what dead engines left unfinished; the executions that have an attempt left, queued again as this engine's."""
+        again: list[Opened] = []
+        now = self._clock.now()
+        for engine_id, pid, started, kind in self.executions.engines():
+            if _is_alive(pid, started):
+                continue
+            error = ExecutionError(
+                Interrupted.__name__, f"The {kind} engine (process {pid}) that ran this ended before the execution did."
+            )
+            retried = {}
+            for opened, execution_kind in self.executions.unfinished(engine_id):
+                job = self.flows[opened.flow].jobs.get(opened.job) if opened.flow in self.flows else None
+                is_root = opened.parent_id is None and execution_kind in ("task", "manager")
+                if job is not None and is_root and opened.attempt <= job.retries:
+                    retried[opened.id] = Waiting("retry", "the engine that ran it ended; it is tried again", now)
+                    again.append(opened)
+            self.executions.interrupt(engine_id, error, now, retried)
+        return again
+
+    def _run_again(self, opened: Opened) -> None:
+        job = self.flows[opened.flow].jobs[opened.job]
+        row = self.executions.call_of(opened.id)
+        call = Call(
+            job=job,
+            inputs=tuple(decode(row.inputs)),
+            trigger=row.trigger,
+            scheduled_at=row.scheduled_at,
+            time_partition=row.time_partition,
+            cat_partition=row.cat_partition,
+        )
+        self._outside.start(call, opened)
+
+    def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
+        """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
+
+        Whether everything had ended by itself. ``reason`` is recorded. Calling it again while it waits ends what is left at once.
+        """
+        with self._stop_lock:
+            if self._stopped:
+                return True
+            self._resources.stopping = True
+            for flow in self.flows.values():
+                if flow.runtime is self._outside:
+                    flow.runtime = None
+            ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
+            if not ended:
+                self._end_live()
+            for runner in {*self._runners.values(), *self._own_runners}:
+                runner.close()
+            self._timers.stop()
+            self._executor.shutdown(wait=ended, cancel_futures=True)
+            self.executions.unregister(now=self._clock.now(), reason=reason)
+            self.database.close()
+            if self._lock is not None:
+                self._lock.release()
+            if self._own_folder is not None:
+                self._own_folder.cleanup()
+            self._stopped = True
+            return ended
+
+    def hurry(self) -> None:
+        """End what is left at once; for a second Ctrl-C, while ``stop`` waits."""
+        self._hurried = True
+        self._resources.live.hurry()
+
+    def _end_live(self) -> None:
+        """End what still runs, and wait until that is recorded; a manager that never calls anything can't be ended."""
+        for execution in self._resources.live.all():
+            execution.cancel("interrupted")
+        self._resources.live.wait_until_empty(_ENDING_SECONDS)
+
+    # What it is asked to do
+
+    def flow(self, name: str) -> Flow:
+        """The flow of this name. Raises ``UnknownNameError``."""
+        return _named(self.flows, name, "flow", "this engine")
+
+    def job(self, flow: str, job: str) -> Job[Any]:
+        """The job of these names. Raises ``UnknownNameError``."""
+        return _named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
+
+    def submit(
+        self,
+        job: Job[Any],
+        inputs: Sequence[Any] = (),
+        *,
+        trigger: str = "python",
+        with_inputs: bool = False,
+        force: bool = False,
+        time_partition: Any = None,
+        cat_partition: str | None = None,
+    ) -> Submitted:
+        """Begin an execution of a job. ``with_inputs``: its declared inputs are executed first, as a DAG run.
+
+        Raises ``PayloadError``, ``InputCountError``, ``PartitionError``, ``CallError``; nothing has happened then.
+        """
+        options = _options(with_inputs=with_inputs, force=force)
+        if with_inputs:
+            if inputs:
+                raise CallError(
+                    f"Job {job.name!r} was to run with its inputs and was given inputs too; its declared inputs are what it gets."
+                )
+            template = Call(
+                job=job, trigger="call", force=force, time_partition=time_partition, cat_partition=cat_partition
+            )
+            return self._submit_body(
+                job, "dag", trigger, lambda caller: _handed_on(caller.run_dag_calls([job], template)[0]), options=options
+            )
+        call = Call(
+            job=job,
+            inputs=tuple(inputs),
+            trigger=trigger,
+            force=force,
+            time_partition=time_partition,
+            cat_partition=cat_partition,
+            options=options,
+        )
+        return Submitted(*self._outside.start(call))
+
+    def submit_map(
+        self,
+        job: Job[Any],
+        inputs: Sequence[Any],
+        *,
+        trigger: str = "map",
+        batch_size: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Submitted:
+        """Begin a mapping of a job over a list of inputs (a tuple is several positional ones), as one execution with children."""
+        items: Iterable[Any] = inputs if batch_size is None else list(batches(inputs, batch_size))
+        calls = [Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger="map") for item in items]
+
+        def body(caller: Caller) -> Outcome:
+            ended = caller.reporter(len(calls))
+            return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False).summary(job.name)
+
+        options = _options(batch_size=batch_size, max_concurrency=max_concurrency)
+        return self._submit_body(job, "map", trigger, body, options=options)
+
+    def submit_partitions(
+        self,
+        job: Job[Any],
+        selection: PartitionSelection,
+        *,
+        trigger: str = "partitions",
+        batch_size: int | None = None,
+        max_concurrency: int | None = None,
+        with_inputs: bool = False,
+    ) -> Submitted:
+        """Begin a run over partitions, as one execution with children. Raises ``PartitionError``."""
+        keys = self._partition_runs.plan(job, selection)
+        count = -(-len(keys) // batch_size) if batch_size else len(keys)
+
+        def body(caller: Caller) -> Outcome:
+            ended = caller.reporter(count)
+            runs = self._partition_runs
+            return runs.run(
+                caller, job, keys, batch_size, max_concurrency, with_inputs, ended=ended, keep=False
+            ).summary(job.name)
+
+        options = _options(batch_size=batch_size, max_concurrency=max_concurrency, with_inputs=with_inputs)
+        return self._submit_body(job, "partitions", trigger, body, options=options)
+
+    def _submit_body(
+        self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], *, options: bytes | None
+    ) -> Submitted:
+        self._pool.functions.renew(job)
+        return Submitted(*self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, options=options)))
+
+    def cancel(self, execution_id: int) -> None:
+        """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
+        execution = self._resources.live.get(execution_id)
+        if execution is None or not execution.cancel():
+            status = self.executions.call_of(execution_id).status
+            raise ConflictError(f"Execution {execution_id} has ended ({status}), so there is nothing to cancel.")
+
+    def retry(self, execution_id: int) -> Submitted:
+        """Begin a new execution of the same job with the same inputs. Raises ``UnknownNameError``, ``ConflictError``."""
+        row = self.executions.call_of(execution_id)
+        if execution_id in self._resources.live:
+            raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
+        if row.kind not in ("task", "manager", "dag"):
+            raise ConflictError(
+                f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
+            )
+        options = msgspec.json.decode(row.options) if row.options else {}
+        return self.submit(
+            self.job(row.flow, row.job),
+            () if row.kind == "dag" else decode(row.inputs),
+            trigger="retry",
+            with_inputs=row.kind == "dag",
+            force=True,
+            time_partition=options.get("time_partition", row.time_partition),
+            cat_partition=options.get("cat_partition", row.cat_partition),
+        )
+
+    def concurrency(self) -> list[LimitState]:
+        """Every limit that matters now, with who holds its places and who waits for one."""
+        return [
+            LimitState(
+                limit.name,
+                limit.flow,
+                limit.key,
+                limit.places,
+                sorted(place.execution_id for place in tuple(limit.holders)),
+                [place.execution_id for _, place in sorted(tuple(limit.parked), key=lambda entry: entry[0])],
+            )
+            for limit in self._resources.limits.all()
+        ]
+
+    def held_by(self, execution_id: int) -> list[int]:
+        """The executions that hold what a queued one waits for; empty if it waits for no place."""
+        execution = self._resources.live.get(execution_id)
+        limit = execution.waits_at if execution is not None else None
+        return sorted(place.execution_id for place in tuple(limit.holders)) if limit is not None else []
+
+    def progress(self, execution_id: int) -> Progress | None:
+        """How far a running execution is, if it said so."""
+        execution = self._resources.live.get(execution_id)
+        return execution.progress_made if execution is not None else None
+
+    # How an attempt is carried out
+
+    def _run(self, execution: Execution, request: Request) -> Outcome:
+        job, body = execution.job, execution.call.body
+        if body is None and job.kind == "task":
+            runner = self._runner(job)
+            if runner is not self._runners["thread"]:
+                return runner.run(job, request, execution)
+            runtime: Any = Refusal()
+        else:
+            runner = self._runners["thread"]
+            runtime = self._caller(execution)
+        token = active_runtime.set(runtime)
+        try:
+            if body is not None:
+                outcome: Outcome = body(runtime)
+                return outcome
+            return runner.run(job, request, execution)
+        finally:
+            active_runtime.reset(token)
+
+    def _runner(self, job: Job[Any]) -> Runner:
+        if job.runner is None or isinstance(job.runner, str):
+            return self._runners[job.runner or "process"]
+        self._own_runners.add(job.runner)
+        runner: Runner = job.runner
+        return runner
+
+
+def _handed_on(result: ExecutionResult) -> Outcome:
+    """The end of a DAG run is that of its target."""
+    return outcome_of(result, result.job or "", sys.maxsize)  # the target has measured its output
+
+
+def _options(**given: Any) -> bytes | None:
+    """How a run was asked for, as the store keeps it; None if nothing special was."""
+    kept = {name: value for name, value in given.items() if value}
+    return msgspec.json.encode(kept) if kept else None
+
+
+def _by_name(flows: Sequence[Flow]) -> dict[str, Flow]:
+    named: dict[str, Flow] = {}
+    for flow in flows:
+        if named.setdefault(flow.name, flow) is not flow:
+            raise DefinitionError(f"Two flows are named {flow.name!r}; give one of them another name in create_flow().")
+    return named
+
+
+def _store_of(flows: Sequence[Flow]) -> str:
+    urls = {flow.store for flow in flows if flow.store is not None}
+    if len(urls) > 1:
+        raise DefinitionError(
+            f"The flows name different stores ({', '.join(sorted(urls))}); one engine has one: name it with --store."
+        )
+    return urls.pop() if urls else default_url()
+
+
+def _is_alive(pid: int, started: float) -> bool:
+    """Whether the process of an engine still runs: the same number and the same start."""
+    try:
+        # the clock that processes' starts are counted from may be set while one runs
+        return abs(psutil.Process(pid).create_time() - started) < 2.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _named(known: dict[str, Any], name: str, kind: str, where: str) -> Any:
+    found = known.get(name)
+    if found is None:
+        near = get_close_matches(name, known, 3)
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else f"; there are: {', '.join(map(repr, known))}."
+        raise UnknownNameError(f"There is no {kind} {name!r} in {where}{hint}")
+    return found

@@ -1,0 +1,491 @@
+"""One execution as a pipe of named steps over one value; the failing path is the same path.
+
+``begin``: *prepare* (inputs checked and encoded once), *decide* (run strategy, run key), *admit* (all places at once), *open* (the
+row). ``attempt``: *run*, *settle* (a pure function), *close*. What must wait, for places or for its next attempt, waits without a
+thread: it is parked, and ``ready`` is called when it may go on. Nothing here changes thread by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from ..errors import (
+    DeadlockError,
+    ExecutionCancelled,
+    ExecutionTimeout,
+    PartitionError,
+    StoreError,
+    WorkerDied,
+)
+from ..jobs import Job
+from ..model.events import Event
+from ..model.payloads import decode, encode_value
+from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
+from ..runners.base import Outcome, Request, Stop
+from ..runners.calling import error_of
+from ..runtime import Progress
+from ..store.executions import Ending, NewExecution, Opened, Waiting
+from .admission import Limit, Place
+from .calls import Call, Prepared, partition_key, prepare, result_of, time_window
+from .resources import Resources
+
+logger = logging.getLogger("microflow")
+
+_TAIL = 4096
+"""Bytes of a task's last output that the error of a dead worker shows."""
+
+
+class State(Enum):
+    """Where a live execution is: about to be told whether it may run, allowed to run, waiting for that, or ended."""
+
+    NEW = "new"
+    READY = "ready"
+    PARKED = "parked"
+    ENDED = "ended"
+
+
+class Execution:
+    """A live execution. ``ready`` is called, by any thread, when a parked one may go on or has ended."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        call: Call,
+        parent: Execution | None,
+        ready: Callable[[Execution], None],
+    ) -> None:
+        self.call = call
+        self.job: Job[Any] = call.job
+        self.kind = call.kind or call.job.kind
+        self.parent = parent
+        self.stop = Stop()
+        self.progress_made: Progress | None = None
+        self.children: set[Execution] = set()
+        self.state = State.NEW
+        self.attempt_number = 1
+        self._resources = resources
+        self._ready = ready
+        self._lock = threading.Lock()
+        self._opened: Opened | None = None
+        self._prepared: Prepared | None = None
+        self._place: Place | None = None
+        self._timer: Any = None
+        self._log: Any = None
+        self._log_failure: str | None = None
+        self._tail = b""
+        self._result: ExecutionResult | None = None
+        self._positions = 0
+        self._positions_lock = threading.Lock()
+
+    # What others ask
+
+    @property
+    def id(self) -> int:
+        """The execution's number; 0 before its row is open."""
+        return self._opened.id if self._opened is not None else 0
+
+    @property
+    def result(self) -> ExecutionResult:
+        """How it ended; asked only once it has."""
+        assert self._result is not None, "the execution has not ended"
+        return self._result
+
+    @property
+    def waits_at(self) -> Limit | None:
+        """The limit at which it is parked."""
+        return self._place.parked_at if self._place is not None else None
+
+    @property
+    def root_id(self) -> int:
+        """The number of the execution at the top of the tree."""
+        return self._opened.root_id if self._opened is not None else 0
+
+    def next_positions(self, count: int = 1) -> int:
+        """The first of so many new positions among this execution's calls."""
+        with self._positions_lock:
+            first = self._positions
+            self._positions += count
+        return first
+
+    # Before it runs
+
+    def begin(self) -> State:
+        """Prepare, decide, admit and open. READY: the caller goes on with ``attempt``. PARKED: ``ready`` is, or was, called.
+
+        Raises what ``prepare`` raises, ``ExecutionCancelled`` if the caller was cancelled, ``StoreError``; nothing is left behind.
+        """
+        resources, parent = self._resources, self.parent
+        if parent is not None and parent.stop.reason is not None:
+            raise ExecutionCancelled(
+                f"Execution {parent.id} of {parent.job.name!r} was cancelled or timed out, so it can call nothing more."
+            )
+        resources.refuse_if_stopping(parent)
+        prepared = self._prepared = prepare(self.call)
+        if not prepared.verdict.run:
+            self._open(None)
+            return self._end(_upstream_ending(prepared, self.job.name))
+        is_task = self.job.kind == "task" and self.call.body is None
+        run_key = prepared.run_key if not self.call.force and self.call.body is None else None
+        limits = resources.limits.needed(self.job, prepared.first, run_key, is_task) if self.call.body is None else []
+        self._place = Place(limits, _places_of_ancestors(parent))
+        if resources.admission.take(self._place):
+            return self._admitted(run_key)
+        return self._park(run_key)
+
+    def resume(self, opened: Opened) -> State:
+        """Take over an execution that a dead engine left and that is queued again; as ``begin``, with its row open already."""
+        self._prepared = prepare(self.call)
+        self._opened = opened
+        self.attempt_number = opened.attempt + 1
+        run_key = self._prepared.run_key
+        is_task = self.job.kind == "task"
+        self._place = Place(self._resources.limits.needed(self.job, self._prepared.first, run_key, is_task), ())
+        self._resources.live.add(self)
+        self.state = State.PARKED
+        self._try_again()
+        return State.PARKED
+
+    def _admitted(self, run_key: str | None) -> State:
+        assert self._place is not None
+        try:
+            ending = self._earlier_success(run_key)
+            self._open(None)
+        except BaseException:
+            self._resources.admission.release(self._place)
+            raise
+        if ending is not None:
+            return self._end(ending)
+        self.state = State.READY
+        return State.READY
+
+    def _park(self, run_key: str | None) -> State:
+        assert self._place is not None
+        if (ending := self._earlier_success(run_key)) is not None:
+            self._open(None)
+            return self._end(ending)
+        busy = next((limit for limit in self._place.limits if limit.full), None)
+        self._open(_waiting_at(busy, self._resources.clock.now()))
+        self.state = State.PARKED
+        try:
+            if self._resources.admission.park(self._place, self._granted) is not None:
+                return State.PARKED
+        except DeadlockError as error:
+            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
+        return self._unpark()
+
+    def _granted(self) -> None:
+        """The places are taken: go on in whichever thread ``ready`` finds."""
+        if self._unpark() is not State.PARKED:
+            self._ready(self)
+
+    def _unpark(self) -> State:
+        """From parked to running, or to its end: it was cancelled, or its run key succeeded meanwhile."""
+        assert self._place is not None and self._prepared is not None and self._opened is not None
+        with self._lock:
+            if self.state is not State.PARKED:  # cancelled between the grant and this
+                self._resources.admission.release(self._place)
+                return State.PARKED
+            self.state = State.READY
+        try:
+            run_key = self._prepared.run_key if not self.call.force else None
+            if (ending := self._earlier_success(run_key)) is not None:
+                return self._end(ending)
+            started = self._resources.executions.start(self._opened, self._resources.clock.now(), self.attempt_number)
+        except StoreError as error:
+            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
+        if started is None:
+            return self._end(_cancelled_ending("it was ended in the store"))
+        self._opened = started
+        return State.READY
+
+    def _earlier_success(self, run_key: str | None) -> Ending | None:
+        if run_key is None:
+            return None
+        found = self._resources.executions.success_with_key(self.job.flow.name, self.job.name, run_key)
+        if found is None:
+            return None
+        reason = f"run key {run_key!r} succeeded before, in execution {found[0]}"
+        return Ending(status=ExecutionStatus.SKIPPED, output=found[1], reason=reason)
+
+    def _open(self, waiting: Waiting | None) -> None:
+        prepared, call, parent = self._prepared, self.call, self.parent
+        assert prepared is not None
+        keys = prepared.partitions
+        single = keys[0] if len(keys) == 1 else None
+        self._opened = self._resources.executions.open(
+            NewExecution(
+                flow=self.job.flow.name,
+                job=self.job.name,
+                kind=self.kind,
+                trigger=call.trigger,
+                inputs=prepared.inputs,
+                parent_id=None if parent is None else parent.id,
+                root_id=None if parent is None else parent.root_id,
+                position=call.position,
+                run_key=prepared.run_key,
+                time_partition=(single[0] or None) if single else None,
+                cat_partition=(single[1] or None) if single else prepared.cat_partition,
+                scheduled_at=call.scheduled_at,
+                waiting=waiting,
+                options=call.options,
+                partitions=keys,
+            ),
+            self._resources.clock.now(),
+        )
+        if self._place is not None:
+            self._place.execution_id = self._opened.id
+        self._resources.live.add(self)
+        if parent is not None:
+            parent.children.add(self)
+
+    # While it runs: what its runner tells
+
+    def output(self, data: bytes) -> None:
+        """The job printed this."""
+        resources = self._resources
+        if self._log is None:
+            self._log = resources.logs.open(self.id)
+        self._tail = (self._tail + data)[-_TAIL:]
+        try:
+            self._log.append(data)
+        except OSError as error:
+            self._log_failure = f"its log could not be written: {error}"
+        if resources.echo is not None:
+            resources.echo(data)
+        if resources.events.listened:
+            resources.events.publish(Event("log", self.job.flow.name, self.job.name, self.id, None, self.root_id))
+
+    def progress(self, progress: Progress) -> None:
+        """The job said how far it is."""
+        self.progress_made = progress
+        if self._resources.events.listened and self._opened is not None:
+            self._resources.events.publish(msgspec.structs.replace(self._opened.event("running"), topic="progress"))
+
+    def context(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the job's earlier executions wrote, and its last successful output."""
+        return self._resources.executions.context(self.job.flow.name, self.job.name)
+
+    def attempt(self) -> State:
+        """Run, settle, close. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
+        resources = self._resources
+        timer = None
+        if self.job.timeout is not None and self.call.body is None:
+            timer = resources.timers.later(self.job.timeout, lambda: self._ask_to_stop("timeout"))
+        try:
+            outcome = resources.run(self, self._request())
+        except WorkerDied as error:
+            last_words = self._tail.decode("utf-8", "replace")
+            outcome = Outcome(ExecutionStatus.ERROR, error=ExecutionError("WorkerDied", str(error), last_words))
+        except Exception as error:  # noqa: BLE001 - a runner of a user's own may raise anything
+            outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error))
+        finally:
+            if timer is not None:
+                timer.cancel()
+        ending, retry = settle(outcome, self.stop.reason, self.job, self.attempt_number)
+        if self._log_failure is not None:
+            ending.reason = ending.reason or self._log_failure
+        if retry and not self._resources.stopping:
+            return self._retry(ending)
+        return self._end(ending)
+
+    def _request(self) -> Request:
+        prepared = self._prepared
+        assert prepared is not None
+        start = prepared.time_partition
+        return Request(
+            execution_id=self.id,
+            flow=self.job.flow.name,
+            job=self.job.name,
+            inputs=prepared.inputs,
+            max_payload=self.job.max_payload,
+            attempt=self.attempt_number,
+            run_key=prepared.run_key,
+            scheduled_at=self.call.scheduled_at,
+            time_partition=None
+            if start is None
+            else encode_value(start, job=self.job.name, place="time_partition"),
+            cat_partition=prepared.cat_partition,
+            time_window=time_window(self.job, start),
+            statuses=prepared.statuses,
+        )
+
+    def _retry(self, failed: Ending) -> State:
+        """Give the places back, record the attempt, and wait for the next one without a thread."""
+        assert self._opened is not None and self._place is not None
+        clock = self._resources.clock
+        delay = self.job.delay_after(self.attempt_number)
+        now = clock.now()
+        reason = failed.error.type if failed.error else str(failed.status)
+        message = f"attempt {self.attempt_number} of {self.job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
+        with self._lock:
+            self.stop = Stop()
+            self.state = State.PARKED
+        self._resources.admission.release(self._place)
+        try:
+            queued = self._resources.executions.retry(self._opened, failed, Waiting("retry", message, now, now + delay), now)
+        except StoreError as error:
+            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
+        if not queued:
+            return self._end(_cancelled_ending("it was ended in the store"))
+        self.attempt_number += 1
+        self._tail = b""
+        self._positions = 0  # the same code makes the same calls again
+        self._timer = self._resources.timers.later(delay, self._try_again)
+        return State.PARKED
+
+    def _try_again(self) -> None:
+        """The delay is over: take the places anew."""
+        assert self._place is not None and self._opened is not None
+        with self._lock:
+            if self.state is not State.PARKED:
+                return
+        self._place = Place(self._place.limits, self._place.ancestors)
+        self._place.execution_id = self.id
+        try:
+            busy = self._resources.admission.park(self._place, self._granted)
+            if busy is not None:
+                self._resources.executions.wait(self._opened, _waiting_at(busy, self._resources.clock.now()))
+                return
+        except (DeadlockError, StoreError) as error:
+            self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
+            self._ready(self)
+            return
+        self._granted()
+
+    # Its end
+
+    def cancel(self, reason: str = "cancelled") -> bool:
+        """Ask it, and everything below it, to end; False if it had ended."""
+        with self._lock:
+            if self.state is State.ENDED:
+                return False
+            parked = self.state is State.PARKED
+            if parked:
+                self.state = State.READY  # whoever grants it now finds that it is too late
+        if parked:
+            self.stop.set(reason)
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._place is not None:
+                self._resources.admission.withdraw(self._place)
+            self._end(_cancelled_ending("it was cancelled before it ran"))
+            self._ready(self)
+        else:
+            self._ask_to_stop(reason)
+        return True
+
+    def _ask_to_stop(self, reason: str) -> None:
+        self.stop.set(reason)
+        for child in tuple(self.children):
+            child.cancel()
+
+    def _end(self, ending: Ending) -> State:
+        """Close the row, give the places back, tell whoever waits. Runs once."""
+        assert self._opened is not None and self._prepared is not None
+        resources = self._resources
+        self._check_partition(ending)
+        if self.progress_made is not None:
+            ending.progress = msgspec.json.encode(self.progress_made._asdict())
+        ending.run_key = ending.run_key or self._prepared.run_key
+        if self._log is not None:
+            self._log.close()
+        try:
+            resources.executions.finish(self._opened, ending, resources.clock.now())
+        except StoreError as error:
+            ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+            resources.finish_later(self._opened, ending)
+        self._result = result_of(
+            ending,
+            job=self.job.name,
+            execution_id=self._opened.id,
+            time_partition=self._prepared.time_partition,
+            cat_partition=self._prepared.cat_partition,
+            run_key=self._prepared.run_key,
+        )
+        with self._lock:
+            self.state = State.ENDED
+        if self._place is not None:
+            resources.admission.release(self._place)
+        resources.live.remove(self)
+        if self.parent is not None:
+            self.parent.children.discard(self)
+        return State.ENDED
+
+    def _check_partition(self, ending: Ending) -> None:
+        """A partition that the result named afterwards: in its text form, or the error that there is no such partition."""
+        if ending.time_partition is None and ending.cat_partition is None:
+            return
+        named = decode(ending.time_partition) if ending.time_partition is not None else None
+        try:
+            if self.job.partitions is None:
+                raise PartitionError(f"Job {self.job.name!r} returned a partition, and it has none; declare its partitions.")
+            start, category = self.job.partitions.check(named, ending.cat_partition)
+            ending.partition = partition_key(self.job, start, category)
+            text = self.job.partitions.time.text(start) if self.job.partitions.time and start else None
+            ending.time_partition = text
+        except PartitionError as error:
+            ending.status, ending.output, ending.error = ExecutionStatus.ERROR, None, error_of(error)
+            ending.time_partition = ending.cat_partition = None
+
+
+def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> tuple[Ending, bool]:
+    """What becomes of an attempt, and whether another one follows: a pure function of how it ended and who asked it to."""
+    if stop == "timeout":
+        message = f"attempt {attempt} took longer than the timeout of {job.timeout:g} s and was ended"
+        ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(ExecutionTimeout.__name__, message))
+    elif stop is not None:
+        ending = _cancelled_ending("it was cancelled while it ran" if stop == "cancelled" else stop)
+    else:
+        ending = Ending(
+            status=outcome.status,
+            output=outcome.output,
+            error=outcome.error,
+            reason=outcome.reason,
+            run_key=outcome.run_key,
+            time_partition=outcome.time_partition,  # type: ignore[arg-type]  # encoded until _check_partition
+            cat_partition=outcome.cat_partition,
+            context=outcome.context,
+        )
+    ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
+    return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
+
+
+def _cancelled_ending(reason: str) -> Ending:
+    error = ExecutionError(ExecutionCancelled.__name__, reason)
+    return Ending(status=ExecutionStatus.CANCELLED, error=error, reason=reason)
+
+
+def _upstream_ending(prepared: Prepared, job: str) -> Ending:
+    culprit = prepared.culprit
+    name = f"job {culprit.job!r}" if culprit is not None and culprit.job else "an input"
+    if prepared.verdict.status is ExecutionStatus.SKIPPED:
+        because = f": {culprit.reason}" if culprit is not None and culprit.reason else ""
+        return Ending(status=ExecutionStatus.SKIPPED, reason=f"the input of {name} was skipped{because}")
+    status = culprit.status if culprit is not None else "error"
+    why = f": {culprit.error.type}: {culprit.error.message}" if culprit is not None and culprit.error else ""
+    message = f"The input of {name} ended as {status}, so {job!r} did not run{why}"
+    return Ending(status=ExecutionStatus.ERROR, error=ExecutionError("UpstreamFailed", message))
+
+
+def _waiting_at(limit: Limit | None, now: float) -> Waiting:
+    if limit is None:
+        return Waiting("limit", "waits for a place", now)
+    if limit.reason == "run_key":
+        return Waiting("run_key", f"waits for the execution that runs with {limit.key}", now)
+    return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)
+
+
+def _places_of_ancestors(parent: Execution | None) -> list[Place]:
+    places = []
+    while parent is not None:
+        if parent._place is not None and parent._place.limits:
+            places.append(parent._place)
+        parent = parent.parent
+    return places
+

@@ -1,0 +1,101 @@
+"""Which limits a call needs a place in: the flow's own, those of its job, and the one that lets a run key run once at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ..jobs import ConcurrencyGroup, Job
+from .admission import Limit
+
+UNLIMITED = 128
+"""How many executions of a job without any limit (a manager) one mapping or DAG run has at the same time."""
+
+
+def available_cores() -> int:
+    """The cores this process may use: its affinity and its container's limit counted (cgroup v2 ``cpu.max``, v1 quota)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _container_quota()
+    return max(1, min(cores, int(quota + 0.5))) if quota else cores
+
+
+def _container_quota() -> float | None:
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()[:2]
+    except (OSError, ValueError):
+        try:
+            with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file, open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as other:
+                quota, period = file.read().strip(), other.read().strip()
+        except OSError:
+            return None  # no Linux, or no container
+    if quota in ("max", "-1"):
+        return None
+    return int(quota) / int(period)
+
+
+class Limits:
+    """The limits of an engine. One exists as long as somebody holds a place in it or waits for one, a flow's own always."""
+
+    def __init__(self) -> None:
+        self._flows: dict[int, tuple[Any, Limit]] = {}
+        self._groups: dict[int, tuple[ConcurrencyGroup, Limit]] = {}
+        self._keyed: WeakValueDictionary[tuple[int, str], Limit] = WeakValueDictionary()
+        self._run_keys: WeakValueDictionary[tuple[str, str, str], Limit] = WeakValueDictionary()
+
+    def needed(self, job: Job[Any], first: Mapping[str, Any], run_key: str | None, is_task: bool) -> list[Limit]:
+        """The limits of one call; ``first`` is the dict that is its first input."""
+        limits = [self.of_flow(job.flow)] if is_task else []
+        for group in job.limits:
+            limits.append(self.of_group(group, job.flow.name) if group.key is None else self._of_value(group, first, job))
+        if run_key is not None:
+            limits.append(self._of_run_key(job, run_key))
+        return limits
+
+    def of_flow(self, flow: Any) -> Limit:
+        """The limit of how many of a flow's tasks run at once."""
+        known = self._flows.get(id(flow))
+        if known is None:
+            limit = Limit(flow.name, flow.max_concurrency or available_cores(), flow=flow.name)
+            # of two threads that come here first, the dictionary lets only one win
+            known = self._flows.setdefault(id(flow), (flow, limit))
+        return known[1]
+
+    def of_group(self, group: ConcurrencyGroup, flow: str) -> Limit:
+        """The limit of a group without a key."""
+        known = self._groups.get(id(group))
+        if known is None:
+            known = self._groups.setdefault(
+                id(group), (group, Limit(group.name or "", group.max_concurrency, flow=flow))
+            )
+        return known[1]
+
+    def _of_value(self, group: ConcurrencyGroup, first: Mapping[str, Any], job: Job[Any]) -> Limit:
+        value = first.get(group.key) if group.key is not None else None
+        key = (id(group), repr(value))
+        return self._keyed.get(key) or self._keyed.setdefault(
+            key, Limit(group.name or "", group.max_concurrency, flow=job.flow.name, key=f"{group.key} {value!r}")
+        )
+
+    def _of_run_key(self, job: Job[Any], run_key: str) -> Limit:
+        key = (job.flow.name, job.name, run_key)
+        return self._run_keys.get(key) or self._run_keys.setdefault(
+            key, Limit(job.name, 1, flow=job.flow.name, key=f"run key {run_key!r}", reason="run_key")
+        )
+
+    def capacity(self, job: Job[Any], is_task: bool) -> int:
+        """How many executions of a job can run at once, as far as that does not depend on their inputs."""
+        places = [self.of_flow(job.flow).places] if is_task else [UNLIMITED]
+        places += [group.max_concurrency for group in job.limits if group.key is None]
+        return min(places)
+
+    def all(self) -> list[Limit]:
+        """Every limit there is, the flows' first."""
+        return [
+            *(limit for _, limit in self._flows.values()),
+            *(limit for _, limit in self._groups.values()),
+            *self._keyed.values(),
+            *self._run_keys.values(),
+        ]

@@ -1,0 +1,34 @@
+"""The engine behind a call outside any execution: started on first use in a script or a notebook, closed at exit."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from typing import Any
+
+from ..flow import Flow
+from .engine import Engine
+
+_starting = threading.Lock()
+
+
+def start(flow: Flow) -> Any:
+    """Start an engine for this flow, with its store; it stays until the process ends. Returns the flow's runtime."""
+    with _starting:  # two threads may make their first calls at the same time
+        if flow.runtime is None:
+            engine = Engine([flow], echo=_print)
+            engine.start()
+            atexit.register(engine.stop, reason="the process ended")
+        return flow.runtime
+
+
+def _print(data: bytes) -> None:
+    """What jobs print goes where the script prints, beside their logs."""
+    stream = sys.stdout
+    original = getattr(stream, "original", stream)  # a stand-in is there while a manager runs
+    try:
+        original.write(data.decode("utf-8", "replace"))
+        original.flush()
+    except (OSError, ValueError):
+        return  # the script closed its output; the log has it

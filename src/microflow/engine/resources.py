@@ -1,0 +1,106 @@
+"""What executions share: store, limits, runners, clock, and who is alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConflictError, StoreError
+from ..model.clock import Clock
+from ..model.events import EventBus
+from ..runners.base import Outcome, Request
+from ..store.executions import Ending, Executions, Opened
+from ..store.logs import Logs
+from .admission import Admission
+from .limits import Limits
+from .timers import Timers
+
+logger = logging.getLogger("microflow")
+
+_FINISH_AGAIN = 1.0
+"""Seconds between tries to record an end that the store refused."""
+
+
+class Live:
+    """The executions that have not ended, by their numbers."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Any] = {}
+        self._changed = threading.Condition()
+
+    def add(self, execution: Any) -> None:
+        """Its row is open."""
+        self._known[execution.id] = execution
+
+    def remove(self, execution: Any) -> None:
+        """It has ended; nothing happens if it is not known."""
+        with self._changed:
+            self._known.pop(execution.id, None)
+            if not self._known:
+                self._changed.notify_all()
+
+    def get(self, execution_id: int) -> Any:
+        """The live execution of this number; None if it is not live."""
+        return self._known.get(execution_id)
+
+    def all(self) -> list[Any]:
+        """Everything that lives now."""
+        return list(self._known.values())
+
+    def wait_until_empty(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until nothing lives, or for so many seconds, or until ``hurry`` and ``unless``; whether nothing lives."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._known or unless(), seconds)
+        return not self._known
+
+    def hurry(self) -> None:
+        """Let whoever waits look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+
+class Resources:
+    """The parts of an engine that every execution uses. ``run`` carries out an attempt, in whichever runner its job has."""
+
+    def __init__(
+        self,
+        *,
+        executions: Executions,
+        logs: Logs,
+        events: EventBus,
+        clock: Clock,
+        timers: Timers,
+        run: Callable[[Any, Request], Outcome],
+        echo: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.executions = executions
+        self.logs = logs
+        self.events = events
+        self.clock = clock
+        self.timers = timers
+        self.run = run
+        self.echo = echo
+        self.admission = Admission()
+        self.limits = Limits()
+        self.live = Live()
+        self.stopping = False
+
+    def refuse_if_stopping(self, parent: Any) -> None:
+        """Raise ``ConflictError`` when the engine takes no new work; what runs already may still call."""
+        if self.stopping and parent is None:
+            raise ConflictError("The engine is stopping and takes no new work; start it again, or wait for the next one.")
+
+    def finish_later(self, opened: Opened, ending: Ending) -> None:
+        """The store refused to record an end (a full disk): try again until it takes it, so that nothing stays "running"."""
+
+        def again() -> None:
+            try:
+                self.executions.finish(opened, ending, self.clock.now())
+            except StoreError as error:
+                logger.error("The end of execution %s can't be recorded: %s", opened.id, error)
+                if not self.stopping:
+                    self.timers.later(_FINISH_AGAIN, again)
+
+        self.timers.later(_FINISH_AGAIN, again)

@@ -1,0 +1,84 @@
+"""Things to do later, in one thread: deadlines of attempts, delays before retries, idle workers."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+
+from ..model.clock import Clock
+
+logger = logging.getLogger("microflow")
+
+
+class Timer:
+    """One thing to do later."""
+
+    __slots__ = ("_timers", "action")
+
+    def __init__(self, timers: Timers, action: Callable[[], None]) -> None:
+        self._timers = timers
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        """Do not do it; nothing happens if it has been done."""
+        self.action = None
+
+
+class Timers:
+    """Does things when they are due. The thread lives only while there is something to wait for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._due: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._wake = threading.Event()
+        self._running = False
+        self._stopped = False
+
+    def later(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Do this after so many seconds, in the timers' thread; it must be quick."""
+        timer = Timer(self, action)
+        with self._lock:
+            heapq.heappush(self._due, (self._clock.monotonic() + seconds, next(self._order), timer))
+            start = not self._running and not self._stopped
+            self._running = self._running or start
+        if start:
+            threading.Thread(target=self._live, name="microflow-timers", daemon=True).start()
+        else:
+            self._wake.set()
+        return timer
+
+    def run_once(self, now: float) -> float | None:
+        """Do what is due at this (monotonic) moment; seconds until the next is due, None if nothing is left."""
+        while True:
+            with self._lock:
+                while self._due and self._due[0][2].action is None:
+                    heapq.heappop(self._due)
+                if not self._due or self._stopped:
+                    self._running = False
+                    return None
+                if self._due[0][0] > now:
+                    return self._due[0][0] - now
+                timer = heapq.heappop(self._due)[2]
+            action, timer.action = timer.action, None
+            if action is not None:
+                try:
+                    action()
+                except Exception:
+                    logger.exception("Something that was due failed; the others go on.")
+
+    def _live(self) -> None:
+        while (seconds := self.run_once(self._clock.monotonic())) is not None:
+            self._clock.wait(self._wake, seconds)
+            self._wake.clear()
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        with self._lock:
+            self._stopped = True
+            self._due.clear()
+        self._wake.set()

@@ -1,0 +1,306 @@
+"""Jobs: tasks and managers, and what their decorators' arguments mean."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec
+
+from .errors import DefinitionError, InputCountError
+from .model.partitions import Partitions
+from .model.payloads import DEFAULT_MAX_PAYLOAD
+from .model.results import ExecutionResult, RunStrategy
+from .model.schedules import Schedule
+from .runtime import runtime_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+P = ParamSpec("P")
+
+DEFAULT_RETRY_DELAY = 1.0
+
+
+class ConcurrencyGroup:
+    """A limit that jobs share: at most ``max_concurrency`` of them run at once.
+
+    With ``key="customer"`` the limit holds for each value of that key of the first input. A group without a name has the name of
+    its first job. Raises ``DefinitionError`` for a limit that is no whole number from 1 on.
+    """
+
+    def __init__(self, max_concurrency: int, name: str | None = None, key: str | None = None) -> None:
+        if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1:
+            raise DefinitionError(
+                f"ConcurrencyGroup(max_concurrency={max_concurrency!r}): a limit is a whole number from 1 on."
+            )
+        self.max_concurrency = max_concurrency
+        self.name = name
+        self.key = key
+
+    def __repr__(self) -> str:
+        key = f", key={self.key!r}" if self.key else ""
+        return f"ConcurrencyGroup({self.max_concurrency}, name={self.name!r}{key})"
+
+
+class Backoff:
+    """Delays that grow: ``initial`` seconds, times ``factor`` after each failure, at most ``maximum`` seconds.
+
+    ``jitter`` (0 to 1) is the part of a delay that is random, so that jobs that failed together do not return together.
+    """
+
+    def __init__(self, initial: float = 1.0, factor: float = 2.0, maximum: float = 300.0, jitter: float = 0.1) -> None:
+        if initial < 0 or factor < 1 or maximum < initial or not 0 <= jitter <= 1:
+            raise DefinitionError(
+                f"Backoff(initial={initial!r}, factor={factor!r}, maximum={maximum!r}, jitter={jitter!r}): needs "
+                "initial >= 0, factor >= 1, maximum >= initial, and jitter from 0 to 1."
+            )
+        self.initial = initial
+        self.factor = factor
+        self.maximum = maximum
+        self.jitter = jitter
+
+    def delay(self, attempt: int, chance: Callable[[], float] = random.random) -> float:
+        """Seconds to wait after attempt number ``attempt`` (from 1 on) failed; ``chance`` gives a number from 0 to 1."""
+        try:
+            whole = min(self.initial * self.factor ** (attempt - 1), self.maximum)
+        except OverflowError:
+            whole = self.maximum
+        return whole * (1 - self.jitter * chance())
+
+    def __repr__(self) -> str:
+        return f"Backoff({self.initial}, {self.factor}, {self.maximum}, {self.jitter})"
+
+
+class Parameters(NamedTuple):
+    """The positional parameters of a job's function: their names, how many are required, whether it takes any number."""
+
+    names: tuple[str, ...]
+    required: int
+    variable: bool
+
+    def takes(self, count: int) -> bool:
+        """Whether a call with so many inputs fits."""
+        return count >= self.required and (self.variable or count <= len(self.names))
+
+    def describe(self) -> str:
+        """How many inputs a call takes, in words."""
+        if self.variable:
+            return f"at least {self.required}" if self.required else "any number of"
+        if self.required == len(self.names):
+            return str(self.required) if self.required else "no"
+        return f"{self.required} to {len(self.names)}"
+
+
+class Job(Generic[P]):
+    """A decorated function: what runs, how often at once, when, over which partitions, and what becomes of a failure.
+
+    ``fn`` is the plain function, for unit tests. Calling the job executes it; ``submit`` does so in the background.
+    """
+
+    kind: ClassVar[str] = "job"
+
+    def __init__(
+        self,
+        flow: Any,
+        fn: Callable[P, Any],
+        *,
+        name: str | None = None,
+        schedule: Schedule | str | None = None,
+        inputs: Sequence[Job[Any] | str] | None = None,
+        max_concurrency: int | ConcurrencyGroup | Sequence[ConcurrencyGroup] | None = None,
+        run_strategy: RunStrategy | str = RunStrategy.ANY_SUCCESS_NO_ERROR,
+        time_partitions: Any = None,
+        cat_partitions: Sequence[str] | None = None,
+        partition_filter: Callable[..., bool] | None = None,
+        max_payload: int = DEFAULT_MAX_PAYLOAD,
+        retries: int = 0,
+        retry_delay: float | Sequence[float] | Backoff = DEFAULT_RETRY_DELAY,
+        timeout: float | None = None,
+        runner: Any = None,
+    ) -> None:
+        if not callable(fn):
+            raise DefinitionError(f"@flow.{self.kind} decorates a function, and got {fn!r}.")
+        self.flow = flow
+        self.fn = fn
+        self.name: str = name if name is not None else getattr(fn, "__name__", type(fn).__name__)
+        self.inputs = tuple(inputs or ()) if not isinstance(inputs, (str, Job)) else (inputs,)
+        self.limits = _as_limits(max_concurrency, self.name)
+        self.run_strategy = run_strategy
+        self.partitions = (
+            Partitions(self.name, time_partitions, cat_partitions, partition_filter, getattr(flow, "timezone", None))
+            if time_partitions is not None or cat_partitions is not None or partition_filter is not None
+            else None
+        )
+        self.max_payload = max_payload
+        self.retries = retries
+        self.retry_delay = retry_delay
+        self.timeout = timeout
+        self.runner = runner
+        if schedule is None and isinstance(default := _schedule_default(fn), str):
+            schedule = default
+        self.schedule = Schedule(schedule, name=self.name) if isinstance(schedule, str) else schedule
+        if isinstance(self.schedule, Schedule) and self.schedule.name is None:
+            self.schedule.name = self.name
+        update_wrapper(self, fn)
+
+    @property
+    def description(self) -> str:
+        """The function's docstring, cleaned of its indentation; "" if there is none."""
+        import inspect
+
+        return inspect.cleandoc(self.fn.__doc__ or "")
+
+    @property
+    def qualified_name(self) -> str:
+        """``flow.job``."""
+        return f"{self.flow.name}.{self.name}"
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The positional parameters of the function. A parameter ``schedule`` with a string default is no input."""
+        import inspect
+
+        positional = [
+            parameter
+            for parameter in inspect.signature(self.fn).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            and not (parameter.name == "schedule" and isinstance(parameter.default, str))
+        ]
+        return Parameters(
+            tuple(parameter.name for parameter in positional),
+            sum(parameter.default is parameter.empty for parameter in positional),
+            any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(self.fn).parameters.values()),
+        )
+
+    def check_count(self, inputs: tuple[Any, ...]) -> None:
+        """Raise ``InputCountError`` (a ``TypeError``) unless the function takes so many inputs."""
+        if self.parameters.takes(len(inputs)):
+            return
+        names = ", ".join(self.parameters.names)
+        takes = self.parameters.describe()
+        raise InputCountError(
+            f"{self.name}({names}) takes {takes} input{'' if takes == '1' else 's'}, and {len(inputs)} "
+            f"{'was' if len(inputs) == 1 else 'were'} given."
+        )
+
+    def delay_after(self, attempt: int) -> float:
+        """Seconds to wait after attempt number ``attempt`` (from 1 on) failed; a list's last delay is used again."""
+        if isinstance(self.retry_delay, Backoff):
+            return self.retry_delay.delay(attempt)
+        if isinstance(self.retry_delay, Sequence):
+            return float(self.retry_delay[min(attempt, len(self.retry_delay)) - 1]) if self.retry_delay else 0.0
+        return float(self.retry_delay)
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the arguments of the decorator, each as one sentence."""
+        return list(self._argument_mistakes())
+
+    def _argument_mistakes(self) -> Iterable[str]:
+        where = f"{self.kind} {self.name!r}"
+        if not isinstance(self.name, str) or not self.name:
+            yield f"{self.kind} {self.name!r}: a name is a string that is not empty."
+        if self.schedule is not None and not isinstance(self.schedule, Schedule):
+            yield f"{where}: schedule is {self.schedule!r}; give a crontab string or a Schedule."
+        if isinstance(self.schedule, Schedule) and (mistake := self.schedule.mistake):
+            yield f"{where}: {mistake}"
+        if not isinstance(self.run_strategy, str) or self.run_strategy not in list(RunStrategy):
+            allowed = ", ".join(repr(str(known)) for known in RunStrategy)
+            yield f"{where}: run_strategy is {self.run_strategy!r}; it must be one of {allowed}."
+        for limit in self.limits:
+            if not isinstance(limit, ConcurrencyGroup):
+                yield (
+                    f"{where}: max_concurrency has {limit!r}; give a whole number from 1 on, a ConcurrencyGroup, or a list of them."
+                )
+        if not _is_count(self.retries, 0):
+            yield f"{where}: retries is {self.retries!r}; it must be a whole number from 0 on."
+        delays = self.retry_delay if isinstance(self.retry_delay, Sequence) else [self.retry_delay]
+        if not isinstance(self.retry_delay, Backoff) and not all(_is_seconds(delay) for delay in delays):
+            yield f"{where}: retry_delay is {self.retry_delay!r}; give seconds, a list of seconds, or a Backoff."
+        if self.timeout is not None and not (_is_seconds(self.timeout) and self.timeout > 0):
+            yield f"{where}: timeout is {self.timeout!r}; it must be a number of seconds above 0, or None."
+        if not _is_count(self.max_payload, 1):
+            yield f"{where}: max_payload is {self.max_payload!r}; it must be a number of bytes from 1 on."
+        if self.runner not in (None, "process", "fresh", "thread") and not callable(getattr(self.runner, "run", None)):
+            yield f"{where}: runner is {self.runner!r}; give 'process', 'fresh', 'thread', or an object with the methods of Runner."
+        if self.partitions is not None:
+            yield from (f"{where}: {mistake}" for mistake in self.partitions.mistakes())
+
+    def __call__(self, *inputs: P.args, **named: P.kwargs) -> ExecutionResult:
+        """Execute the job with these inputs and wait for the end.
+
+        Does not raise when the job failed or was skipped: the status is the result's. Raises ``PayloadError`` for inputs that no
+        payload can hold, ``InputCountError`` for a wrong number of them, ``JobCallInTaskError`` inside a task.
+        """
+        if named:
+            raise self._named_inputs(named)
+        return runtime_for(self.flow).call(self, inputs)
+
+    def submit(self, *inputs: P.args, **named: P.kwargs) -> Future[ExecutionResult]:
+        """Start the job with these inputs and return at once; errors as for a call."""
+        if named:
+            raise self._named_inputs(named)
+        return runtime_for(self.flow).submit(self, inputs)
+
+    def _named_inputs(self, named: dict[str, Any]) -> InputCountError:
+        return InputCountError(
+            f"{self.name}() was given {', '.join(f'{name}=…' for name in named)}; inputs are positional: write {self.name}(…)."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a job met on the way to another process travels as a reference, never with the flow behind it
+        return self.flow.job_reference(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.qualified_name}>"
+
+
+class Task(Job[P]):
+    """A job that does the work, in a subprocess or another runner."""
+
+    kind = "task"
+
+
+class Manager(Job[P]):
+    """A job that runs in a thread of the main process and calls other jobs."""
+
+    kind = "manager"
+
+
+def _as_limits(value: Any, job: str) -> tuple[Any, ...]:
+    """The groups of a job; what is none is kept as it is, for ``mistakes`` to report."""
+    if value is None:
+        return ()
+    groups = []
+    for given in value if isinstance(value, (list, tuple)) else [value]:
+        group = ConcurrencyGroup(given, name=job) if _is_count(given, 1) else given
+        if isinstance(group, ConcurrencyGroup) and group.name is None:
+            group.name = job
+        if not any(group is known for known in groups):
+            groups.append(group)
+    return tuple(groups)
+
+
+def _schedule_default(fn: Callable[..., Any]) -> Any:
+    """The default of a parameter named ``schedule``: no payload can be a string, so it is meant for the decorator."""
+    code = getattr(fn, "__code__", None)
+    if code is None or "schedule" not in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        return None
+    import inspect
+
+    return inspect.signature(fn).parameters["schedule"].default
+
+
+def _is_count(value: Any, minimum: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def is_interactive() -> bool:
+    """Whether this process is a notebook or a prompt, where a cell that defines a job is run again and again."""
+    return hasattr(sys, "ps1")

@@ -1,0 +1,367 @@
+"""Drawing a DAG: layered coordinates for boxes and curves, from left (what runs first) to right.
+
+The method of Sugiyama, Tagawa and Toda (1981): layers by longest path, a lane through every layer that an edge passes,
+order within the layers by barycenters so that few edges cross, then coordinates that keep neighbours level. Edges of
+one box that pass a layer share their lane. In the columns of boxes an edge only goes straight along its lane, and it
+bends only in the gaps between columns: so no edge ever runs through a box. Parts of the graph that nothing connects
+stand below one another; names without any edge are packed in a grid at the end. The result depends on the order of
+the names alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from itertools import pairwise
+from math import ceil, sqrt
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .graph import closure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+_SWEEPS = 12
+_PATIENCE = 60_000
+"""Items times sweeps: a drawing of thousands is made in fewer sweeps."""
+_LEVELLINGS = 4
+_MOST_POINTS = 200_000
+"""With more points than these an edge begins where it parts from the longest edge of its source."""
+_SCREEN = 1.6
+"""Width of a screen to its height."""
+
+
+_Point = tuple[float, float]
+
+
+class Box(msgspec.Struct, frozen=True):
+    """Where a name is drawn: ``x`` and ``y`` are its upper left corner; ``layer`` counts from 0 on the left."""
+
+    name: str
+    x: float
+    y: float
+    width: float
+    height: float
+    layer: int
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """A curve from the input ``source`` to ``target``, which declares it.
+
+    ``points`` are (x, y) pairs of joined cubic Bézier curves: a start, then two control points and an end for each.
+    """
+
+    source: str
+    target: str
+    points: tuple[_Point, ...]
+
+    @property
+    def path(self) -> str:
+        """The curve as the ``d`` attribute of an SVG path."""
+        written = [f"{x:g},{y:g}" for x, y in self.points]
+        curves = (" ".join(written[index : index + 3]) for index in range(1, len(written), 3))
+        return f"M{written[0]}" + "".join(f" C{curve}" for curve in curves)
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """A drawn graph: boxes in the order of the names, edges, and the size of the whole, margins included."""
+
+    boxes: tuple[Box, ...]
+    edges: tuple[Edge, ...]
+    width: float
+    height: float
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """Lengths of a drawing, all in the same unit (pixels of an SVG at scale 1)."""
+
+    box_width: float = 180
+    box_height: float = 44
+    layer_gap: float = 72
+    """From the right of one column of boxes to the left of the next; edges bend there."""
+    box_gap: float = 20
+    """Between two boxes of a column, and between a box and a lane."""
+    lane_gap: float = 12
+    """Between two lanes."""
+    margin: float = 16
+
+
+def layout(nodes: Iterable[str], inputs_of: Mapping[str, Sequence[str]], sizes: Sizes | None = None) -> Layout:
+    """Draw the names with those of their inputs that are among them, as ``inputs_of`` has them.
+
+    Raises ``DefinitionError`` for a graph with a cycle.
+    """
+    lengths = Sizes() if sizes is None else sizes
+    names = dict.fromkeys(nodes)
+    inputs = {name: [other for other in dict.fromkeys(inputs_of.get(name, ())) if other in names] for name in names}
+    boxes: dict[str, Box] = {}
+    edges: list[Edge] = []
+    top = lengths.margin
+    alone, parts = _parts(inputs)
+    for part in parts:
+        drawing = _Drawing(part, inputs, lengths)
+        bottom = drawing.move_to(top)
+        boxes |= drawing.boxes()
+        edges += drawing.edges()
+        top = bottom + 2 * lengths.box_gap
+    boxes |= _grid(alone, lengths, top, max((box.x + box.width for box in boxes.values()), default=0))
+    low = max([top - 2 * lengths.box_gap, *(box.y + box.height for box in boxes.values())])
+    right = max((box.x + box.width for box in boxes.values()), default=lengths.margin)
+    return Layout(tuple(boxes[name] for name in names), tuple(edges), right + lengths.margin, low + lengths.margin)
+
+
+def _parts(inputs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The names without any edge, and the others by what is connected, all in the order given."""
+    neighbours: dict[str, list[str]] = {name: list(others) for name, others in inputs.items()}
+    for name, others in inputs.items():
+        for other in others:
+            neighbours[other].append(name)
+    alone, parts = [], []
+    part_of: dict[str, list[str]] = {}
+    for name in inputs:
+        if not neighbours[name]:
+            alone.append(name)
+            continue
+        if name not in part_of:
+            part: list[str] = []
+            parts.append(part)
+            part_of[name] = part
+            reached = [name]
+            for one in reached:  # grows while it is read: a queue
+                for other in neighbours[one]:
+                    if other not in part_of:
+                        part_of[other] = part
+                        reached.append(other)
+        part_of[name].append(name)
+    return alone, parts
+
+
+def _grid(names: Sequence[str], sizes: Sizes, top: float, right: float) -> dict[str, Box]:
+    """Names without edges in rows, as wide as what stands above them or about as wide as a screen."""
+    step_x, step_y = sizes.box_width + sizes.box_gap, sizes.box_height + sizes.box_gap
+    columns = max(1, ceil(sqrt(len(names) * step_y / step_x * _SCREEN)), int((right - sizes.margin) // step_x))
+    return {
+        name: Box(
+            name,
+            sizes.margin + index % columns * step_x,
+            top + index // columns * step_y,
+            sizes.box_width,
+            sizes.box_height,
+            0,
+        )
+        for index, name in enumerate(names)
+    }
+
+
+class _Drawing:
+    """One connected part. Items are numbers: first the names in topological order, then the lanes."""
+
+    def __init__(self, part: Sequence[str], inputs: Mapping[str, Sequence[str]], sizes: Sizes) -> None:
+        self._sizes = sizes
+        self._names = closure(part, inputs)
+        self._number = {name: number for number, name in enumerate(self._names)}
+        self._inputs = [[self._number[other] for other in inputs[name]] for name in self._names]
+        self._layer = _layers(self._inputs)
+        self._lanes: list[list[int]] = []
+        self._left: list[list[int]] = [[] for _ in self._names]
+        self._right: list[list[int]] = [[] for _ in self._names]
+        self._lay_lanes()
+        columns: list[list[int]] = [[] for _ in range(max(self._layer) + 1)]
+        for item, layer in enumerate(self._layer):
+            columns[layer].append(item)
+        self._columns = _untangled(columns, self._left, self._right)
+        self._y = self._levelled()
+
+    def _lay_lanes(self) -> None:
+        """Give each name a lane through every layer between it and its farthest follower, and join what is adjacent."""
+        reach = list(self._layer)
+        for number, others in enumerate(self._inputs):
+            for other in others:
+                reach[other] = max(reach[other], self._layer[number] - 1)
+        for number in range(len(self._names)):
+            lane = [number]
+            for layer in range(self._layer[number] + 1, reach[number] + 1):
+                item = len(self._layer)
+                self._layer.append(layer)
+                self._left.append([lane[-1]])
+                self._right.append([])
+                self._right[lane[-1]].append(item)
+                lane.append(item)
+            self._lanes.append(lane)
+        for number, others in enumerate(self._inputs):
+            for other in others:
+                last = self._lanes[other][self._layer[number] - self._layer[other] - 1]
+                self._right[last].append(number)
+                self._left[number].append(last)
+
+    def _is_box(self, item: int) -> bool:
+        return item < len(self._names)
+
+    def _levelled(self) -> list[float]:
+        """The y of the middle of every item: as level with its neighbours as the room in its column allows."""
+        sizes, y = self._sizes, [0.0] * len(self._layer)
+        rooms = []
+        for column in self._columns:
+            room, below = [0.0], column[0]
+            for above, below in pairwise(column):
+                boxes = self._is_box(above) + self._is_box(below)
+                room.append(room[-1] + (sizes.box_gap if boxes else sizes.lane_gap) + boxes * sizes.box_height / 2)
+            rooms.append(room)
+            for item, least in zip(column, room, strict=True):
+                y[item] = least - room[-1] / 2
+        for _ in range(_LEVELLINGS):
+            for neighbours, step in ((self._left, 1), (self._right, -1)):
+                for column, room in list(zip(self._columns, rooms, strict=True))[::step]:
+                    self._level(column, room, neighbours, y)
+        return y
+
+    def _level(self, column: list[int], room: list[float], neighbours: list[list[int]], y: list[float]) -> None:
+        wished, weights = [], []
+        for item, least in zip(column, room, strict=True):
+            others = neighbours[item]
+            wished.append((sum(y[other] for other in others) / len(others) if others else y[item]) - least)
+            # what has no neighbour on this side makes way; a lane that goes on straight is worth more than a box
+            weights.append(0.1 if not others else 1.0 if self._is_box(item) else 4.0)
+        for item, least, found in zip(column, room, _isotonic(wished, weights), strict=True):
+            y[item] = found + least
+
+    def move_to(self, top: float) -> float:
+        """Put the uppermost edge at ``top``; returns the lowest."""
+        half = [self._sizes.box_height / 2 if self._is_box(item) else 0.0 for item in range(len(self._y))]
+        shift = top - min(y - height for y, height in zip(self._y, half, strict=True))
+        self._y = [round(y + shift, 1) for y in self._y]
+        return max(y + height for y, height in zip(self._y, half, strict=True))
+
+    def _x(self, item: int) -> float:
+        return self._sizes.margin + self._layer[item] * (self._sizes.box_width + self._sizes.layer_gap)
+
+    def boxes(self) -> dict[str, Box]:
+        """The boxes by name."""
+        width, height = self._sizes.box_width, self._sizes.box_height
+        return {
+            name: Box(name, self._x(item), self._y[item] - height / 2, width, height, self._layer[item])
+            for item, name in enumerate(self._names)
+        }
+
+    def edges(self) -> Iterator[Edge]:
+        """The edges, by target and then in the order in which it declares its inputs."""
+        trunks = [self._trunk(lanes) for lanes in self._lanes]
+        passed = [
+            [self._layer[target] - self._layer[other] - 1 for other in others]
+            for target, others in enumerate(self._inputs)
+        ]
+        total = sum(
+            trunks[other][1][lane]
+            for others, lanes in zip(self._inputs, passed, strict=True)
+            for other, lane in zip(others, lanes, strict=True)
+        )
+        for target, others in enumerate(self._inputs):
+            for source, lane in zip(others, passed[target], strict=True):
+                points, counts = trunks[source]
+                shared = points[: counts[lane]]
+                if total > _MOST_POINTS and lane < len(counts) - 1:
+                    shared = shared[-1:]
+                curve = (*shared, *self._bend(shared[-1], self._lanes[source][lane], target))
+                yield Edge(self._names[source], self._names[target], curve)
+
+    def _trunk(self, lanes: Sequence[int]) -> tuple[list[_Point], list[int]]:
+        """The way along all lanes of a name, and how many of its points lead into each of them."""
+        points = [(self._x(lanes[0]) + self._sizes.box_width, self._y[lanes[0]])]
+        counts = [1]
+        for lane, following in pairwise(lanes):
+            if self._y[following] != points[-1][1]:  # level lanes are one straight line
+                points += self._bend(points[-1], lane, following)
+            counts.append(len(points))
+        return points, counts
+
+    def _bend(self, pen: _Point, item: int, following: int) -> Iterator[_Point]:
+        """From the pen straight to the end of a lane (or box), and in the gap to the next one."""
+        (x, y), next_y = pen, self._y[following]
+        start, end = self._x(item) + self._sizes.box_width, self._x(following)
+        if start > x:
+            yield (2 * x + start) / 3, y
+            yield (x + 2 * start) / 3, y
+            yield start, y
+        yield (start + end) / 2, y
+        yield (start + end) / 2, next_y
+        yield end, next_y
+
+
+def _layers(inputs: Sequence[Sequence[int]]) -> list[int]:
+    """A layer for every item, by longest path; items come after their inputs.
+
+    One with more followers than inputs then moves as far right as they allow: that shortens more than it lengthens.
+    """
+    layer: list[int] = []
+    nearest: list[int | None] = [None] * len(inputs)
+    followers = [0] * len(inputs)
+    for others in inputs:
+        layer.append(1 + max((layer[other] for other in others), default=-1))
+        for other in others:
+            followers[other] += 1
+    for item in range(len(inputs) - 1, -1, -1):
+        near = nearest[item]
+        if near is not None and followers[item] > len(inputs[item]):
+            layer[item] = near - 1
+        for other in inputs[item]:
+            known = nearest[other]
+            nearest[other] = layer[item] if known is None else min(known, layer[item])
+    return layer
+
+
+def _untangled(columns: list[list[int]], left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
+    """The columns in an order with few crossings: each sorted by the middle of its neighbours, to and fro; the best."""
+    position = [0.0] * len(left)
+    for column in columns:
+        _number(column, position)
+    best, fewest = [list(column) for column in columns], _crossings(columns, right, position)
+    for sweep in range(max(2, min(_SWEEPS, _PATIENCE // len(left)))):
+        if fewest == 0:
+            break
+        neighbours, step = (left, 1) if sweep % 2 == 0 else (right, -1)
+        for column in columns[::step]:
+            middle = {
+                item: sum(position[other] for other in neighbours[item]) / len(neighbours[item])
+                if neighbours[item]
+                else position[item]
+                for item in column
+            }
+            column.sort(key=middle.__getitem__)
+            _number(column, position)
+        crossings = _crossings(columns, right, position)
+        if crossings < fewest:
+            best, fewest = [list(column) for column in columns], crossings
+    return best
+
+
+def _number(column: Sequence[int], position: list[float]) -> None:
+    """Positions from 0 to 1, so that columns of different lengths can be compared."""
+    for index, item in enumerate(column):
+        position[item] = (index + 0.5) / len(column)
+
+
+def _crossings(columns: Sequence[Sequence[int]], right: list[list[int]], position: list[float]) -> int:
+    total = 0
+    for column in columns:
+        seen: list[float] = []
+        for item in column:
+            ends = sorted(position[other] for other in right[item])
+            total += sum(len(seen) - bisect_right(seen, end) for end in ends)
+            for end in ends:
+                insort(seen, end)
+    return total
+
+
+def _isotonic(wished: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The values nearest to the wished ones that never fall (least squares; pool adjacent violators)."""
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in zip(wished, weights, strict=True):
+        count = 1
+        while pools and pools[-1][0] > value:
+            other, other_weight, other_count = pools.pop()
+            value = (value * weight + other * other_weight) / (weight + other_weight)
+            weight += other_weight
+            count += other_count
+        pools.append((value, weight, count))
+    return [value for value, _, count in pools for _ in range(count)]

@@ -1,0 +1,333 @@
+"""Partitions: the time x category grid of a job, its cells, and which of them a run takes.
+
+A cell is known by its key, a pair of texts ``(time partition, category)`` with None for a dimension that the job does
+not have; the store keeps the same two texts. A job's definition says which cells exist; the store says what became of
+them.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ..errors import PartitionError
+from .frequencies import Frequency
+from .time_partitions import TimeAxis, TimePartitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date, datetime, tzinfo
+
+PartitionKey = tuple[str | None, str | None]
+Only = Literal["all", "missing", "failed", "missing_or_failed"]
+Order = Literal["asc", "desc"]
+
+STATUS_LETTERS = {
+    "success": "s",
+    "skipped": "k",
+    "error": "e",
+    "cancelled": "c",
+    "running": "r",
+    "queued": "q",
+}
+"""One letter for each status of a cell in ``encode_grid``."""
+MISSING_LETTER = "."
+"""A cell that was never executed."""
+ABSENT_LETTER = " "
+"""A cell that does not exist, since ``partition_filter`` says so."""
+
+_FAILED = frozenset({"error", "cancelled"})
+
+
+class Partitions:
+    """The partitions of a job: over time, over categories, or both, without those that a filter leaves out.
+
+    ``job`` is its name, for messages. ``time`` is a frequency or ``TimePartitions``, ``cat`` a list of strings,
+    ``filter`` a function of the start of the period and the category (None for a dimension the job does not have) that
+    says whether that partition exists. ``timezone`` is the flow's, for time partitions that have none of their own.
+    Nothing raises here: ``mistakes`` says what is wrong with a definition.
+    """
+
+    __slots__ = ("cat", "filter", "job", "time")
+
+    def __init__(
+        self,
+        job: str,
+        time: Frequency | str | TimePartitions | None = None,
+        cat: Sequence[str] | None = None,
+        filter: Callable[[datetime | None, str | None], bool] | None = None,  # noqa: A002 - its name in the decorator
+        timezone: str | tzinfo | None = None,
+    ) -> None:
+        self.job = job
+        given = time if time is None or isinstance(time, TimePartitions) else TimePartitions(time)
+        self.time = given if given is None or timezone is None else given.with_default_zone(timezone)
+        # what is no list is kept as it is, for mistakes() to report; "abc" must not become three categories
+        self.cat: tuple[str, ...] | None = tuple(cat) if isinstance(cat, (list, tuple)) else cat  # type: ignore[assignment]
+        self.filter = filter
+
+    def mistakes(self) -> list[str]:
+        """What is wrong with the definition, each as one sentence."""
+        found = [] if self.time is None else self.time.mistakes()
+        found += self._category_mistakes()
+        if self.filter is not None and not callable(self.filter):
+            found.append(
+                f"partition_filter is {self.filter!r}; it must be a function of the time partition and the category."
+            )
+        if self.filter is not None and self.time is None and self.cat is None:
+            found.append("partition_filter is given without partitions; give time_partitions, cat_partitions, or both.")
+        return found
+
+    def _category_mistakes(self) -> list[str]:
+        given: Any = self.cat
+        if given is None:
+            return []
+        if not isinstance(given, tuple):
+            return [f"cat_partitions is {given!r}; it must be a list of strings."]
+        if not given:
+            return ["cat_partitions is an empty list; name at least one category, or leave it out."]
+        found = []
+        names: set[str] = set()
+        wrong, blank, doubles = [], [], []
+        for name in given:
+            if not isinstance(name, str):
+                wrong.append(name)
+            elif not name.strip():
+                blank.append(name)
+            elif name in names:
+                doubles.append(name)
+            else:
+                names.add(name)
+        if wrong:
+            found.append(f"cat_partitions holds {_listed(wrong)}; categories are strings.")
+        if blank:
+            found.append(f"cat_partitions holds the empty name {blank[0]!r}; a category needs a name.")
+        if doubles:
+            twice = _listed(list(dict.fromkeys(doubles)))
+            found.append(f"cat_partitions holds {twice} more than once; name each category once.")
+        return found
+
+    def check(
+        self, time_partition: str | date | datetime | None, cat_partition: str | None
+    ) -> tuple[datetime | None, str | None]:
+        """The partition that is meant, as the start of its period and its category; None where none was given.
+
+        Raises ``PartitionError`` for a dimension that the job does not have, a time that is not the start of a period
+        or outside ``start`` and ``end``, an unknown category, a partition that the filter leaves out, and a filter
+        that fails. The filter is asked only if no dimension is left open.
+        """
+        start = None if time_partition is None else self._checked_time(time_partition)
+        category = None if cat_partition is None else self._checked_category(cat_partition)
+        is_whole = (self.time is None or start is not None) and (self.cat is None or category is not None)
+        if is_whole and not self._exists(start, category):
+            text = None if start is None or self.time is None else self.time.text(start)
+            raise PartitionError(f"{self._where}: partition {_named(text, category)} is left out by partition_filter.")
+        return start, category
+
+    def key(self, time_partition: str | date | datetime | None, cat_partition: str | None) -> PartitionKey:
+        """The texts under which the store knows a partition; raises ``PartitionError`` as ``check`` does."""
+        start, category = self.check(time_partition, cat_partition)
+        return (None if start is None or self.time is None else self.time.text(start)), category
+
+    def time_axis(
+        self,
+        first: str | date | datetime | None,
+        last: str | date | datetime | None,
+        now: datetime,
+        earliest: str | None = None,
+    ) -> TimeAxis | None:
+        """The time partitions from ``first`` to ``last`` that exist at ``now``; None for a job that has none.
+
+        See ``TimePartitions.axis``. Raises ``PartitionError`` for an end that is no partition of this job.
+        """
+        if self.time is None:
+            if first is not None or last is not None:
+                raise PartitionError(f"{self._where} has no time partitions, and a range of them was given.")
+            return None
+        try:
+            return self.time.axis(first, last, now, earliest)
+        except PartitionError as error:
+            raise PartitionError(f"{self._where}: {error}") from error
+
+    def time_axis_of(self, values: Iterable[str | date | datetime]) -> TimeAxis:
+        """The given time partitions in order, each once. Raises ``PartitionError`` for one the job does not have."""
+        if self.time is None:
+            raise PartitionError(f"{self._where} has no time partitions; leave time_partitions out.")
+        try:
+            return self.time.axis_of(values)
+        except PartitionError as error:
+            raise PartitionError(f"{self._where}: {error}") from error
+
+    def categories(self, chosen: Iterable[str] | None = None) -> tuple[str | None, ...]:
+        """The chosen categories in the order of the definition, each once; all of them by default.
+
+        ``(None,)`` for a job without categories. Raises ``PartitionError`` for an unknown one.
+        """
+        if chosen is None:
+            return (None,) if self.cat is None else self.cat
+        if isinstance(chosen, str):
+            raise PartitionError(f"{self._where}: cat_partitions is {chosen!r}; give a list of categories.")
+        known = dict.fromkeys(self.cat or (), False)
+        for name in chosen:
+            known[name if name in known else self._checked_category(name)] = True
+        return tuple(name for name, is_chosen in known.items() if is_chosen)
+
+    def cells(
+        self, axis: TimeAxis | None, cats: Sequence[str | None] | None = None, order: Order = "asc"
+    ) -> Iterator[PartitionKey]:
+        """The keys of the cells that exist, time by time, and within each in the order of the categories.
+
+        ``axis`` is from ``time_axis`` or ``time_axis_of``, ``cats`` from ``categories`` (all by default), ``order``
+        says which end of time goes first. Raises ``PartitionError`` for another order and for a filter that fails.
+        """
+        _check_word("order", order, get_args(Order))
+        columns = self.categories() if cats is None else cats
+        step = 1 if order == "asc" else -1
+        times: Sequence[str | None] = (None,) if axis is None else axis.texts[::step]
+        if self.filter is None:
+            return product(times, columns)
+        starts: Sequence[datetime | None] = (None,) if axis is None else axis.starts[::step]
+        return (
+            (text, category)
+            for text, start in zip(times, starts, strict=True)
+            for category in columns
+            if self._exists(start, category)
+        )
+
+    def encode(
+        self,
+        axis: TimeAxis | None,
+        rows: Iterable[tuple[str | None, str | None, str]],
+        cats: Sequence[str | None] | None = None,
+    ) -> list[str]:
+        """The statuses of the cells, one text per category with one letter per time partition.
+
+        ``rows`` are time partition, category and status as the store has them; those outside the axes are passed over.
+        The alphabet is that of ``encode_grid``. Raises ``PartitionError`` for a filter that fails.
+        """
+        columns = self.categories() if cats is None else cats
+        lines = encode_grid((None,) if axis is None else axis.texts, columns, rows)
+        if self.filter is None:
+            return lines
+        starts: Sequence[datetime | None] = (None,) if axis is None else axis.starts
+        return [
+            "".join(
+                letter if self._exists(start, category) else ABSENT_LETTER
+                for letter, start in zip(line, starts, strict=True)
+            )
+            for category, line in zip(columns, lines, strict=True)
+        ]
+
+    @property
+    def _where(self) -> str:
+        return f"Job {self.job!r}"
+
+    def _checked_time(self, value: str | date | datetime) -> datetime:
+        if self.time is None:
+            raise PartitionError(f"{self._where} has no time partitions, and time_partition {value!r} was given.")
+        try:
+            return self.time.checked(value)
+        except PartitionError as error:
+            raise PartitionError(f"{self._where}: {error}") from error
+
+    def _checked_category(self, value: str) -> str:
+        if self.cat is None:
+            raise PartitionError(f"{self._where} has no categories, and cat_partition {value!r} was given.")
+        if not isinstance(value, str):
+            raise PartitionError(f"{self._where}: cat_partition is {value!r}; a category is a string.")
+        if value in self.cat:
+            return value
+        from difflib import get_close_matches
+
+        near = get_close_matches(value, self.cat, 3)
+        advice = f"did you mean {_listed(near, ' or ')}?" if near else f"it has {_listed(self.cat)}."
+        raise PartitionError(f"{self._where} has no category {value!r}; {advice}")
+
+    def _exists(self, start: datetime | None, category: str | None) -> bool:
+        if self.filter is None:
+            return True
+        try:
+            answer: Any = self.filter(start, category)
+        except Exception as error:  # a user's function may raise anything, and it is told whole
+            raise PartitionError(
+                f"{self._where}: partition_filter failed for {self._filtered(start, category)}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if answer is not True and answer is not False:
+            raise PartitionError(
+                f"{self._where}: partition_filter returned {answer!r} for {self._filtered(start, category)}; "
+                "it must return True or False. Wrap the result in bool()."
+            )
+        return answer
+
+    def _filtered(self, start: datetime | None, category: str | None) -> str:
+        return _named(None if start is None or self.time is None else self.time.text(start), category)
+
+
+def select(cells: Iterable[PartitionKey], statuses: Mapping[PartitionKey, str], only: Only) -> list[PartitionKey]:
+    """The cells that a run takes, in the order given.
+
+    ``statuses`` has the status of every cell that was executed. "missing" cells were never executed, or only skipped;
+    "failed" ones ended with "error" or "cancelled". Raises ``PartitionError`` for another word than those of ``Only``.
+    """
+    _check_word("only", only, get_args(Only))
+    status_of = statuses.get
+    if only == "all":
+        return list(cells)
+    if only == "missing":
+        return [cell for cell in cells if status_of(cell, "skipped") == "skipped"]
+    if only == "failed":
+        return [cell for cell in cells if status_of(cell) in _FAILED]
+    taken = _FAILED | {"skipped"}
+    return [cell for cell in cells if status_of(cell, "skipped") in taken]
+
+
+def encode_grid(
+    times: Sequence[str | None],
+    cats: Sequence[str | None],
+    rows: Iterable[tuple[str | None, str | None, str]],
+) -> list[str]:
+    """The statuses of a grid, one text for each of ``cats`` with one letter for each of ``times``.
+
+    ``rows`` are time partition, category and status; those outside the grid are passed over. The alphabet: ``s``
+    success, ``k`` skipped, ``e`` error, ``c`` cancelled, ``r`` running, ``q`` queued, ``.`` missing (never executed);
+    ``Partitions.encode`` adds a space where a filter says that there is no cell.
+    """
+    grid = {category: bytearray(MISSING_LETTER.encode() * len(times)) for category in cats}
+    position = {text: index for index, text in enumerate(times)}
+    letters = {status: ord(letter) for status, letter in STATUS_LETTERS.items()}
+    for text, category, status in rows:
+        line, index = grid.get(category), position.get(text)
+        if line is not None and index is not None:
+            line[index] = letters[status]
+    return [grid[category].decode("ascii") for category in cats]
+
+
+def _check_word(argument: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        known = ", ".join(repr(word) for word in allowed)
+        raise PartitionError(f"{argument} is {value!r}; it must be one of {known}.")
+
+
+def _listed(values: Sequence[Any], joint: str = ", ") -> str:
+    shown = [repr(value) for value in values[:8]]
+    return joint.join(shown) + (f" and {len(values) - 8:,} more" if len(values) > 8 else "")
+
+
+def _named(text: str | None, category: str | None) -> str:
+    return " of ".join(part for part in (text, category) if part is not None) or "without keys"
+
+
+__all__ = [
+    "ABSENT_LETTER",
+    "MISSING_LETTER",
+    "STATUS_LETTERS",
+    "Frequency",
+    "Only",
+    "Order",
+    "PartitionKey",
+    "Partitions",
+    "TimeAxis",
+    "TimePartitions",
+    "encode_grid",
+    "select",
+]

@@ -1,0 +1,201 @@
+"""Payloads: what travels between jobs, processes and the store.
+
+A payload is a dict, or a list of dicts, with string keys, of JSON values plus ``datetime`` and ``date``. It is encoded once, as
+UTF-8 JSON; those bytes are what the store keeps and what a worker is sent. A date is a tagged object, so that it arrives as the
+same type on the other side: ``{"$date": "2026-11-22"}`` and ``{"$datetime": "2026-11-22T05:00:00+01:00[Europe/Berlin]"}`` (RFC
+9557: the zone's name follows the RFC 3339 instant where there is one). A user's own key that begins with ``$`` is escaped by
+doubling the sign.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from math import isfinite
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ..errors import PayloadError, PayloadTooLarge
+
+DEFAULT_MAX_PAYLOAD = 32 * 1024
+"""Bytes of an execution's encoded inputs, and of its encoded output, unless the job says otherwise."""
+
+_MAXIMUM_DEPTH = 200
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+def encode_inputs(
+    inputs: Sequence[Any], *, job: str, limit: int = DEFAULT_MAX_PAYLOAD, may_lack: Sequence[Any] = ()
+) -> bytes:
+    """Encode a job's positional inputs as a JSON array of at most ``limit`` bytes.
+
+    ``may_lack`` says, at the place of an input (or of an item of a list) that is another job's result, that it may be None, since
+    that job may have ended without data. Raises ``PayloadError`` naming job, argument and path of what no payload can hold,
+    ``PayloadTooLarge`` over the limit.
+    """
+    for index, value in enumerate(inputs):
+        lacks = may_lack[index] if index < len(may_lack) else None
+        if value is not None or not lacks:
+            _check_shape(value, f"inputs[{index}]", job, lacks if isinstance(lacks, list) else ())
+    encoded = _encode(list(inputs), "inputs", job)
+    return _measured(encoded, job, "inputs", limit)
+
+
+def encode_output(output: Any, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD) -> bytes:
+    """Encode what a job returned; errors as for ``encode_inputs``."""
+    _check_shape(output, "output", job, [True] * len(output) if isinstance(output, list) else ())
+    encoded = _encode(output, "output", job)
+    return _measured(encoded, job, "output", limit)
+
+
+def encode_value(value: Any, *, job: str, place: str) -> bytes:
+    """Encode any one value that a payload may hold, such as a value of ``flow.context``; ``place`` names it in errors."""
+    return _encode(value, place, job)
+
+
+def decode(encoded: bytes | str) -> Any:
+    """The value that was encoded: a fresh copy, dates and times as themselves."""
+    value = _decoder.decode(encoded)
+    tagged = b'"$' in encoded if isinstance(encoded, bytes) else '"$' in encoded
+    return _untag(value) if tagged else value
+
+
+def _encode(value: Any, place: str, job: str) -> bytes:
+    # The C encoder takes more than a payload may hold (tuples, sets, NaN …), but then what comes back differs from what went in.
+    # So plain JSON, which is nearly everything, is checked at the speed of C, and only the rest is walked.
+    try:
+        encoded = _encoder.encode(value)
+        if b'"$' not in encoded and _decoder.decode(encoded) == value:
+            return encoded
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        pass  # the walk below says where and why
+    plain = _tag(value, place, job, 0)
+    try:
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise PayloadError(
+            f"Job {job!r}: {place} holds text that is not valid Unicode (a lone surrogate, {error.object[error.start]!r})."
+        ) from None
+
+
+def _measured(encoded: bytes, job: str, place: str, limit: int) -> bytes:
+    if len(encoded) > limit:
+        raise PayloadTooLarge(
+            f"Job {job!r}: the {place} take {len(encoded):,} bytes when encoded, and the limit is {limit:,}. Hand over a key to "
+            "the data (a path, a row id) instead of the data, or raise max_payload for this job."
+            if place == "inputs"
+            else f"Job {job!r}: the {place} takes {len(encoded):,} bytes when encoded, and the limit is {limit:,}. Hand over a "
+            "key to the data (a path, a row id) instead of the data, or raise max_payload for this job."
+        )
+    return encoded
+
+
+def _check_shape(value: Any, place: str, job: str, may_lack: Sequence[Any]) -> None:
+    """Raise ``PayloadError`` unless the value is a dict or a list of dicts."""
+    if isinstance(value, Mapping):
+        return
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, Mapping) or (item is None and index < len(may_lack) and may_lack[index]):
+                continue
+            raise PayloadError(
+                f"Job {job!r}: {place}[{index}] is {_described(item)}, but a list must hold dicts. "
+                'Wrap each item, as in [{"value": …}].'
+            )
+        return
+    raise PayloadError(
+        f"Job {job!r}: {place} is {_described(value)}, but it must be a dict or a list of dicts. "
+        'Wrap it in a dict, as in {"value": …}.'
+    )
+
+
+def _tag(value: Any, place: str, job: str, depth: int) -> Any:
+    """The value as plain JSON, dates tagged; raises ``PayloadError`` with the path of what has no place in a payload."""
+    if depth > _MAXIMUM_DEPTH:
+        raise PayloadError(f"Job {job!r}: {place} is nested more than {_MAXIMUM_DEPTH} levels deep, or holds itself.")
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return str(value)
+    # numpy.float64 is a float by inheritance; its module tells it apart, so that it is refused on every machine alike.
+    if isinstance(value, (int, float)) and type(value).__module__ != "numpy":
+        if isinstance(value, float):
+            if not isfinite(value):
+                raise PayloadError(f"Job {job!r}: {place} is {value!r}, which JSON does not have. Use None or a string instead.")
+            return float(value)
+        return int(value)
+    if isinstance(value, Mapping):
+        return _tag_mapping(value, place, job, depth)
+    if isinstance(value, list):
+        return [_tag(item, f"{place}[{index}]", job, depth + 1) for index, item in enumerate(value)]
+    if isinstance(value, datetime):
+        return {"$datetime": _datetime_text(value)}
+    if isinstance(value, date):
+        return {"$date": value.isoformat()}
+    raise PayloadError(f"Job {job!r}: {place} is {_described(value)}. {_advice(value)}")
+
+
+def _tag_mapping(value: Mapping[Any, Any], place: str, job: str, depth: int) -> dict[str, Any]:
+    tagged = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise PayloadError(f"Job {job!r}: {place} has the key {key!r}, {_described(key)}; keys must be strings. Use str(key).")
+        tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, f'{place}["{key}"]', job, depth + 1)
+    return tagged
+
+
+def _untag(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_untag(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((key, text),) = value.items()
+        if isinstance(text, str):
+            if key == "$datetime":
+                return _datetime_from(text)
+            if key == "$date":
+                return _date_from(text)
+    return {key[1:] if key.startswith("$$") else key: _untag(item) for key, item in value.items()}
+
+
+def _datetime_text(value: datetime) -> str:
+    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
+    return f"{value.isoformat()}[{zone}]" if zone else value.isoformat()
+
+
+def _datetime_from(text: str) -> datetime:
+    instant, _, zone = text.partition("[")
+    try:
+        value = datetime.fromisoformat(instant)
+        return value.astimezone(ZoneInfo(zone.rstrip("]"))) if zone else value
+    except (ValueError, LookupError, OSError) as error:
+        raise PayloadError(f'{{"$datetime": {text!r}}} is not a date and time in ISO 8601: {error}') from None
+
+
+def _date_from(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise PayloadError(f'{{"$date": {text!r}}} is not a date in ISO 8601: {error}') from None
+
+
+def _described(value: Any) -> str:
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return "None" if value is None else f"a {name}"
+
+
+def _advice(value: Any) -> str:
+    if type(value).__module__ == "numpy":
+        return "Turn numpy values into Python's own with .item() or .tolist()."
+    if isinstance(value, (tuple, set, frozenset)):
+        return "Use a list instead."
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "Payloads are text: hand over a path or a key to the bytes, or encode them as base64."
+    return "Payloads hold strings, numbers, booleans, None, lists, dicts with string keys, datetimes and dates."

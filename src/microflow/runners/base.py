@@ -1,0 +1,147 @@
+"""What a runner is: something that carries out one attempt of a task and says how it ended.
+
+The engine hands a runner a ``Request`` and an ``Observer``, and gets an ``Outcome`` back. A runner knows nothing of the store, of
+limits or of retries. To write one, implement ``run`` and ``close`` (see the ``Runner`` protocol); give an instance to a task as
+``@flow.task(runner=MyRunner())``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from ..model.results import ExecutionError, ExecutionStatus
+from ..runtime import Progress
+
+
+class InputStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an input that was a job's result says beside its data; the data itself is among the request's ``inputs``.
+
+    In a list of results, one whose output is a list has its items there one by one: ``items`` of them (-1: it is one item itself).
+    """
+
+    status: str
+    job: str | None = None
+    execution_id: int | None = None
+    reason: str | None = None
+    run_key: str | None = None
+    error: ExecutionError | None = None
+    items: int = -1
+
+
+class Request(msgspec.Struct, array_like=True):
+    """One attempt of one task. ``inputs`` is the encoded JSON array of its positional inputs; times are seconds or tagged JSON.
+
+    ``statuses`` has, at the place of each input, the status of the results in it (None for plain data): one for a result, a list
+    for a list of results. ``job_key`` is for the process runners, which put there the number that stands for the function.
+    """
+
+    execution_id: int
+    flow: str
+    job: str
+    inputs: bytes
+    max_payload: int
+    job_key: int = 0
+    attempt: int = 1
+    run_key: str | None = None
+    scheduled_at: float | None = None
+    time_partition: bytes | None = None
+    cat_partition: str | None = None
+    time_window: bytes | None = None
+    statuses: list[InputStatus | None | list[InputStatus | None]] | None = None
+
+
+class Outcome(msgspec.Struct, array_like=True):
+    """How an attempt ended. ``output`` and ``time_partition`` are encoded; ``context`` holds what the job wrote to its context.
+
+    ``cpu_seconds`` and ``peak_memory`` (bytes) are those of this attempt, with the processes it waited for.
+    """
+
+    status: ExecutionStatus
+    output: bytes | None = None
+    error: ExecutionError | None = None
+    reason: str | None = None
+    run_key: str | None = None
+    time_partition: bytes | None = None
+    cat_partition: str | None = None
+    context: Mapping[str, bytes | None] = {}
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+class Stop:
+    """Asks a running attempt to end: set once, with a reason, by a cancel or a timeout, from any thread."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def set(self, reason: str) -> bool:
+        """Ask for the end; False if that was asked before."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self.reason = reason
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+        return True
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Call this when the end is asked for; at once if it has been."""
+        with self._lock:
+            if self.reason is None:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """The callback is not needed any more."""
+        with self._lock:
+            self._callbacks = [known for known in self._callbacks if known != callback]
+
+
+class Observer(Protocol):
+    """What a runner tells while an attempt runs, and what it may ask for."""
+
+    stop: Stop
+
+    def output(self, data: bytes) -> None:
+        """The job printed this."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """The job said how far it is."""
+        ...
+
+    def context(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the job's earlier executions wrote, and its last successful output."""
+        ...
+
+
+class Runner(Protocol):
+    """Carries out attempts. ``run`` is called in many threads at once and blocks until its attempt ended."""
+
+    def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
+        """Carry out one attempt of ``job`` (a ``Task``).
+
+        A failure of the job is an outcome with status error; raise ``WorkerDied`` if what ran it broke. When
+        ``observer.stop`` is set, end the attempt and whatever it started, and return or raise soon.
+        """
+        ...
+
+    def close(self) -> None:
+        """End everything at once; called when the engine stops, after the attempts have ended."""
+        ...
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Seconds since the epoch as an aware datetime in UTC."""
+    from datetime import UTC
+
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,181 @@
+"""Calling a job's function, and what came of it as an ``Outcome``: the same in a worker process and in a thread."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ExecutionCancelled, ExecutionSkipped, MicroflowError, Skip
+from ..model.payloads import decode, encode_output, encode_value
+from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
+from ..runtime import Context, CurrentExecution, Progress, active_execution
+from .base import InputStatus, Outcome, Request, moment
+
+_TEXT_LIMIT = 64 * 1024
+"""Characters kept of an error's message and of its traceback."""
+
+
+def current_execution_for(
+    request: Request,
+    data: list[Any],
+    load_context: Callable[[], tuple[dict[str, Any], dict[str, Any]]],
+    report: Callable[[Progress], None],
+) -> CurrentExecution:
+    """What the job's code sees of the attempt; ``data`` are its decoded inputs."""
+    return CurrentExecution(
+        id=request.execution_id,
+        flow=request.flow,
+        job=request.job,
+        context=Context(request.job, load_context),
+        report=report,
+        inputs=_with_statuses(data, request.statuses),
+        attempt=request.attempt,
+        run_key=request.run_key,
+        scheduled_at=moment(request.scheduled_at),
+        time_partition=None if request.time_partition is None else decode(request.time_partition),
+        cat_partition=request.cat_partition,
+        time_window=None if request.time_window is None else tuple(decode(request.time_window)),
+    )
+
+
+def _with_statuses(data: list[Any], statuses: Any) -> tuple[Any, ...]:
+    if statuses is None:
+        return tuple(data)
+    return tuple(_with_status(value, status) for value, status in zip(data, statuses, strict=True))
+
+
+def _with_status(value: Any, status: Any) -> Any:
+    if isinstance(status, list):
+        items = iter(value)
+        return [
+            _with_status([next(items) for _ in range(known.items)], known)
+            if known is not None and known.items >= 0
+            else _with_status(next(items), known)
+            for known in status
+        ]
+    if not isinstance(status, InputStatus):
+        return value
+    return ExecutionResult(
+        value,
+        status=status.status,
+        run_key=status.run_key,
+        error=status.error,
+        job=status.job,
+        execution_id=status.execution_id,
+        reason=status.reason,
+    )
+
+
+def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, max_payload: int) -> Outcome:
+    """Call the function with its inputs and tell how it ended; every exception of the job's becomes an outcome.
+
+    ``SystemExit`` is raised on, since what it means depends on whose process this is.
+    """
+    token = active_execution.set(execution)
+    try:
+        returned = fn(*data)
+        if hasattr(returned, "__await__"):
+            returned = _awaited(returned)
+        outcome = outcome_of(returned, execution.job, max_payload)
+    except Skip as skip:
+        outcome = Outcome(ExecutionStatus.SKIPPED, reason=skip.reason or None)
+    except ExecutionSkipped as skipped:
+        outcome = Outcome(ExecutionStatus.SKIPPED, reason=str(skipped))
+    except ExecutionCancelled as cancelled:
+        outcome = Outcome(ExecutionStatus.CANCELLED, error=error_of(cancelled, skip_frames=1))
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises is its outcome, never this process's end
+        outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=1))
+    finally:
+        active_execution.reset(token)
+    outcome.context = execution.context.changes
+    return outcome
+
+
+def _awaited(returned: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await returned
+
+    return asyncio.run(wait())
+
+
+def outcome_of(returned: Any, job: str, max_payload: int) -> Outcome:
+    """What a job's return value says. Raises ``PayloadError`` for what no job may return."""
+    if returned is None:
+        return Outcome(ExecutionStatus.SKIPPED, reason=f"{job} returned nothing")
+    if isinstance(returned, ExecutionResult):
+        return _outcome_of_result(returned, job, max_payload)
+    if isinstance(returned, list) and any(isinstance(item, ExecutionResult) for item in returned):
+        return _outcome_of_list(returned, job, max_payload)
+    return Outcome(ExecutionStatus.SUCCESS, encode_output(returned, job=job, limit=max_payload))
+
+
+def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> Outcome:
+    if not result.status.final:
+        raise MicroflowError(
+            f"Job {job!r} returned an ExecutionResult with status {str(result.status)!r}; a job ends as 'success', 'skipped', "
+            "'error' or 'cancelled'."
+        )
+    partition = result.time_partition
+    error = result.error
+    if error is None and result.status is ExecutionStatus.ERROR:
+        error = ExecutionError("ExecutionFailed", result.reason or f"{job} returned a result with status 'error'")
+    return Outcome(
+        result.status,
+        None if result.output is None else encode_output(result.output, job=job, limit=max_payload),
+        error,
+        result.reason,
+        # a result that was handed on keeps its own job's run key and partition to itself
+        result.run_key if result.job is None else None,
+        None if partition is None or result.job else encode_value(partition, job=job, place="time_partition"),
+        result.cat_partition if result.job is None else None,
+    )
+
+
+def _outcome_of_list(items: list[Any], job: str, max_payload: int) -> Outcome:
+    results = [item for item in items if isinstance(item, ExecutionResult)]
+    plain_success = [ExecutionStatus.SUCCESS] * (len(items) - len(results))
+    status = combined_status([*(result.status for result in results), *plain_success])
+    output: list[Any] = []
+    for item in items:
+        value = item.output if isinstance(item, ExecutionResult) else item
+        output.extend(value if isinstance(value, list) else [value])  # a batch's output is a list of its own
+    failed = [result for result in results if result.status in (ExecutionStatus.ERROR, ExecutionStatus.CANCELLED)]
+    error = None
+    if failed:
+        first = failed[0]
+        why = f"{first.error.type}: {first.error.message}" if first.error else f"it ended as {first.status}"
+        error = ExecutionError(
+            "ExecutionFailed", f"{len(failed)} of {len(items)} results failed; the first, of job {first.job!r}: {why}"
+        )
+    skipped = f"all {len(items)} results were skipped" if status is ExecutionStatus.SKIPPED else None
+    return Outcome(status, encode_output(output, job=job, limit=max_payload), error, skipped)
+
+
+def error_of(error: BaseException, skip_frames: int = 0) -> ExecutionError:
+    """An exception as what is recorded of it, however badly it behaves; ``skip_frames`` outermost frames are ours, not the job's."""
+    kind = type(error)
+    try:
+        message = str(error)
+    except BaseException as broken:  # noqa: BLE001 - a job's exception may do anything, also here
+        message = f"(its message can't be read: __str__ raised {type(broken).__name__})"
+    frames = error.__traceback__
+    for _ in range(skip_frames):
+        frames = frames.tb_next if frames is not None else None
+    try:
+        text = "".join(traceback.format_exception(kind, error, frames))
+    except BaseException as broken:  # noqa: BLE001 - as above
+        text = f"(the traceback can't be shown: formatting it raised {type(broken).__name__})"
+    return ExecutionError(_shortened(kind.__name__), _shortened(message), _shortened(text))
+
+
+def _shortened(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()
+    if len(text) <= _TEXT_LIMIT:
+        return text
+    half = _TEXT_LIMIT // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"

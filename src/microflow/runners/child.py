@@ -1,0 +1,235 @@
+"""The worker process: ``python -m microflow.runners.child``. It reads requests from its standard input and runs them, one by one.
+
+In the order of its life:
+
+1. Its standard input and output become the pipes of the frames; descriptors 0, 1 and 2 are then the task's own: no input, and
+   output that goes to the pipe behind standard error, which survives a crash.
+2. The first frame says where modules are found. Then each ``Run`` is loaded, run and answered with ``Done``.
+3. It ends when its standard input ends. If that happens while a task runs, then the parent is gone: it ends at once, with
+   everything that the task started.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from .. import runtime
+from ..errors import WorkerDied
+from ..model.payloads import decode
+from ..model.results import ExecutionStatus
+from ..runtime import Progress
+from .base import Outcome, Request
+from .calling import call, current_execution_for, error_of
+from .frames import (
+    ContextQuery,
+    ContextReply,
+    Done,
+    Exited,
+    FrameBuffer,
+    FromWorker,
+    Hello,
+    NotLoaded,
+    Pickled,
+    ProgressReport,
+    Reference,
+    Run,
+    framed,
+    to_worker,
+    write_all,
+)
+from .meter import Meter
+from .refusal import Refusal
+from .surroundings import Surroundings
+
+MEMORY_GROWTH = 256 * 1024 * 1024
+"""Bytes that a worker may keep beyond those of its start before it is replaced."""
+
+
+class Worker:
+    """This process, as what runs requests."""
+
+    def __init__(self) -> None:
+        self._requests, self._responses = _take_pipes()
+        self._buffer = FrameBuffer()
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._mark = b""
+        self._busy = False
+
+    def live(self) -> None:
+        """Run requests until there are no more."""
+        runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)
+        faulthandler.enable(file=2)
+        _log_to_standard_error()
+        threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
+        meter, surroundings = Meter(), Surroundings()
+        while (message := self._receive()) is not None:
+            if isinstance(message, Hello):
+                sys.path[:] = message.path
+                self._mark = message.mark
+            elif isinstance(message, Run):
+                self._busy = True
+                self._run(message, meter, surroundings)
+                self._busy = False
+        # what the last task left running must not keep this process alive
+        os._exit(0)
+
+    def _run(self, message: Run, meter: Meter, surroundings: Surroundings) -> None:
+        request = message.request
+        meter.start()
+        try:
+            fn = self._load(request.job_key, message.function)
+        except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
+            if isinstance(message.function, Reference):
+                self._send(NotLoaded(f"{type(error).__name__}: {error}"))
+            else:
+                self._send(Done(Outcome(ExecutionStatus.ERROR, error=error_of(error))))
+            return
+        data = decode(request.inputs)
+        execution = current_execution_for(request, data, self._context, self._progress)
+        try:
+            outcome = call(fn, data, execution, request.max_payload)
+        except SystemExit as error:
+            surroundings.leave_if_forked()
+            _flush()
+            self._send(Exited(_exit_code(error)))
+            return
+        surroundings.leave_if_forked()
+        _flush()
+        retire = surroundings.restore()
+        outcome.cpu_seconds, outcome.peak_memory = meter.stop()
+        if not retire and meter.grown() > MEMORY_GROWTH:
+            retire = f"it keeps {meter.grown() // 2**20} MiB more than at its start"
+        if self._mark:
+            write_all(2, self._mark)
+        self._send(Done(outcome, retire))
+
+    def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
+        if isinstance(source, Pickled):
+            import cloudpickle
+
+            # from the parent alone: nothing that came over the network or out of the store is ever unpickled
+            self._functions[key] = cloudpickle.loads(source.data)
+        elif isinstance(source, Reference):
+            import_module(source.module)
+            flow = getattr(import_module(source.flow_module), source.flow_attribute)
+            self._functions[key] = flow.jobs[source.job].fn
+        return self._functions[key]
+
+    def _receive(self) -> Any:
+        while (body := self._buffer.next()) is None:
+            data = os.read(self._requests, 65536)
+            if not data:
+                return None
+            self._buffer.feed(data)
+        return to_worker.decode(body)
+
+    def _send(self, message: FromWorker) -> None:
+        try:
+            write_all(self._responses, framed(message))
+        except OSError:
+            os._exit(1)  # the parent is gone, or the task closed this pipe: there is nobody to tell
+
+    def _progress(self, progress: Progress) -> None:
+        self._send(ProgressReport(progress.done, progress.total, progress.message))
+
+    def _context(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._send(ContextQuery())
+        reply = self._receive()
+        if not isinstance(reply, ContextReply):
+            raise WorkerDied("The engine did not answer when the task looked at its context.")
+        return decode(reply.written), decode(reply.last_output)
+
+    def _watch_parent(self) -> None:
+        """Wait for the parent's end, without taking a byte of what it sends."""
+        if sys.platform == "win32":
+            import psutil
+
+            try:
+                psutil.Process(os.getppid()).wait()
+            except psutil.NoSuchProcess:
+                pass  # that is what was waited for
+        else:
+            import select
+
+            poll = select.poll()
+            poll.register(self._requests, 0)  # a hang-up is reported without being asked for
+            poll.poll()
+        if self._busy:
+            from .trees import end_own_tree
+
+            end_own_tree()
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Free descriptors 0 and 1 for the task; the pipes that were behind them."""
+    requests, responses = os.dup(0), os.dup(1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for descriptor in (requests, responses, 2):
+            msvcrt.setmode(descriptor, os.O_BINARY)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdin = open(0, closefd=False)
+    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
+    return requests, responses
+
+
+def _text_stream(descriptor: int) -> io.TextIOWrapper:
+    raw = open(descriptor, "wb", closefd=False)
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # the task closed it
+
+
+class _StandardErrorHandler(logging.StreamHandler[Any]):
+    """Writes to whatever ``sys.stderr`` is at the time."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
+def _log_to_standard_error() -> None:
+    """Records of ``logging`` from INFO on go to the log; a task that configures ``logging`` itself replaces this."""
+    handler = _StandardErrorHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+
+
+def _exit_code(error: SystemExit) -> str:
+    if error.code is None:
+        return "exit code 0"
+    return f"exit code {error.code}" if isinstance(error.code, int) else f"exit code 1, saying {error.code!r}"
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGINT"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    Worker().live()

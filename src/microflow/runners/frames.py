@@ -1,0 +1,124 @@
+"""What travels between the engine and a worker process: frames of a 4-byte length (big-endian) and MessagePack behind it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+from .base import Outcome, Request
+
+HEADER = 4
+
+
+class Reference(msgspec.Struct, array_like=True, tag="reference", frozen=True):
+    """A function that can be imported: the module that defines it, and where its flow and its job are found."""
+
+    module: str
+    flow_module: str
+    flow_attribute: str
+    job: str
+
+
+class Pickled(msgspec.Struct, array_like=True, tag="pickled", frozen=True):
+    """A function by value, as its parent pickled it."""
+
+    data: bytes
+
+
+class Hello(msgspec.Struct, array_like=True, tag="hello"):
+    """The first frame to a worker: how the parent finds modules. ``mark``: end each attempt's output with this line."""
+
+    path: list[str]
+    mark: bytes = b""
+
+
+class Run(msgspec.Struct, array_like=True, tag="run"):
+    """Run this. ``function`` is sent when the worker does not have it yet."""
+
+    request: Request
+    function: Reference | Pickled | None = None
+
+
+class ContextReply(msgspec.Struct, array_like=True, tag="context"):
+    """The answer to a ``ContextQuery``: two encoded dicts, what was written and the last output."""
+
+    written: bytes
+    last_output: bytes
+
+
+class Done(msgspec.Struct, array_like=True, tag="done"):
+    """The attempt ended so. ``retire``: why this worker should run nothing more, "" if it is as good as new."""
+
+    outcome: Outcome
+    retire: str = ""
+
+
+class Exited(msgspec.Struct, array_like=True, tag="exited"):
+    """The task called ``sys.exit`` with this code."""
+
+    code: str
+
+
+class NotLoaded(msgspec.Struct, array_like=True, tag="not loaded"):
+    """The function is not found by the reference given; nothing ran."""
+
+    why: str
+
+
+class ContextQuery(msgspec.Struct, array_like=True, tag="context query"):
+    """The job looks at its context."""
+
+
+class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
+    """The job said how far it is."""
+
+    done: float
+    total: float | None
+    message: str | None
+
+
+ToWorker = Hello | Run | ContextReply
+FromWorker = Done | Exited | NotLoaded | ContextQuery | ProgressReport
+
+_encoder = msgspec.msgpack.Encoder()
+to_worker = msgspec.msgpack.Decoder(ToWorker)
+from_worker = msgspec.msgpack.Decoder(FromWorker)
+
+
+def framed(message: Any) -> bytes:
+    """A message as one frame."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(HEADER, "big") + body
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write everything. Raises ``OSError`` if the other side is gone."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(descriptor, data)
+
+
+class FrameBuffer:
+    """Bytes as they come in, cut into frames."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add what was read."""
+        self._bytes += data
+
+    def next(self) -> bytes | None:
+        """The body of the next whole frame; None if it has not all come yet."""
+        buffer = self._bytes
+        if len(buffer) < HEADER:
+            return None
+        end = HEADER + int.from_bytes(buffer[:HEADER], "big")
+        if len(buffer) < end:
+            return None
+        body = bytes(buffer[HEADER:end])
+        del buffer[:end]
+        return body

@@ -1,0 +1,98 @@
+"""How a worker comes by a job's function: by import where it can be imported, else by value from its parent."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+from ..errors import PayloadError
+from .frames import Pickled, Reference
+
+
+class Functions:
+    """The functions of an engine's jobs, each under a number that stands for it in every worker.
+
+    A function that is sent by value is pickled anew for every call made outside any execution (``renew``), since a notebook's cells
+    change what it refers to; while managers run, it stays as it is.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: dict[int, tuple[int, Any]] = {}
+        self._by_value: dict[int, Pickled] = {}
+        self._not_importable: set[int] = set()
+        self._last_key = 0
+
+    def key(self, job: Any) -> int:
+        """The number of a job's function."""
+        known = self._keys.get(id(job))
+        if known is not None:
+            return known[0]
+        with self._lock:
+            self._last_key += 1
+            self._keys[id(job)] = (self._last_key, job)  # the job is kept, so that its id stays its own
+            return self._last_key
+
+    def renew(self, job: Any) -> None:
+        """A call from outside begins: a function sent by value is compared with what it is now, and sent again if it differs."""
+        pickled = self._by_value.get(id(job))
+        if pickled is None:
+            return
+        fresh = self._pickle(job, why="")
+        if fresh.data != pickled.data:
+            with self._lock:
+                self._by_value[id(job)] = fresh
+                self._last_key += 1
+                self._keys[id(job)] = (self._last_key, job)
+
+    def source(self, job: Any) -> Reference | Pickled:
+        """How a worker finds the function."""
+        if id(job) not in self._not_importable and (reference := _reference(job)) is not None:
+            return reference
+        return self.pickled(job)
+
+    def pickled(self, job: Any, why: str = "") -> Pickled:
+        """The function by value; ``why`` says what went wrong when it was imported. Raises ``PayloadError`` if it can't be pickled."""
+        with self._lock:
+            known = self._by_value.get(id(job))
+        if known is None:
+            known = self._pickle(job, why)
+            with self._lock:
+                self._by_value[id(job)] = known
+                if why:
+                    self._not_importable.add(id(job))
+        return known
+
+    def _pickle(self, job: Any, why: str) -> Pickled:
+        import cloudpickle
+
+        module = sys.modules.get(job.fn.__module__)
+        # what can't be imported there must not be looked for there: neither the function nor what it calls in its own module
+        by_value = why and module is not None and module.__name__ != "__main__"
+        try:
+            if by_value:
+                cloudpickle.register_pickle_by_value(module)
+            try:
+                return Pickled(cloudpickle.dumps(job.fn))
+            finally:
+                if by_value:
+                    cloudpickle.unregister_pickle_by_value(module)
+        except Exception as error:  # pickling runs the code of whatever the function refers to
+            hint = f" It can't be imported in a worker either: {why}." if why else ""
+            raise PayloadError(
+                f"Task {job.name!r} can't be sent to a worker process: {type(error).__name__}: {error}.{hint} Define it at the top "
+                "level of a module that can be imported, open what it needs (files, locks, connections) inside it, or use "
+                'runner="thread".'
+            ) from error
+
+
+def _reference(job: Any) -> Reference | None:
+    """Where a worker can import the function from; None where it can't: ``__main__``, a notebook's cell, a closure."""
+    module, attribute, _ = job.flow.reference()
+    fn_module = getattr(job.fn, "__module__", None)
+    if module is None or attribute is None or fn_module in (None, "__main__") or "<locals>" in job.fn.__qualname__:
+        return None
+    if job.flow.jobs.get(job.name) is not job:
+        return None
+    return Reference(fn_module, module, attribute, job.name)

@@ -1,0 +1,88 @@
+"""What a task may have changed around itself, put back before the next one; or the reason why its worker can't be used again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGPIPE", "SIGBREAK")
+    if hasattr(signal, name)
+)
+
+
+class Surroundings:
+    """The state of a fresh worker, taken once, that every task finds."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._folder = os.getcwd()
+        self._environment = dict(os.environ)
+        self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._handlers = [signal.getsignal(number) for number in _SIGNALS]
+        self._recursion_limit = sys.getrecursionlimit()
+        self._threads = threading.active_count()
+        self._output = [_identity(descriptor) for descriptor in (1, 2)]
+
+    def leave_if_forked(self) -> None:
+        """End this process if it is a copy of the worker: a task forked, and the copy came back here."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
+    def restore(self) -> str:
+        """Put things back as they were; why this worker should run nothing more, "" if it is as good as new."""
+        if [_identity(descriptor) for descriptor in (1, 2)] != self._output:
+            return "the task closed or replaced its standard output"
+        if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
+            sys.stdin, sys.stdout, sys.stderr = self._streams
+        if threading.active_count() > self._threads:
+            return "the task left a thread running"
+        if _has_children():
+            return "the task left a process running"
+        self._restore_folder_and_environment()
+        self._restore_signals()
+        if sys.getrecursionlimit() != self._recursion_limit:
+            sys.setrecursionlimit(self._recursion_limit)
+        return ""
+
+    def _restore_folder_and_environment(self) -> None:
+        try:
+            moved = os.getcwd() != self._folder
+        except OSError:  # the folder it went to is gone
+            moved = True
+        if moved:
+            os.chdir(self._folder)
+        if dict(os.environ) != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+
+    def _restore_signals(self) -> None:
+        if hasattr(signal, "setitimer") and signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            if signal.getsignal(number) is not handler and handler is not None:
+                signal.signal(number, handler)
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Which open file a descriptor stands for."""
+    try:
+        found: Any = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _has_children() -> bool:
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            os.waitpid(-1, os.WNOHANG)  # one that ended and was never waited for: no harm, but it must not hide a living one
+    except ChildProcessError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""The thread runner: a job's function in the calling thread of the main process, for managers and for I/O-bound trifles.
+
+What such a job prints, and what it logs, is told apart by the current execution: while any of them runs, ``sys.stdout`` and
+``sys.stderr`` are stand-ins that look who prints, and the root logger has a handler that looks who logs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from ..model.payloads import decode
+from ..runtime import active_execution
+from .base import Observer, Outcome, Request
+from .calling import call, current_execution_for
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class ThreadRunner:
+    """``runner="thread"``: in the calling thread. A timeout or a cancel can't end it: it takes effect when the function returns."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+
+    def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
+        """Call the function here. ``SystemExit`` ends the execution, not the process."""
+        data = decode(request.inputs)
+        execution = current_execution_for(request, data, observer.context, observer.progress)
+        with self._capture.into(execution.id, observer.output):
+            try:
+                return call(job.fn, data, execution, request.max_payload)
+            except SystemExit as error:
+                from ..errors import WorkerDied
+
+                raise WorkerDied(
+                    f"The job called sys.exit ({error.code!r}) in a thread of the main process; let it return or raise instead."
+                ) from None
+
+    def close(self) -> None:
+        """Nothing is kept between attempts."""
+
+
+class Capture:
+    """Leads what jobs in threads print and log to their executions' logs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sinks: dict[int, Callable[[bytes], None]] = {}
+        self._installed: list[_Stream] = []
+        self._handler = _Handler(self)
+
+    @contextmanager
+    def into(self, execution_id: int, sink: Callable[[bytes], None]) -> Iterator[None]:
+        """While this lasts, what is printed in this execution goes to the sink."""
+        with self._lock:
+            self._sinks[execution_id] = sink
+            if len(self._sinks) == 1:
+                self._install()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._sinks[execution_id]
+                if not self._sinks:
+                    self._uninstall()
+
+    def write(self, text: str) -> bool:
+        """Write to the log of the execution that runs here; False if none does."""
+        execution = active_execution.get()
+        sink = self._sinks.get(execution.id) if execution is not None else None
+        if sink is None:
+            return False
+        sink(text.encode("utf-8", "backslashreplace"))
+        return True
+
+    def _install(self) -> None:
+        for name in ("stdout", "stderr"):
+            stream = _Stream(self, getattr(sys, name), name)
+            setattr(sys, name, stream)
+            self._installed.append(stream)
+        root = logging.getLogger()
+        # where nobody configured logging, jobs' records count from INFO on, as in a worker process
+        self._handler.alone = not root.handlers and root.level == logging.WARNING
+        if self._handler.alone:
+            root.setLevel(logging.INFO)
+        root.addHandler(self._handler)
+
+    def _uninstall(self) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self._handler)
+        if self._handler.alone and root.level == logging.INFO:
+            root.setLevel(logging.WARNING)
+        for stream in self._installed:
+            if getattr(sys, stream.place) is stream:  # else somebody put another in its place, and keeps it
+                setattr(sys, stream.place, stream.original)
+        self._installed.clear()
+
+
+class _Stream:
+    """A standard stream that looks who prints."""
+
+    def __init__(self, capture: Capture, original: TextIO, place: str) -> None:
+        self._capture = capture
+        self.original = original
+        self.place = place
+
+    def write(self, text: str) -> int:
+        if not self._capture.write(text):
+            self.original.write(text)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+class _Handler(logging.Handler):
+    """Hands records of a job's own to its log."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__()
+        self._capture = capture
+        self.alone = False
+        self.setFormatter(logging.Formatter(_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._capture.write(self.format(record) + "\n") and self.alone and record.levelno >= logging.WARNING:
+            # without this handler there would be none, and ``logging`` would print warnings: so it still does
+            assert logging.lastResort is not None
+            logging.lastResort.handle(record)

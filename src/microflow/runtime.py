@@ -1,0 +1,353 @@
+"""What a running job may know and do: the current runtime, the current execution, and the functions that use them.
+
+There are two context variables and no other state. A runtime is what carries out calls: the engine in the main process, a refusal
+inside a task. A call made where there is no runtime is carried out by the one its flow is bound to, or else by a local one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
+from datetime import date, datetime
+from importlib import import_module
+from typing import Any, Literal, NamedTuple, Protocol
+
+from .errors import CallError, OutsideExecutionError
+from .model.payloads import encode_value
+from .model.results import ExecutionResult
+
+LOCAL_RUNTIME = ("microflow.engine.local", "start")
+"""What starts a runtime for a call outside any execution: named, not imported, since it lives floors above."""
+
+
+class BoundFlow(Protocol):
+    """What this module knows of a flow."""
+
+    name: str
+    runtime: Runtime | None
+
+
+class BoundJob(Protocol):
+    """What this module knows of a job."""
+
+    name: str
+    flow: Any
+
+
+class PartitionSelection(NamedTuple):
+    """The arguments of ``map_partitions`` that say which partitions: what the caller gave, not yet checked."""
+
+    time_partitions: Sequence[str | date | datetime] | None = None
+    cat_partitions: Sequence[str] | None = None
+    start: str | date | datetime | None = None
+    end: str | date | datetime | None = None
+    only: str = "all"
+    order: str = "asc"
+
+
+class Runtime(Protocol):
+    """What carries out calls of jobs. Every method blocks until the end, except ``submit``."""
+
+    def call(self, job: Any, inputs: tuple[Any, ...]) -> ExecutionResult:
+        """Execute one job."""
+        ...
+
+    def submit(self, job: Any, inputs: tuple[Any, ...]) -> Future[ExecutionResult]:
+        """Start the execution of one job."""
+        ...
+
+    def run_parallel(self, calls: Sequence[tuple[Any, tuple[Any, ...]]]) -> list[ExecutionResult]:
+        """Execute several jobs at the same time; results in the order given."""
+        ...
+
+    def map_parallel(
+        self, job: Any, inputs: Iterable[tuple[Any, ...]], max_concurrency: int | None
+    ) -> list[ExecutionResult]:
+        """Execute one job over many inputs; results in the order given."""
+        ...
+
+    def run_dag(self, jobs: Sequence[Any]) -> list[ExecutionResult]:
+        """Execute jobs with their declared inputs; results of ``jobs``."""
+        ...
+
+    def map_partitions(
+        self,
+        job: Any,
+        selection: PartitionSelection,
+        batch_size: int | None,
+        max_concurrency: int | None,
+        with_inputs: bool,
+    ) -> list[ExecutionResult]:
+        """Execute a partitioned job over partitions."""
+        ...
+
+
+class Progress(NamedTuple):
+    """How far an execution is: ``done`` of ``total`` (None: not known), and a ``message``."""
+
+    done: float
+    total: float | None = None
+    message: str | None = None
+
+
+class Context(MutableMapping[str, Any]):
+    """The durable state of one job, as one of its executions sees it; ``flow.context`` stands for the current one.
+
+    What earlier executions wrote is loaded at the first look. A key never written falls back to the last successful output.
+    ``changes`` are this execution's own writes as encoded values (None: deleted); whoever ends the execution keeps or drops them.
+    """
+
+    def __init__(self, job: str, load: Callable[[], tuple[dict[str, Any], dict[str, Any]]]) -> None:
+        self.changes: dict[str, bytes | None] = {}
+        self._job = job
+        self._load = load
+        self._known: dict[str, Any] | None = None
+
+    def _values(self) -> dict[str, Any]:
+        if self._known is None:
+            written, last_output = self._load()
+            self._known = {**last_output, **written}
+        return self._known
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"flow.context keys are strings, and {key!r} is a {type(key).__qualname__}. Use str(key).")
+        encoded = encode_value(value, job=self._job, place=f"flow.context[{key!r}]")
+        self._values()[key] = value
+        self.changes[key] = encoded
+
+    def __delitem__(self, key: str) -> None:
+        del self._values()[key]
+        self.changes[key] = None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def __repr__(self) -> str:
+        return f"flow.context({self._values()!r})"
+
+
+class CurrentExecution:
+    """The execution that is now running, as its own code sees it.
+
+    ``inputs`` are the inputs with their statuses (``ExecutionResult``) where they were results of other jobs, else as given.
+    ``time_partition`` is an aware datetime, ``time_window`` the start and the end of that period, ``scheduled_at`` the tick.
+    """
+
+    __slots__ = (
+        "attempt",
+        "cat_partition",
+        "context",
+        "flow",
+        "id",
+        "inputs",
+        "job",
+        "report",
+        "run_key",
+        "scheduled_at",
+        "time_partition",
+        "time_window",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: int,  # noqa: A002 - the field is called id everywhere else
+        flow: str,
+        job: str,
+        context: Context,
+        report: Callable[[Progress], None],
+        inputs: tuple[Any, ...] = (),
+        attempt: int = 1,
+        run_key: str | None = None,
+        scheduled_at: datetime | None = None,
+        time_partition: datetime | None = None,
+        cat_partition: str | None = None,
+        time_window: tuple[datetime, datetime] | None = None,
+    ) -> None:
+        self.id = id
+        self.flow = flow
+        self.job = job
+        self.context = context
+        self.report = report
+        self.inputs = inputs
+        self.attempt = attempt
+        self.run_key = run_key
+        self.scheduled_at = scheduled_at
+        self.time_partition = time_partition
+        self.cat_partition = cat_partition
+        self.time_window = time_window
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger of the standard library, named after the flow and the job; its records are in the execution's log."""
+        return logging.getLogger(f"{self.flow}.{self.job}")
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far this execution is: ``done`` of ``total``, with a ``message``; shown live by the web app and the CLI."""
+        for name, value in (("done", done), ("total", total)):
+            if not isinstance(value, (int, float)) and not (name == "total" and value is None):
+                raise TypeError(f"progress({name}={value!r}): {name} must be a number.")
+        self.report(Progress(done, total, None if message is None else str(message)))
+
+    def __repr__(self) -> str:
+        return f"<CurrentExecution {self.id} of {self.flow}.{self.job}, attempt {self.attempt}>"
+
+
+active_runtime: ContextVar[Runtime | None] = ContextVar("microflow_runtime", default=None)
+active_execution: ContextVar[CurrentExecution | None] = ContextVar("microflow_execution", default=None)
+
+
+def runtime_for(flow: BoundFlow) -> Runtime:
+    """The runtime that carries out a call of one of this flow's jobs here; a local one is started if there is none."""
+    runtime = active_runtime.get() or flow.runtime
+    if runtime is None:
+        module, name = LOCAL_RUNTIME
+        runtime = getattr(import_module(module), name)(flow)
+    return runtime
+
+
+def current_execution() -> CurrentExecution:
+    """The execution that is now running. Raises ``OutsideExecutionError`` where there is none."""
+    execution = active_execution.get()
+    if execution is None:
+        raise OutsideExecutionError(
+            "current_execution() was called outside any execution; it has an answer only while a task or a manager is running."
+        )
+    return execution
+
+
+def run_parallel(*calls: Any) -> list[ExecutionResult]:
+    """Run several calls at the same time; each is a job, or a tuple ``(job, *inputs)``.
+
+    Returns the results in the order given, when all have ended; a failed one does not stop the others.
+    Raises ``CallError`` if something is no call, before anything runs.
+    """
+    checked = [_as_call(call, index) for index, call in enumerate(calls)]
+    return runtime_for(checked[0][0].flow).run_parallel(checked) if checked else []
+
+
+def map_parallel(
+    job: BoundJob, inputs: Iterable[Any], *, batch_size: int | None = None, max_concurrency: int | None = None
+) -> list[ExecutionResult]:
+    """Run one job over many inputs, as many at the same time as its limits allow.
+
+    ``inputs``: any iterable, read as it is needed; an item is the first input, a tuple is several positional inputs.
+    ``batch_size``: one execution gets a list of up to so many items as its first input. ``max_concurrency`` bounds this mapping.
+    Returns the results in order, one for each execution, when all have ended; a failed one does not stop the others.
+    """
+    _check_job(job, "map_parallel")
+    _check_count("batch_size", batch_size)
+    _check_count("max_concurrency", max_concurrency)
+    if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
+        raise CallError(f"map_parallel: inputs is a {type(inputs).__qualname__}; give a list (or any iterable) of inputs.")
+    if batch_size is None:
+        items = (item if isinstance(item, tuple) else (item,) for item in inputs)
+    else:
+        items = ((batch,) for batch in batches(inputs, batch_size))
+    return runtime_for(job.flow).map_parallel(job, items, max_concurrency)
+
+
+def run_dag(*jobs: BoundJob) -> Any:
+    """Run jobs with everything they declare as ``inputs``, each once, as much as possible at the same time.
+
+    Returns one result for one job, a list of them for several. Raises ``CallError`` without jobs, or with jobs of several flows.
+    """
+    if not jobs:
+        raise CallError("run_dag() was called without a job; name the jobs to run, as in run_dag(report).")
+    for job in jobs:
+        _check_job(job, "run_dag")
+        if job.flow is not jobs[0].flow:
+            raise CallError(
+                f"run_dag: {jobs[0].name!r} belongs to flow {jobs[0].flow.name!r} and {job.name!r} to {job.flow.name!r}; "
+                "one DAG run is of one flow."
+            )
+    results = runtime_for(jobs[0].flow).run_dag(jobs)
+    return results[0] if len(jobs) == 1 else results
+
+
+def run_all(*jobs: BoundJob) -> Any:
+    """Run every job of the current flow that declares inputs or is one; with jobs, the same as ``run_dag``.
+
+    Raises ``OutsideExecutionError`` without jobs outside an execution: there, ``flow.run_all()`` says which flow is meant.
+    """
+    if jobs:
+        return run_dag(*jobs)
+    execution, runtime = active_execution.get(), active_runtime.get()
+    if execution is None or runtime is None:
+        raise OutsideExecutionError("run_all() was called outside any execution; call flow.run_all(), or name the jobs.")
+    return runtime.run_dag(())
+
+
+def map_partitions(
+    job: BoundJob,
+    *,
+    time_partitions: Sequence[str | date | datetime] | None = None,
+    cat_partitions: Sequence[str] | None = None,
+    start: str | date | datetime | None = None,
+    end: str | date | datetime | None = None,
+    only: Literal["all", "missing", "failed", "missing_or_failed"] = "all",
+    order: Literal["asc", "desc"] = "asc",
+    batch_size: int | None = None,
+    max_concurrency: int | None = None,
+    with_inputs: bool = False,
+) -> list[ExecutionResult]:
+    """Run a partitioned job over its partitions: by default every one that exists up to now.
+
+    ``start`` and ``end`` are partitions, both included; ``only`` picks by status; ``order`` says which end of time goes first.
+    ``batch_size``: one execution gets a list of so many dicts. ``with_inputs``: each is a DAG run in which every partitioned job
+    gets the keys. Returns the results in order. Raises ``PartitionError`` for a partition that does not exist.
+    """
+    _check_job(job, "map_partitions")
+    _check_count("batch_size", batch_size)
+    _check_count("max_concurrency", max_concurrency)
+    selection = PartitionSelection(time_partitions, cat_partitions, start, end, only, order)
+    return runtime_for(job.flow).map_partitions(job, selection, batch_size, max_concurrency, with_inputs)
+
+
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """The items in lists of ``size``, the last one shorter."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _is_job(value: Any) -> bool:
+    # jobs.py imports this module, not the other way round; what makes a job here is that it has a flow and can be called
+    return callable(value) and hasattr(value, "flow") and hasattr(value, "submit")
+
+
+def _check_job(value: Any, function: str) -> None:
+    if not _is_job(value):
+        raise CallError(
+            f"{function}: {value!r} is no job. Give a function decorated with @flow.task or @flow.manager, not its result."
+        )
+
+
+def _as_call(call: Any, index: int) -> tuple[Any, tuple[Any, ...]]:
+    if _is_job(call):
+        return call, ()
+    if isinstance(call, tuple) and call and _is_job(call[0]):
+        return call[0], call[1:]
+    raise CallError(
+        f"run_parallel: argument {index + 1} is {call!r}; each must be a job or a tuple (job, *inputs), "
+        "as in run_parallel(a, (b, {'x': 1}))."
+    )
+
+
+def _check_count(name: str, value: Any) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise CallError(f"{name} is {value!r}; it must be a whole number from 1 on, or None.")

@@ -1,0 +1,206 @@
+"""The SQLite file: opening, pragmas, one writer, readers apart, migrations, an orderly close.
+
+WAL with ``synchronous=NORMAL``: a process that dies loses nothing that was committed. There is one write connection, used by the
+calling thread under a lock, since a hand-over to a writer thread costs more than the commit. Readers have read-only connections of
+their own, one for each thread. ``:memory:`` is the one-connection mode, for tests.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import StoreError, StoreTooNew, StoreUnavailable
+
+BUSY_TIMEOUT = 30.0
+"""Seconds that a statement waits for another process that writes."""
+
+MEMORY = ":memory:"
+
+Row = tuple[Any, ...]
+Values = Mapping[str, Any] | Sequence[Any]
+
+
+def default_url() -> str:
+    """The store of a flow that names none: ``MICROFLOW_STORE``, else a file under ``.microflow/`` in the working directory."""
+    return os.environ.get("MICROFLOW_STORE") or "sqlite:///.microflow/store.db"
+
+
+def path_from_url(url: str) -> Path | None:
+    """The file that a store's URL names; None for ``:memory:``. Raises ``StoreUnavailable`` for a URL of another kind."""
+    if url in (MEMORY, "sqlite://", "sqlite:///:memory:"):
+        return None
+    if url.startswith("sqlite:///"):
+        return Path(url.removeprefix("sqlite:///")).absolute()
+    raise StoreUnavailable(
+        f"The store {url!r} can't be opened: this version knows sqlite:///path (relative), sqlite:////path (absolute) and :memory:."
+    )
+
+
+class Database:
+    """An open store. ``path`` is its file (None for ``:memory:``); ``folder`` is where what belongs to it lies beside it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.path = path_from_url(url)
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
+        try:
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = sqlite3.connect(
+                self.path or MEMORY,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute("PRAGMA synchronous = NORMAL")
+            self._migrate()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(
+                f"The store {url!r} can't be opened: {error}. Check that its folder exists, can be written and is no network "
+                "drive, or name another with --store or MICROFLOW_STORE."
+            ) from error
+
+    def _migrate(self) -> None:
+        """Bring the schema up to date, each migration in a transaction of its own. Raises ``StoreTooNew``."""
+        self._writer.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+        version = self._writer.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+        steps = migrations()
+        if version > len(steps):
+            raise StoreTooNew(
+                f"The store {self.url!r} has schema version {version}, and this Microflow knows versions up to {len(steps)}. "
+                "Upgrade Microflow, or name another store with --store or MICROFLOW_STORE."
+            )
+        for number, script in enumerate(steps[version:], start=version + 1):
+            with self.transaction():
+                # another process may have done it while this one waited for the lock
+                if self._writer.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0] >= number:
+                    continue
+                for statement in _split(script):
+                    self._writer.execute(statement)
+                self._writer.execute("INSERT INTO schema_version (version) VALUES (?)", (number,))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything executed inside is committed together at the end, or rolled back if something raises."""
+        with self._lock:
+            self.execute_text("BEGIN IMMEDIATE", ())
+            try:
+                yield
+                self.execute_text("COMMIT", ())
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def execute(self, name: str, values: Values = ()) -> sqlite3.Cursor:
+        """Carry out the statement of this name on the write connection; on its own it is its own transaction.
+
+        Raises ``StoreError`` with the system's own words if it fails.
+        """
+        return self.execute_text(statement(name), values)
+
+    def execute_text(self, text: str, values: Values) -> sqlite3.Cursor:
+        """The one place where something is written; tests make it fail."""
+        with self._lock:
+            if self._closed:
+                raise StoreError("The store is closed: the engine that used it has stopped.")
+            try:
+                return self._writer.execute(text, values)
+            except sqlite3.Error as error:
+                raise StoreError(f"The store {self.url!r} failed: {error}.") from error
+
+    def insert(self, name: str, values: Values) -> int:
+        """Carry out an INSERT; the id of its row."""
+        with self._lock:  # the id is the connection's, so nobody may insert in between
+            identity = self.execute(name, values).lastrowid
+        assert identity is not None
+        return identity
+
+    def read(self, name: str, values: Values = ()) -> list[Row]:
+        """All rows of the query of this name, from the calling thread's own read-only connection."""
+        return self.read_text(statement(name), values)
+
+    def read_text(self, text: str, values: Values = ()) -> list[Row]:
+        """All rows of a query that was put together from named parts."""
+        if self.path is None:
+            with self._lock:
+                return self.execute_text(text, values).fetchall()
+        try:
+            return self._reader().execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"The store {self.url!r} can't be read: {error}.") from error
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            assert self.path is not None
+            if self._closed:
+                raise StoreError("The store is closed: the engine that used it has stopped.")
+            location = quote(self.path.as_posix(), safe="/:")
+            connection = sqlite3.connect(
+                f"file:{location}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            self._local.connection = connection
+            with self._lock:
+                self._readers.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every connection; what comes later raises ``StoreError``. Calling it twice is fine."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for connection in self._readers:
+                connection.close()
+            self._writer.close()
+
+
+@lru_cache
+def migrations() -> tuple[str, ...]:
+    """The scripts that bring an empty store up to date, in order."""
+    folder = files(__package__).joinpath("schema")
+    return tuple(entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda entry: entry.name))
+
+
+def statement(name: str) -> str:
+    """The statement that stands under this name in one of the ``.sql`` files beside this module."""
+    return _statements()[name]
+
+
+@lru_cache
+def _statements() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in files(__package__).iterdir():
+        if not file.name.endswith(".sql"):
+            continue
+        for block in file.read_text("utf-8").split("-- name: ")[1:]:
+            name, _, body = block.partition("\n")
+            assert name.strip() not in found, f"two statements are named {name.strip()!r}"
+            found[name.strip()] = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+    return found
+
+
+def _split(script: str) -> list[str]:
+    """The statements of a script. ``executescript`` would commit, and a migration is one transaction."""
+    found, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            found.append(current)
+            current = ""
+    return found

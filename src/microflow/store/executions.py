@@ -1,0 +1,337 @@
+"""The life of executions: open, start, wait, finish, with everything that must be true at the same moment.
+
+The database decides races: a change of status is an update "where the status is still what it may be", and whoever changes no row
+was too late. Events are published after the commit, so that nobody hears of a row that can't be read yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..errors import UnknownNameError
+from ..model.events import Event, EventBus
+from ..model.payloads import decode
+from ..model.results import ExecutionError, ExecutionStatus
+from .database import Database
+
+_json = msgspec.json.Encoder()
+
+PartitionKey = tuple[str, str]
+"""(time, category) in text; "" for a dimension that the job does not have."""
+
+
+class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch)."""
+
+    reason: str
+    message: str
+    since: float
+    until: float | None = None
+
+
+class NewExecution(msgspec.Struct, kw_only=True):
+    """An execution that is about to be opened. It starts as running where ``waiting`` is None, else as queued."""
+
+    flow: str
+    job: str
+    kind: str
+    trigger: str
+    inputs: bytes
+    parent_id: int | None = None
+    root_id: int | None = None
+    position: int = 0
+    run_key: str | None = None
+    time_partition: str | None = None
+    cat_partition: str | None = None
+    scheduled_at: float | None = None
+    waiting: Waiting | None = None
+    options: bytes | None = None
+    partitions: Sequence[PartitionKey] = ()
+
+
+class Ending(msgspec.Struct, kw_only=True):
+    """How an execution ended. ``context`` holds the encoded values its code wrote, None for a key it deleted."""
+
+    status: ExecutionStatus
+    output: bytes | None = None
+    error: ExecutionError | None = None
+    reason: str | None = None
+    run_key: str | None = None
+    time_partition: str | None = None
+    cat_partition: str | None = None
+    partition: PartitionKey | None = None
+    context: Mapping[str, bytes | None] = {}
+    progress: bytes | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+class Opened(NamedTuple):
+    """What is known of an execution that is open: the part that its later events and changes need."""
+
+    id: int
+    flow: str
+    job: str
+    parent_id: int | None
+    root_id: int
+    started_at: float | None = None
+    attempt: int = 1
+    partitioned: bool = False
+
+    def event(self, status: str) -> Event:
+        """The event that says that the execution has this status now."""
+        return Event("execution", self.flow, self.job, self.id, self.parent_id, self.root_id, status)
+
+
+class CallRow(NamedTuple):
+    """What an execution's row holds of the call that made it."""
+
+    flow: str
+    job: str
+    kind: str
+    status: str
+    trigger: str
+    inputs: bytes
+    time_partition: str | None
+    cat_partition: str | None
+    scheduled_at: float | None
+    options: str | None
+
+
+class Executions:
+    """Writes executions. ``engine_id`` is the engine whose executions these are (see ``register``)."""
+
+    def __init__(self, database: Database, events: EventBus) -> None:
+        self._database = database
+        self._events = events
+        self.engine_id = 0
+
+    def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
+        """Record a new engine, the owner of what is opened from now on."""
+        self.engine_id = self._database.insert(
+            "open_engine", {"pid": pid, "process_started": process_started, "kind": kind, "started_at": now}
+        )
+        return self.engine_id
+
+    def unregister(self, *, now: float, reason: str) -> None:
+        """Record that the engine ended, and why."""
+        self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
+
+    def open(self, new: NewExecution, now: float) -> Opened:
+        """Insert the execution, and with it the mark on the partitions it stands for; publish it."""
+        values = {
+            "flow": new.flow,
+            "job": new.job,
+            "kind": new.kind,
+            "status": "running" if new.waiting is None else "queued",
+            "trigger": new.trigger,
+            "parent_id": new.parent_id,
+            "root_id": new.root_id,
+            "position": new.position,
+            "inputs": new.inputs.decode(),
+            "run_key": new.run_key,
+            "time_partition": new.time_partition,
+            "cat_partition": new.cat_partition,
+            "scheduled_at": new.scheduled_at,
+            "queued_at": now,
+            "started_at": now if new.waiting is None else None,
+            "waiting": None if new.waiting is None else _json.encode(new.waiting).decode(),
+            "options": None if new.options is None else new.options.decode(),
+            "engine_id": self.engine_id,
+        }
+        if new.partitions:
+            with self._database.transaction():
+                identity = self._database.insert("open_execution", values)
+                self._mark_partitions(new.flow, new.job, identity, new.partitions)
+        else:
+            identity = self._database.insert("open_execution", values)
+        opened = Opened(
+            identity,
+            new.flow,
+            new.job,
+            new.parent_id,
+            new.root_id or identity,
+            values["started_at"],  # type: ignore[arg-type]
+            1,
+            bool(new.partitions),
+        )
+        if self._events.listened:
+            self._events.publish(opened.event(values["status"]))  # type: ignore[arg-type]
+        return opened
+
+    def start(self, opened: Opened, now: float, attempt: int = 1) -> Opened | None:
+        """Queued to running. None if it is queued no more: it was cancelled."""
+        values = {"id": opened.id, "started_at": now, "attempt": attempt, "engine_id": self.engine_id}
+        if self._database.execute("start_execution", values).rowcount != 1:
+            return None
+        if self._events.listened:
+            self._events.publish(opened.event("running"))
+        return opened._replace(started_at=now, attempt=attempt)
+
+    def wait(self, opened: Opened, waiting: Waiting) -> bool:
+        """Queued, because of this; False if it has ended meanwhile."""
+        changed = self._database.execute(
+            "queue_execution", {"id": opened.id, "waiting": _json.encode(waiting).decode()}
+        ).rowcount
+        self._events.publish(opened.event("queued"))
+        return changed == 1
+
+    def retry(self, opened: Opened, failed: Ending, waiting: Waiting, now: float) -> bool:
+        """Record the attempt that failed, and queue the execution for the next one; False if it has ended meanwhile."""
+        with self._database.transaction():
+            self._open_attempt(opened, failed.status, failed.error, now)
+            queued = self._database.execute(
+                "queue_execution", {"id": opened.id, "waiting": _json.encode(waiting).decode()}
+            ).rowcount
+        self._events.publish(opened.event("queued"))
+        return queued == 1
+
+    def _open_attempt(
+        self, opened: Opened, status: ExecutionStatus, error: ExecutionError | None, now: float
+    ) -> None:
+        self._database.execute(
+            "open_attempt",
+            {
+                "execution_id": opened.id,
+                "attempt": opened.attempt,
+                "status": str(status),
+                "started_at": opened.started_at,
+                "ended_at": now,
+                "error": None if error is None else _json.encode(error).decode(),
+            },
+        )
+
+    def finish(self, opened: Opened, ending: Ending, now: float) -> bool:
+        """End the execution, with its run key, its partitions' status and its context, in one transaction; publish it.
+
+        False if it had ended already, in which case nothing is changed.
+        """
+        values = {
+            "id": opened.id,
+            "status": str(ending.status),
+            "output": None if ending.output is None else ending.output.decode(),
+            "error": None if ending.error is None else _json.encode(ending.error).decode(),
+            "reason": ending.reason,
+            "run_key": ending.run_key,
+            "time_partition": ending.time_partition,
+            "cat_partition": ending.cat_partition,
+            "started_at": opened.started_at,
+            "ended_at": now,
+            "progress": None if ending.progress is None else ending.progress.decode(),
+            "cpu_seconds": ending.cpu_seconds,
+            "peak_memory": ending.peak_memory,
+        }
+        succeeded = ending.status is ExecutionStatus.SUCCESS
+        keeps_context = ending.context and ending.status in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED)
+        partitioned = opened.partitioned or ending.partition is not None
+        if not (keeps_context or partitioned or (succeeded and ending.run_key is not None)):
+            changed = self._database.execute("finish_execution", values).rowcount == 1
+        else:
+            with self._database.transaction():
+                changed = self._database.execute("finish_execution", values).rowcount == 1
+                if changed and partitioned:
+                    self._finish_partitions(opened, ending, now)
+                if changed and succeeded and ending.run_key is not None:
+                    self._save_run_key(opened, ending.run_key, values["output"])
+                if changed and keeps_context:
+                    self._save_context(opened, ending.context)
+        if changed and self._events.listened:
+            self._events.publish(opened.event(str(ending.status)))
+        return changed
+
+    def _mark_partitions(self, flow: str, job: str, identity: int, keys: Iterable[PartitionKey]) -> None:
+        for time_partition, cat_partition in keys:
+            self._database.execute(
+                "open_partition",
+                {
+                    "flow": flow,
+                    "job": job,
+                    "time_partition": time_partition,
+                    "cat_partition": cat_partition,
+                    "execution_id": identity,
+                },
+            )
+
+    def _finish_partitions(self, opened: Opened, ending: Ending, now: float) -> None:
+        if ending.partition is not None:  # set afterwards, by the result
+            self._mark_partitions(opened.flow, opened.job, opened.id, [ending.partition])
+        skipped = ending.status is ExecutionStatus.SKIPPED
+        values = {"execution_id": opened.id, "started_at": opened.started_at, "ended_at": now}
+        if skipped:
+            self._database.execute("skip_partitions", values)
+        else:
+            values |= {"status": str(ending.status), "attempt": opened.attempt}
+            self._database.execute("finish_partitions", values)
+
+    def _save_run_key(self, opened: Opened, run_key: str, output: Any) -> None:
+        self._database.execute(
+            "save_run_key",
+            {"flow": opened.flow, "job": opened.job, "run_key": run_key, "execution_id": opened.id, "output": output},
+        )
+
+    def _save_context(self, opened: Opened, changes: Mapping[str, bytes | None]) -> None:
+        for key, value in changes.items():
+            names: dict[str, Any] = {"flow": opened.flow, "job": opened.job, "key": key}
+            if value is None:
+                self._database.execute("delete_context", names)
+            else:
+                self._database.execute("save_context", {**names, "value": value.decode(), "execution_id": opened.id})
+
+    def save_progress(self, opened: Opened, progress: bytes) -> None:
+        """Record how far the execution is."""
+        self._database.execute("save_progress", {"id": opened.id, "progress": progress.decode()})
+        self._events.publish(msgspec.structs.replace(opened.event("running"), topic="progress"))
+
+    def success_with_key(self, flow: str, job: str, run_key: str) -> tuple[int, bytes | None] | None:
+        """(execution id, encoded output) of the newest success of a run key, if there is one."""
+        rows = self._database.read("run_key_success", {"flow": flow, "job": job, "run_key": run_key})
+        return (rows[0][0], None if rows[0][1] is None else rows[0][1].encode()) if rows else None
+
+    def context(self, flow: str, job: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a job's executions wrote to its context, and its last successful output (empty if that is no dict)."""
+        written = {
+            key: decode(value) for key, value in self._database.read("context_of", {"flow": flow, "job": job})
+        }
+        rows = self._database.read("last_output", {"flow": flow, "job": job})
+        output = decode(rows[0][0]) if rows and rows[0][0] is not None else {}
+        return written, output if isinstance(output, dict) else {}
+
+    def engines(self) -> list[tuple[int, int, float, str]]:
+        """(id, pid, when its process started, kind) of every engine that has not said that it ended."""
+        return [(row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id]
+
+    def call_of(self, execution_id: int) -> CallRow:
+        """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
+        rows = self._database.read("call_of", {"id": execution_id})
+        if not rows:
+            raise UnknownNameError(f"There is no execution {execution_id}; it may have been deleted with the old history.")
+        row = CallRow(*rows[0])
+        return row._replace(inputs=row.inputs.encode())  # type: ignore[attr-defined]
+
+    def interrupt(self, engine_id: int, error: ExecutionError, now: float, retried: Mapping[int, Waiting]) -> int:
+        """End what a dead engine left unfinished, all in one transaction; how many there were.
+
+        ``retried`` names those that are queued again, owned by this engine, instead.
+        """
+        with self._database.transaction():
+            unfinished = self.unfinished(engine_id)
+            for opened, _ in unfinished:
+                if (waiting := retried.get(opened.id)) is not None:
+                    self._open_attempt(opened, ExecutionStatus.ERROR, error, now)
+                    values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": self.engine_id}
+                    self._database.execute("queue_interrupted", values)
+                else:
+                    self.finish(opened, Ending(status=ExecutionStatus.ERROR, error=error), now)
+            self._database.execute("close_engine", {"id": engine_id, "ended_at": now, "reason": error.message})
+        return len(unfinished)
+
+    def unfinished(self, engine_id: int) -> list[tuple[Opened, str]]:
+        """(execution, kind) of all that an engine has queued or running, children before their parents."""
+        rows = self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall()
+        return [
+            (Opened(id_, flow, job, parent, root or id_, started, attempt, True), kind)
+            for id_, flow, job, kind, parent, root, _, attempt, started in rows
+        ]

@@ -1,0 +1,147 @@
+"""What executions print: one file each, appended as it happens, capped, read after an offset.
+
+Offsets count the bytes that were printed. Of a log longer than ``cap`` the head and the tail are kept, half of the cap each: the head
+in ``<id>.log``, the rest in rotating pieces ``<id>.<offset>.log`` of a quarter of the cap, of which the newest two or three stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+LOG_CAP = 10 * 1024 * 1024
+"""Bytes kept of one execution's log."""
+
+_FOLDER_SIZE = 1000
+
+
+class LogPart(NamedTuple):
+    """A stretch of a log: its ``text``, the offset after it, and how many bytes before it are no longer kept."""
+
+    text: str
+    next: int
+    left_out: int
+
+
+class Log:
+    """One execution's log, being written. The file is made with the first byte: a silent job leaves none."""
+
+    def __init__(self, base: Path, cap: int) -> None:
+        self._base = base
+        self._cap = cap
+        self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._written = 0
+        self._piece_end = 0
+        self._pieces: list[Path] = []
+        self._closed = False
+
+    def append(self, data: bytes) -> None:
+        """Add what was printed. Raises ``OSError`` if it can't be written (a full disk)."""
+        with self._lock:
+            if self._closed:
+                return
+            rest = memoryview(data)
+            while rest:
+                if self._file is None or self._written >= self._piece_end:
+                    self._next_piece()
+                assert self._file is not None
+                count = min(len(rest), self._piece_end - self._written)
+                self._file.write(rest[:count])
+                self._written += count
+                rest = rest[count:]
+            if self._file is not None:
+                self._file.flush()
+
+    def _next_piece(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._written == 0:
+            self._base.parent.mkdir(parents=True, exist_ok=True)
+            for stale in _pieces(self._base):
+                stale.unlink()
+            path, size = self._base, self._cap // 2
+        else:
+            path, size = self._base.with_suffix(f".{self._written}.log"), self._cap // 4
+            self._pieces.append(path)
+            if len(self._pieces) > 3:
+                self._pieces.pop(0).unlink(missing_ok=True)
+        self._file = path.open("wb")
+        self._piece_end = self._written + size
+
+    def close(self) -> None:
+        """Nothing is added after this."""
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+class Logs:
+    """The folder of all logs of a store."""
+
+    def __init__(self, folder: Path, cap: int = LOG_CAP) -> None:
+        self.folder = folder
+        self._cap = cap
+
+    def _base(self, execution_id: int) -> Path:
+        return self.folder / f"{execution_id // _FOLDER_SIZE:04d}" / f"{execution_id}.log"
+
+    def open(self, execution_id: int) -> Log:
+        """A log to write to."""
+        return Log(self._base(execution_id), self._cap)
+
+    def read(self, execution_id: int, after: int = 0, limit: int = 1024 * 1024) -> LogPart:
+        """At most ``limit`` bytes of what was printed after the offset ``after``, as text.
+
+        Where bytes were left out to keep within the cap, the part begins after them and ``left_out`` counts them.
+        """
+        for path, start in [(piece, _start(piece)) for piece in _pieces(self._base(execution_id))]:
+            try:
+                with path.open("rb") as file:
+                    size = file.seek(0, 2)
+                    if start + size <= after:
+                        continue
+                    begin = max(after, start)
+                    file.seek(begin - start)
+                    data = file.read(limit)
+            except FileNotFoundError:
+                continue  # rotated away while this loop looked
+            whole = _whole_characters(data)
+            return LogPart(whole.decode("utf-8", "replace"), begin + len(whole), begin - after)
+        return LogPart("", after, 0)
+
+    def delete(self, execution_id: int) -> None:
+        """Remove an execution's log, if there is one."""
+        for path in _pieces(self._base(execution_id)):
+            path.unlink(missing_ok=True)
+
+    def delete_all(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _pieces(base: Path) -> list[Path]:
+    """The files of a log in the order of their offsets."""
+    if not base.parent.is_dir():
+        return []
+    return sorted(base.parent.glob(f"{base.stem}.*log"), key=_start)
+
+
+def _start(piece: Path) -> int:
+    middle = piece.name.split(".")[1]
+    return int(middle) if middle.isdecimal() else 0
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """The data without a UTF-8 character that is cut at its end: the next part begins with it."""
+    for back in range(1, min(4, len(data) + 1)):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return data[:-back] if needed > back and len(data) > back else data
+    return data

@@ -1,0 +1,306 @@
+"""What pages, API and command line look at: executions, lists of them, trees, counts, timelines.
+
+Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look
+through (a parent's children, a tree, an open status, a job) and checks the other conditions on the way, so that it
+stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of queueing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from ..errors import UnknownNameError
+from ..model.results import ExecutionStatus
+from .database import Database, statement
+from .views import (
+    AttemptView,
+    Bucket,
+    Counts,
+    Duration,
+    ExecutionView,
+    Page,
+    Tree,
+    TreeNode,
+    attempt_view,
+    execution_view,
+    tree_node,
+    utc,
+)
+
+__all__ = [
+    "MAXIMUM_NODES",
+    "AttemptView",
+    "Bucket",
+    "Counts",
+    "Duration",
+    "ExecutionView",
+    "Filters",
+    "Page",
+    "Reading",
+    "Tree",
+    "TreeNode",
+    "read_cursor",
+]
+
+MAXIMUM_NODES = 5_000
+"""How many executions of a tree are shown at most."""
+
+_IN_INDEX = frozenset(ExecutionStatus) - {ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED}
+"""Statuses that have an index of their own: the few executions that have not ended well."""
+
+_CHECKED = ("trigger", "run_key", "time_partition", "cat_partition")
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which executions a list shows; what is None is not asked for.
+
+    ``parent``: the children of this execution. ``root``: this execution and everything below it. ``since`` and
+    ``until``: aware datetimes, both included, of the time of queueing. ``top_level``: only those that no other
+    execution called.
+    """
+
+    flow: str | None = None
+    job: str | None = None
+    status: tuple[ExecutionStatus, ...] = ()
+    trigger: str | None = None
+    parent: int | None = None
+    root: int | None = None
+    run_key: str | None = None
+    time_partition: str | None = None
+    cat_partition: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    top_level: bool = False
+
+
+_NO_FILTERS = Filters()
+
+
+class Reading:
+    """Looks at a store and never changes it; usable from every thread.
+
+    Every method raises ``StoreError`` if the store can't be read.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def check(self) -> None:
+        """Return if the store can be read."""
+        self._database.read("first_id")
+
+    def execution(self, id: int) -> ExecutionView:  # noqa: A002 - the field is called id everywhere else
+        """One execution, with its failed attempts. Raises ``UnknownNameError`` if there is none of this id."""
+        rows = self._database.read("execution", {"id": id})
+        if not rows:
+            raise _no_execution(id)
+        return msgspec.structs.replace(execution_view(rows[0]), attempts=tuple(self.attempts(id)))
+
+    def attempts(self, id: int) -> list[AttemptView]:  # noqa: A002
+        """The failed attempts of an execution before its last one, oldest first."""
+        return [attempt_view(row) for row in self._database.read("attempts", {"id": id})]
+
+    def executions(self, filters: Filters = _NO_FILTERS, limit: int = 50, cursor: str | None = None) -> Page:
+        """A page of at most ``limit`` executions, newest first; ``cursor`` is the ``next`` of the page before.
+
+        Raises ``ValueError`` for a cursor that no page gave.
+        """
+        before = None if cursor is None else read_cursor(cursor)
+        ids = self._ids(filters, limit + 1, before)
+        rows = [row for id_ in ids[:limit] for row in self._database.read("execution", {"id": id_})]
+        return Page([execution_view(row) for row in rows], _cursor(ids[limit - 1]) if len(ids) > limit else None)
+
+    def tree(self, id: int, limit: int = MAXIMUM_NODES) -> Tree:  # noqa: A002
+        """An execution and everything below it, nested, children in the order of their parent's calls.
+
+        Of a tree with more than ``limit`` executions the upper ones are given, and it is marked as truncated.
+        Raises ``UnknownNameError`` if there is no execution of this id.
+        """
+        rows = self._database.read("node", {"id": id})
+        root = self._root_of(id)
+        if not rows or root is None:
+            raise _no_execution(id)
+        top = tree_node(rows[0])
+        count, truncated = 1, False
+        callers = deque([top])
+        while callers and not truncated:
+            caller = callers.popleft()
+            # by ids, which the index has in order, so that no mapping of a hundred thousand is sorted to show its
+            # beginning
+            values = {"root": root, "parent": caller.id, "limit": limit - count + 1}
+            children = [tree_node(row) for row in self._database.read("child_nodes", values)]
+            truncated = count + len(children) > limit
+            del children[limit - count :]
+            caller.children += sorted(children, key=lambda node: (node.position, node.id))
+            callers.extend(child for child in caller.children if child.kind != "task")  # a task calls nothing
+            count += len(children)
+        return Tree(top, count, truncated)
+
+    def counts(self, failed_since: datetime) -> Counts:
+        """How many executions run and wait now, and how many that were queued since a moment have failed."""
+        from_id = self._first_id_from(failed_since.timestamp())
+        return Counts(
+            self._count(ExecutionStatus.RUNNING),
+            self._count(ExecutionStatus.QUEUED),
+            self._count(ExecutionStatus.ERROR, from_id) + self._count(ExecutionStatus.CANCELLED, from_id),
+        )
+
+    def timeline(self, since: datetime, until: datetime, buckets: int) -> list[Bucket]:
+        """So many equal stretches of time, each with the count by status of the executions queued in it that nobody
+        called.
+        """
+        step: timedelta = (until - since) / buckets
+        edges = [since + step * number for number in range(buckets)] + [until]
+        ids = [self._first_id_from(edge.timestamp()) for edge in edges]
+        return [
+            Bucket(start, end, self._top_level_statuses(first, before))
+            for start, end, first, before in zip(edges, edges[1:], ids, ids[1:], strict=False)
+        ]
+
+    def durations(self, flow: str, job: str, limit: int = 50) -> list[Duration]:
+        """How long the newest executions of a job took that ran and ended, newest first."""
+        rows = self._database.read("durations", {"flow": flow, "job": job, "limit": limit})
+        return [
+            Duration(id_, ExecutionStatus(status), utc(started), max(ended - started, 0.0))
+            for id_, status, started, ended in rows
+        ]
+
+    def _ids(self, filters: Filters, limit: int, before: int | None) -> list[int]:
+        """The newest ids that the filters let through, merged from the sources that the chosen index has."""
+        conditions: dict[str, dict[str, Any]] = {}
+        if before is not None:
+            conditions["if_before"] = {"before": before}
+        for name in _CHECKED:
+            if (value := getattr(filters, name)) is not None:
+                conditions[f"if_{name}"] = {name: value}
+        if filters.top_level:
+            conditions["if_top_level"] = {}
+        if filters.since is not None:
+            since = filters.since.timestamp()
+            conditions["if_from"] = {"from_id": self._first_id_from(since)}
+            conditions["if_since"] = {"since": since}
+        if filters.until is not None:
+            until = filters.until.timestamp()
+            conditions["if_to"] = {"to_id": self._first_id_from(until, after=True)}
+            conditions["if_until"] = {"until": until}
+        found = [self._source({**conditions, **source}, limit) for source in self._sources(filters)]
+        if len(found) == 1:
+            return found[0]
+        return list(islice(heapq.merge(*found, reverse=True), limit))
+
+    def _sources(self, filters: Filters) -> Iterator[dict[str, dict[str, Any]]]:
+        """The conditions that choose the index: one set for each stretch of it that has to be looked through."""
+        checked = {
+            f"if_checked_{name}": {name: value}
+            for name in ("flow", "job")
+            if (value := getattr(filters, name)) is not None
+        }
+        statuses = tuple(dict.fromkeys(filters.status))
+        some = (
+            {}
+            if not statuses
+            else {"if_status": {f"status_{i}": str(statuses[min(i, len(statuses)) - 1]) for i in range(1, 7)}}
+        )
+        if filters.parent is not None:
+            if (root := self._root_of(filters.parent)) is not None:
+                below = {} if filters.root in (None, root) else {"if_root": {"root": filters.root}}
+                yield {"if_parent": {"root": root, "parent": filters.parent}, **below, **checked, **some}
+        elif filters.root is not None:
+            yield {"if_root": {"root": filters.root}, **checked, **some}
+        elif statuses and _IN_INDEX.issuperset(statuses):
+            for status in statuses:
+                yield {"if_open_status": {"status": str(status)}, **checked}
+        elif checked:
+            for flow, job in self._jobs(filters.flow, filters.job):
+                yield {"if_job": {"flow": flow, "job": job}, **some}
+        else:
+            yield some
+
+    def _source(self, conditions: dict[str, dict[str, Any]], limit: int) -> list[int]:
+        values: dict[str, Any] = {"limit": limit}
+        for own in conditions.values():
+            values |= own
+        texts = " AND ".join(statement(name) for name in conditions)
+        where = f" WHERE {texts}" if texts else ""
+        text = f"{statement('execution_ids')}{where} {statement('newest_first')}"
+        return [row[0] for row in self._database.read_text(text, values)]
+
+    def _jobs(self, flow: str | None, job: str | None) -> Iterator[tuple[str, str]]:
+        """(flow, job) of what has executions, found by jumping from one to the next in the index."""
+        flows = [flow] if flow is not None else self._flows()
+        for name in flows:
+            if job is not None:
+                yield name, job
+                continue
+            rows = self._database.read("next_job", {"flow": name, "job": ""})
+            while rows:
+                yield name, rows[0][0]
+                rows = self._database.read("next_job", {"flow": name, "job": rows[0][0]})
+
+    def _flows(self) -> Iterator[str]:
+        rows = self._database.read("next_flow", {"flow": ""})
+        while rows:
+            yield rows[0][0]
+            rows = self._database.read("next_flow", {"flow": rows[0][0]})
+
+    def _root_of(self, id: int) -> int | None:  # noqa: A002
+        rows = self._database.read("root_of", {"id": id})
+        return rows[0][0] if rows else None
+
+    def _count(self, status: ExecutionStatus, from_id: int = 0) -> int:
+        count: int = self._database.read("count_open", {"status": str(status), "from_id": from_id})[0][0]
+        return count
+
+    def _top_level_statuses(self, from_id: int, before: int) -> dict[str, int]:
+        if from_id >= before:
+            return {}
+        return dict(self._database.read("top_level_statuses", {"from_id": from_id, "before": before}))
+
+    def _first_id_from(self, moment: float, after: bool = False) -> int:
+        """The first id queued at a moment or later (``after``: later than it); one past the last if there is none.
+
+        Threads that open executions at once may get ids a moment out of order, so lists check the times as well.
+        """
+        first, last = self._database.read("first_id"), self._database.read("last_id")
+        if not first or not last:
+            return 1
+        low, high = first[0][0], last[0][0] + 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._database.read("queued_at_from", {"id": middle})
+            # ids have gaps where history was deleted, so the row found may lie behind the middle
+            if not rows or rows[0][1] > moment or (rows[0][1] == moment and not after):
+                high = middle
+            else:
+                low = rows[0][0] + 1
+        return int(low)
+
+
+def read_cursor(cursor: str) -> int:
+    """The id before which a page goes on. Raises ``ValueError`` for a text that no page gave as its ``next``."""
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
+        if text.startswith("before:") and _cursor(found := int(text.removeprefix("before:"))) == cursor:
+            return found
+    except (ValueError, binascii.Error):
+        pass  # the same message as for a cursor that decodes to something else
+    raise ValueError(f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew.")
+
+
+def _cursor(id_: int) -> str:
+    return base64.urlsafe_b64encode(f"before:{id_}".encode()).decode().rstrip("=")
+
+
+def _no_execution(id_: int) -> UnknownNameError:
+    return UnknownNameError(
+        f"There is no execution {id_}; it may have been deleted with old history. GET /api/executions lists them."
+    )

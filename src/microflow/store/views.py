@@ -1,0 +1,246 @@
+"""What is shown of executions: the values that ``reading.py`` returns, and how rows become them.
+
+Times are aware datetimes in UTC. ``inputs`` and ``output`` are the stored JSON itself (see ``model/payloads.py`` for
+its tagged dates), never decoded on the way to an answer.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..model.results import ExecutionError, ExecutionStatus
+from .executions import Waiting
+
+
+class ProgressView(msgspec.Struct, frozen=True):
+    """How far an execution is: ``done`` of ``total`` (null: not known), and a ``message``."""
+
+    done: float
+    total: float | None = None
+    message: str | None = None
+
+
+class WaitingView(msgspec.Struct, frozen=True):
+    """Why a queued execution does not run: ``reason`` for programs, ``message`` for people, ``since`` when.
+
+    ``until`` is when it will be tried again, if that is known; ``held_by`` are the executions that hold what it needs.
+    """
+
+    reason: str
+    message: str
+    since: datetime
+    until: datetime | None = None
+    held_by: tuple[int, ...] = ()
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that failed and was followed by another one."""
+
+    attempt: int
+    status: ExecutionStatus
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: ExecutionError | None
+
+
+class ExecutionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a job.
+
+    ``root_id`` of a root is its own id. ``attempts`` are the failed ones before the last; in lists they are left out.
+    ``cpu_seconds`` are seconds of processor time, ``peak_memory`` is bytes.
+    """
+
+    id: int
+    flow: str
+    job: str
+    kind: str
+    status: ExecutionStatus
+    trigger: str
+    parent_id: int | None
+    root_id: int
+    inputs: msgspec.Raw
+    output: msgspec.Raw | None
+    error: ExecutionError | None
+    reason: str | None
+    run_key: str | None
+    time_partition: str | None
+    cat_partition: str | None
+    attempt: int
+    scheduled_at: datetime | None
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: ProgressView | None
+    waiting: WaitingView | None
+    cpu_seconds: float | None
+    peak_memory: int | None
+    attempts: tuple[AttemptView, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class TreeNode(msgspec.Struct, kw_only=True):
+    """An execution in a tree: without payloads and error, with its ``children`` in the order of the parent's calls."""
+
+    id: int
+    flow: str
+    job: str
+    kind: str
+    status: ExecutionStatus
+    trigger: str
+    parent_id: int | None
+    position: int
+    reason: str | None
+    run_key: str | None
+    time_partition: str | None
+    cat_partition: str | None
+    attempt: int
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: ProgressView | None
+    waiting: WaitingView | None
+    children: list[TreeNode] = []
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """An execution with everything it called. ``count`` nodes are shown; ``truncated``: there are more than that."""
+
+    execution: TreeNode
+    count: int
+    truncated: bool
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A part of a list, and the ``next`` cursor that continues it (null: this is the end)."""
+
+    items: list[ExecutionView]
+    next: str | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many executions run and wait now, and how many have failed (``error`` or ``cancelled``) since a moment."""
+
+    running: int
+    queued: int
+    failed: int
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """A stretch of time and how many executions that began in it have each status."""
+
+    start: datetime
+    end: datetime
+    statuses: dict[str, int]
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """How long one execution took, in ``seconds``."""
+
+    id: int
+    status: ExecutionStatus
+    started_at: datetime
+    seconds: float
+
+
+_error = msgspec.json.Decoder(ExecutionError)
+_progress = msgspec.json.Decoder(ProgressView)
+_waiting = msgspec.json.Decoder(Waiting)
+
+
+def utc(seconds: float) -> datetime:
+    """Seconds since the epoch as an aware datetime."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def execution_view(row: tuple[Any, ...]) -> ExecutionView:
+    """A row of the statement ``execution``."""
+    (id_, flow, job, kind, status, trigger, parent_id, root_id, inputs, output, error, reason, run_key) = row[:13]
+    time_partition, cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at = row[13:20]
+    progress, waiting, cpu_seconds, peak_memory = row[20:]
+    return ExecutionView(
+        id=id_,
+        flow=flow,
+        job=job,
+        kind=kind,
+        status=ExecutionStatus(status),
+        trigger=trigger,
+        parent_id=parent_id,
+        root_id=id_ if root_id is None else root_id,
+        inputs=msgspec.Raw(inputs),
+        output=None if output is None else msgspec.Raw(output),
+        error=_error_view(error),
+        reason=reason,
+        run_key=run_key,
+        time_partition=time_partition,
+        cat_partition=cat_partition,
+        attempt=attempt,
+        scheduled_at=_moment(scheduled_at),
+        queued_at=utc(queued_at),
+        started_at=_moment(started_at),
+        ended_at=_moment(ended_at),
+        progress=_progress_view(progress),
+        waiting=_waiting_view(waiting),
+        cpu_seconds=cpu_seconds,
+        peak_memory=peak_memory,
+    )
+
+
+def tree_node(row: tuple[Any, ...]) -> TreeNode:
+    """A row of the statement ``tree``, without its children."""
+    (id_, flow, job, kind, status, trigger, parent_id, position, reason, run_key, time_partition, cat_partition) = row[
+        :12
+    ]
+    attempt, queued_at, started_at, ended_at, progress, waiting = row[12:]
+    return TreeNode(
+        id=id_,
+        flow=flow,
+        job=job,
+        kind=kind,
+        status=ExecutionStatus(status),
+        trigger=trigger,
+        parent_id=parent_id,
+        position=position,
+        reason=reason,
+        run_key=run_key,
+        time_partition=time_partition,
+        cat_partition=cat_partition,
+        attempt=attempt,
+        queued_at=utc(queued_at),
+        started_at=_moment(started_at),
+        ended_at=_moment(ended_at),
+        progress=_progress_view(progress),
+        waiting=_waiting_view(waiting),
+    )
+
+
+def attempt_view(row: tuple[Any, ...]) -> AttemptView:
+    """A row of the statement ``attempts``."""
+    attempt, status, started_at, ended_at, error = row
+    return AttemptView(
+        attempt=attempt,
+        status=ExecutionStatus(status),
+        started_at=_moment(started_at),
+        ended_at=_moment(ended_at),
+        error=_error_view(error),
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else utc(seconds)
+
+
+def _error_view(stored: str | None) -> ExecutionError | None:
+    return None if stored is None else _error.decode(stored)
+
+
+def _waiting_view(stored: str | None) -> WaitingView | None:
+    if stored is None:
+        return None
+    waiting = _waiting.decode(stored)
+    return WaitingView(waiting.reason, waiting.message, utc(waiting.since), _moment(waiting.until))
+
+
+def _progress_view(stored: str | None) -> ProgressView | None:
+    return None if stored is None else _progress.decode(stored)

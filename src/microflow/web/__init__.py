@@ -1,0 +1,1 @@
+"""The server's face: the REST API and the pages, siblings over ``store.reading`` (looks) and the engine (acts)."""

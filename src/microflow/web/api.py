@@ -1,0 +1,237 @@
+"""The REST API: the route table, and under it the handlers in the same order.
+
+A handler looks by ``site.reading`` or acts by ``site.engine``, and returns a value; parameters, errors and JSON are
+dealt with in one place for all of them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import Response
+
+from ..model.payloads import decode
+from ..store.reading import ExecutionView, Filters, Tree, read_cursor
+from . import metrics
+from .definitions import JobView, flow_view, job_view, job_views
+from .endpoints import Answer, Call, Endpoint
+from .live_views import with_live_state
+from .messages import (
+    ExecutionList,
+    ExecutionsQuery,
+    FlowList,
+    Health,
+    JobList,
+    JobsQuery,
+    LimitList,
+    LogsQuery,
+    LogText,
+    NewExecution,
+    NewMapping,
+)
+from .openapi import document
+from .problems import Problem
+from .stream import StreamResponse
+
+if TYPE_CHECKING:
+    from ..engine.engine import Submitted
+    from .site import Site
+
+
+async def check_health(site: Site, _: Call) -> Health:
+    """Whether the server answers and its store can be read."""
+    await site.run(site.reading.check)
+    return Health("ok")
+
+
+def list_flows(site: Site, _: Call) -> FlowList:
+    """The flows."""
+    return FlowList([flow_view(flow) for flow in site.engine.flows.values()])
+
+
+def list_jobs(site: Site, call: Call) -> JobList:
+    """The jobs, of all flows or of one."""
+    name = call.query.flow
+    flows = site.engine.flows.values() if name is None else [site.engine.flow(name)]
+    return JobList(job_views(flows, site.now()))
+
+
+def show_job(site: Site, call: Call) -> JobView:
+    """What a job's definition says."""
+    return job_view(site.engine.job(call.path["flow"], call.path["job"]), site.now())
+
+
+async def execute_job(site: Site, call: Call) -> Answer:
+    """Execute a job.
+
+    The answer comes at once, or at the end of the execution or after `wait` seconds.
+    """
+    return await _submitted(site, await site.run(_submit, site, call), call.body.wait)
+
+
+def _submit(site: Site, call: Call) -> Submitted:
+    asked: NewExecution = call.body
+    return site.engine.submit(
+        site.engine.job(call.path["flow"], call.path["job"]),
+        _payloads(asked.inputs),
+        trigger="api",
+        with_inputs=asked.with_inputs,
+        force=asked.force,
+        time_partition=asked.time_partition,
+        cat_partition=asked.cat_partition,
+    )
+
+
+async def map_job(site: Site, call: Call) -> Answer:
+    """Execute a job over many inputs.
+
+    The mapping is one execution with a child for each input, or for each batch of them.
+    """
+    return await _submitted(site, await site.run(_submit_map, site, call), call.body.wait)
+
+
+def _submit_map(site: Site, call: Call) -> Submitted:
+    asked: NewMapping = call.body
+    return site.engine.submit_map(
+        site.engine.job(call.path["flow"], call.path["job"]),
+        _payloads(asked.inputs),
+        trigger="map",
+        batch_size=asked.batch_size,
+        max_concurrency=asked.max_concurrency,
+    )
+
+
+def list_executions(site: Site, call: Call) -> ExecutionList:
+    """Executions, newest first."""
+    asked: ExecutionsQuery = call.query
+    if asked.cursor is not None:
+        try:
+            read_cursor(asked.cursor)
+        except ValueError as error:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), kind="invalid-query") from None
+    filters = Filters(**{name: getattr(asked, name) for name in Filters.__struct_fields__ if name != "top_level"})
+    page = site.reading.executions(filters, asked.limit, asked.cursor)
+    return ExecutionList([with_live_state(site.engine, item) for item in page.items], page.next)
+
+
+def show_execution(site: Site, call: Call) -> ExecutionView:
+    """One execution."""
+    return _look_at(site, call.id)
+
+
+def show_tree(site: Site, call: Call) -> Tree:
+    """An execution with everything below it.
+
+    Of a tree of more than 5,000 executions the upper ones are shown.
+    """
+    tree = site.reading.tree(call.id)
+    nodes = [tree.execution]
+    for node in nodes:
+        live = with_live_state(site.engine, node)
+        node.progress, node.waiting = live.progress, live.waiting
+        nodes += node.children
+    return tree
+
+
+def show_logs(site: Site, call: Call) -> LogText:
+    """What an execution printed, as text from an offset on."""
+    asked: LogsQuery = call.query
+    # in this order: what an execution that has ended printed is all there when it is read afterwards
+    ended = site.reading.execution(call.id).status.final
+    part = site.engine.logs.read(call.id, asked.after, asked.limit)
+    return LogText(part.text, part.next, part.left_out, ended)
+
+
+def cancel_execution(site: Site, call: Call) -> ExecutionView:
+    """End an execution and everything below it.
+
+    The answer may come before the end does.
+    """
+    site.engine.cancel(call.id)
+    return _look_at(site, call.id)
+
+
+async def retry_execution(site: Site, call: Call) -> Answer:
+    """Execute again, as a new execution, what has ended."""
+    return await _submitted(site, await site.run(site.engine.retry, call.id))
+
+
+def list_limits(site: Site, _: Call) -> LimitList:
+    """The limits of concurrency, who holds their places and who waits."""
+    return LimitList(site.engine.concurrency())
+
+
+async def stream_events(site: Site, _: Call) -> Response:
+    """Every change, as server-sent events.
+
+    An event is named by its topic, and its data say what changed, not how it is now. After a `resync` event, and after a new
+    connection, anything may have changed.
+    """
+    return StreamResponse(site.streams)
+
+
+def show_openapi(_site: Site, _: Call) -> Response:
+    """This document."""
+    return Response(_document(), media_type="application/json")
+
+
+def show_metrics(site: Site, _: Call) -> Response:
+    """Figures for Prometheus."""
+    return Response(site.metrics.text(), media_type=metrics.MEDIA_TYPE)
+
+
+_JOB = "/api/jobs/{flow}/{job}"
+_EXECUTION = "/api/executions/{id}"
+
+_CREATED, _ACCEPTED = HTTPStatus.CREATED, HTTPStatus.ACCEPTED
+
+ENDPOINTS = (
+    Endpoint("GET", "/api/health", check_health, Health),
+    Endpoint("GET", "/api/flows", list_flows, FlowList),
+    Endpoint("GET", "/api/jobs", list_jobs, JobList, query=JobsQuery),
+    Endpoint("GET", _JOB, show_job, JobView),
+    Endpoint("POST", f"{_JOB}/executions", execute_job, ExecutionView, _CREATED, body=NewExecution),
+    Endpoint("POST", f"{_JOB}/map", map_job, ExecutionView, _CREATED, body=NewMapping),
+    Endpoint("GET", "/api/executions", list_executions, ExecutionList, query=ExecutionsQuery),
+    Endpoint("GET", _EXECUTION, show_execution, ExecutionView),
+    Endpoint("GET", f"{_EXECUTION}/tree", show_tree, Tree),
+    Endpoint("GET", f"{_EXECUTION}/logs", show_logs, LogText, query=LogsQuery),
+    Endpoint("POST", f"{_EXECUTION}/cancel", cancel_execution, ExecutionView, _ACCEPTED),
+    Endpoint("POST", f"{_EXECUTION}/retry", retry_execution, ExecutionView, _CREATED),
+    Endpoint("GET", "/api/concurrency", list_limits, LimitList),
+    Endpoint("GET", "/api/events", stream_events, media_type="text/event-stream"),
+    Endpoint("GET", "/api/openapi.json", show_openapi),
+    Endpoint("GET", "/metrics", show_metrics, media_type="text/plain"),
+)
+"""The whole API, a line for each address."""
+
+
+@lru_cache
+def _document() -> bytes:
+    return msgspec.json.encode(document(ENDPOINTS))
+
+
+def _payloads(given: tuple[msgspec.Raw, ...]) -> list[Any]:
+    payloads = []
+    for index, raw in enumerate(given):
+        try:
+            payloads.append(decode(bytes(raw)))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"inputs[{index}] can't be read: {error}.", kind="invalid-body"
+            ) from None
+    return payloads
+
+
+async def _submitted(site: Site, submitted: Submitted, wait: float = 0) -> Answer:
+    """Where a new execution is found, and what it is, at the end of it or after ``wait`` seconds."""
+    if wait:
+        await site.until_done(submitted.future, wait)
+    return Answer(await site.run(_look_at, site, submitted.id), f"/api/executions/{submitted.id}")
+
+
+def _look_at(site: Site, id_: int) -> ExecutionView:
+    return with_live_state(site.engine, site.reading.execution(id_))

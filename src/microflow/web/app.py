@@ -1,0 +1,73 @@
+"""The application: the routes of the API, of the pages and of the static files, inside the wrappers that every
+request goes through.
+
+From the outside in: the headers of every answer, the answers to errors, the host check, the token, the origin check,
+the router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import ServerError
+from .api import ENDPOINTS
+from .auth import Auth, TokenCheck, sign_in_routes
+from .pages import page_routes
+from .problems import Answering, raise_again
+from .rendering import Templates
+from .security import LOCAL_HOSTS, AnswerHeaders, HostCheck, OriginCheck
+from .site import Site
+from .static import StaticFiles
+
+if TYPE_CHECKING:
+    from ..engine.engine import Engine
+
+
+def create_app(
+    engine: Engine, *, token: str | None = None, hosts: Sequence[str] = LOCAL_HOSTS, no_auth: bool = False
+) -> Starlette:
+    """The web app and the REST API of a started engine, as an ASGI application.
+
+    ``hosts``: the names (without a port) that the server answers to; "*" is any. ``token``: asked of every request;
+    without one, a server that answers to more than this machine's own names must be told ``no_auth`` out loud.
+    ``app.state.site`` is the ``Site``: its ``close`` lets a server stop at once. Raises ``ServerError`` for a token
+    that is missing or empty.
+    """
+    if token is None and not no_auth and not set(hosts) <= set(LOCAL_HOSTS):
+        raise ServerError(
+            f"The server would be reached as {', '.join(sorted(set(hosts) - set(LOCAL_HOSTS)))} by anyone. Give it a token with "
+            "--token or MICROFLOW_TOKEN, or say --no-auth if that is what you want."
+        )
+    site = Site(engine)
+    static = StaticFiles()
+    templates = Templates(static, tuple(engine.flows))
+    routes = [*(endpoint.route(site) for endpoint in ENDPOINTS), *page_routes(site, templates), static.route()]
+    wrappers = [Middleware(AnswerHeaders), Middleware(Answering, templates.error), Middleware(HostCheck, hosts)]
+    if token is not None:
+        auth = Auth(token)
+        wrappers.append(Middleware(TokenCheck, auth))
+
+        def sign_in_page(request: Request, status: int, values: dict[str, Any]) -> Response:
+            return templates.page(request, "sign_in.html", values, status=status)
+
+        routes += sign_in_routes(auth, sign_in_page)
+    wrappers.append(Middleware(OriginCheck))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        site.release()
+
+    app = Starlette(
+        routes=routes, middleware=wrappers, exception_handlers={HTTPException: raise_again}, lifespan=lifespan
+    )
+    app.state.site = site
+    return app

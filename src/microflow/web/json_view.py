@@ -1,0 +1,95 @@
+"""Payloads as a person reads them: indented JSON with its parts marked, dates as dates, small values on one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from ..model.payloads import decode
+
+_LINE = 76
+_INDENT = "  "
+
+Token = tuple[str, str]
+"""(CSS class, text); the class is "" for what is only punctuation."""
+
+
+def json_html(stored: Any) -> Markup:
+    """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``."""
+    encoded = stored if isinstance(stored, (bytes, str)) else bytes(stored)
+    return Markup("").join(
+        Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text)
+        for kind, text in _tokens(decode(encoded), 0)
+    )
+
+
+def json_text(stored: Any) -> str:
+    """A stored payload as indented JSON that can be typed in again: dates stay tagged."""
+    encoded = stored if isinstance(stored, (bytes, str)) else bytes(stored)
+    return json.dumps(json.loads(encoded), indent=2, ensure_ascii=False)
+
+
+def _tokens(value: Any, depth: int) -> Iterator[Token]:
+    if not isinstance(value, (dict, list)) or not value:
+        yield _leaf(value)
+        return
+    line = list(_flat(value, _LINE - len(_INDENT) * depth))
+    if sum(len(text) for _, text in line) <= _LINE - len(_INDENT) * depth:
+        yield from line
+        return
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    inner = "\n" + _INDENT * (depth + 1)
+    yield "", opening
+    for index, item in enumerate(value):
+        yield "", ("," if index else "") + inner
+        if isinstance(value, dict):
+            yield "k", _text(item)
+            yield "", ": "
+            yield from _tokens(value[item], depth + 1)
+        else:
+            yield from _tokens(item, depth + 1)
+    yield "", "\n" + _INDENT * depth + closing
+
+
+def _flat(value: Any, room: int) -> Iterator[Token]:
+    """The value on one line, given up once it is longer than ``room``."""
+    if not isinstance(value, (dict, list)) or not value:
+        yield _leaf(value)
+        return
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    yield "", opening
+    for index, item in enumerate(value):
+        if index:
+            yield "", ", "
+        if isinstance(value, dict):
+            yield "k", _text(item)
+            yield "", ": "
+            item = value[item]
+        for kind, text in _flat(item, room):
+            room -= len(text)
+            yield kind, text
+        if room < 0:
+            return
+    yield "", closing
+
+
+def _leaf(value: Any) -> Token:
+    if value is None or isinstance(value, bool):
+        return "w", json.dumps(value)
+    if isinstance(value, (int, float)):
+        return "n", json.dumps(value)
+    if isinstance(value, datetime):
+        return "d", value.isoformat(sep=" ")
+    if isinstance(value, date):
+        return "d", value.isoformat()
+    if isinstance(value, str):
+        return "s", _text(value)
+    return "", "{}" if isinstance(value, dict) else "[]"
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)

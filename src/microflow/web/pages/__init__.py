@@ -1,0 +1,22 @@
+"""The web app's pages: HTML for people over the same reading and acting as the REST API. One handler for each act."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import execution, home, jobs, listing
+from .desk import Desk
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+    from ..rendering import Templates
+    from ..site import Site
+
+__all__ = ["page_routes"]
+
+
+def page_routes(site: Site, templates: Templates) -> list[Route]:
+    """The routes of every page."""
+    desk = Desk(site, templates)
+    return [*home.routes(desk), *listing.routes(desk), *jobs.routes(desk), *execution.routes(desk)]

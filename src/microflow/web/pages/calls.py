@@ -1,0 +1,111 @@
+"""Everything that an execution called, as the rows of one table: a tree on the left, the same rows on a time axis on the right.
+
+A mapping may have thousands of children. Of each parent so many are shown; those that failed or still run come first into the
+choice, but all stand in the order of the calls, and a row says how many were left out and leads to them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from ...model.results import ExecutionStatus
+from ...store.reading import Tree, TreeNode
+from . import charts
+
+PER_PARENT = 40
+IN_ALL = 400
+
+_WELL = frozenset({ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED})
+
+
+class Span(NamedTuple):
+    """Where a call lies on the time axis, in percent: it waited from ``queued`` and ran from ``x`` over ``width``."""
+
+    queued: float
+    x: float
+    width: float
+
+
+class CallRow(NamedTuple):
+    """One call; ``span`` is None if it never ran."""
+
+    node: TreeNode
+    depth: int
+    span: Span | None
+
+
+class RestRow(NamedTuple):
+    """So many calls of ``parent_id`` are not shown here."""
+
+    parent_id: int
+    depth: int
+    count: int
+
+
+class Calls(NamedTuple):
+    """The rows, the marks of the time axis, and how many calls have each status (``truncated``: at least so many)."""
+
+    rows: Sequence[CallRow | RestRow]
+    ticks: list[charts.Tick]
+    statuses: dict[ExecutionStatus, int]
+    truncated: bool
+
+    @property
+    def count(self) -> int:
+        """How many calls there are."""
+        return sum(self.statuses.values())
+
+
+def calls_of(tree: Tree, now: datetime) -> Calls:
+    """The table of an execution's calls, itself on top."""
+    root = tree.execution
+    start = root.started_at or root.queued_at
+    nodes = list(_all(root))
+    end = max([root.ended_at or now, *(node.ended_at or now for node in nodes if node.started_at is not None)])
+    seconds = max((end - start).total_seconds(), 0.001)
+
+    def span(node: TreeNode) -> Span | None:
+        def place(moment: datetime) -> float:
+            return min(max((moment - start).total_seconds() / seconds * 100, 0.0), 100.0)
+
+        if node.started_at is None:
+            return None
+        x = place(node.started_at)
+        return Span(round(place(node.queued_at), 3), round(x, 3), round(max(place(node.ended_at or now) - x, 0.0), 3))
+
+    rows: list[CallRow | RestRow] = []
+
+    def add(node: TreeNode, depth: int) -> None:
+        rows.append(CallRow(node, depth, span(node)))
+        shown = _choice(node.children, min(PER_PARENT, max(IN_ALL - len(rows), 0)))
+        for child in shown:
+            if len(rows) < IN_ALL:
+                add(child, depth + 1)
+        listed = sum(1 for row in rows if isinstance(row, CallRow) and row.node.parent_id == node.id)
+        if len(node.children) > listed:
+            rows.append(RestRow(node.id, depth + 1, len(node.children) - listed))
+
+    add(root, 0)
+    counted = Counter(node.status for node in nodes)
+    statuses = {status: counted[status] for status in ExecutionStatus if counted[status]}
+    return Calls(rows, charts.ticks(seconds), statuses, tree.truncated)
+
+
+def _all(node: TreeNode) -> Iterator[TreeNode]:
+    """Everything below a node."""
+    waiting = list(node.children)
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting += found.children
+
+
+def _choice(children: Sequence[TreeNode], most: int) -> Sequence[TreeNode]:
+    """At most so many of the children, in their order, the noteworthy ones preferred."""
+    if len(children) <= most:
+        return children
+    by_interest = sorted(range(len(children)), key=lambda index: (children[index].status in _WELL, index))
+    return [children[index] for index in sorted(by_interest[:most])]

@@ -1,0 +1,155 @@
+"""The geometry of the pictures that the server draws: pure functions from views to small values that a template writes as SVG.
+
+Across, everything is in percent of the picture's width, so that it fits any screen without being distorted; upwards it is pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from math import ceil, floor, log10
+from typing import NamedTuple
+
+from ...model.results import ExecutionStatus
+from ...store.reading import Bucket, Duration
+from .. import formats
+
+FAILED = frozenset({ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})
+
+_STACK = ("success", "skipped", "queued", "running", "cancelled", "error")
+"""The order of a stacked bar, from the axis upwards: what went wrong is on top."""
+
+
+class Bar(NamedTuple):
+    """A rectangle: ``x`` and ``width`` in percent, ``y`` and ``height`` in pixels; ``status`` gives its colour."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+    status: str
+
+
+class Slot(NamedTuple):
+    """A stretch of the day: its bars, what a reader is told of it, and whether something in it failed."""
+
+    x: float
+    width: float
+    start: datetime
+    end: datetime
+    bars: list[Bar]
+    text: str
+    failed: bool
+
+
+class DurationBar(NamedTuple):
+    """One execution in a duration chart."""
+
+    id: int
+    bar: Bar
+    text: str
+    failed: bool
+
+
+class DurationChart(NamedTuple):
+    """The newest executions of a job, oldest first. ``lines`` are (y, label) of the horizontal lines."""
+
+    bars: list[DurationBar]
+    lines: list[tuple[float, str]]
+    height: int
+    summary: str
+
+
+class Tick(NamedTuple):
+    """A mark on a time axis: where, in percent, and what it says."""
+
+    x: float
+    label: str
+
+
+def day_slots(buckets: Sequence[Bucket], height: int) -> list[Slot]:
+    """The buckets of a day as stacked bars, the fullest one ``height`` pixels high; what failed is never too small to see."""
+    most = max((sum(bucket.statuses.values()) for bucket in buckets), default=0)
+    width = 100 / max(len(buckets), 1)
+    slots = []
+    for index, bucket in enumerate(buckets):
+        bars, y = [], float(height)
+        for status in _STACK:
+            if count := bucket.statuses.get(status, 0):
+                tall = max(count / most * height, 3.0 if status in ("error", "cancelled") else 2.0)
+                y = max(y - tall, 0.0)
+                bars.append(Bar(round(index * width + width * 0.14, 3), round(width * 0.72, 3), round(y, 2), round(tall, 2), status))
+        told = ", ".join(f"{bucket.statuses[status]} {status}" for status in _STACK if bucket.statuses.get(status))
+        text = f"{formats.clock(bucket.start)} to {formats.clock(bucket.end)} UTC: {told or 'nothing'}"
+        failed = any(bucket.statuses.get(status) for status in ("error", "cancelled"))
+        slots.append(Slot(round(index * width, 3), round(width, 3), bucket.start, bucket.end, bars, text, failed))
+    return slots
+
+
+def duration_chart(durations: Sequence[Duration], height: int, slots: int) -> DurationChart | None:
+    """How long the executions took (given newest first), as bars from the left; None if there is none."""
+    if not durations:
+        return None
+    shown = list(reversed(durations[:slots]))
+    top = nice_above(max(duration.seconds for duration in shown))
+    width = 100 / max(len(shown), slots // 2)
+    bars = []
+    for index, duration in enumerate(shown):
+        tall = max(duration.seconds / top * height, 2.0)
+        bar = Bar(
+            round(index * width + width * 0.12, 3),
+            round(width * 0.76, 3),
+            round(height - tall, 2),
+            round(tall, 2),
+            str(duration.status),
+        )
+        text = f"#{duration.id}: {duration.status}, {formats.duration(duration.seconds)}, {formats.timestamp(duration.started_at)}"
+        bars.append(DurationBar(duration.id, bar, text, duration.status in FAILED))
+    ordered = sorted(duration.seconds for duration in shown)
+    summary = (
+        f"Durations of the last {len(shown)} executions: {formats.duration(ordered[0])} to {formats.duration(ordered[-1])}, "
+        f"median {formats.duration(ordered[len(ordered) // 2])}"
+    )
+    return DurationChart(bars, [(0.0, formats.duration(top)), (height / 2, formats.duration(top / 2))], height, summary)
+
+
+def sparkline(durations: Sequence[Duration], height: int, slots: int) -> list[Bar]:
+    """The newest executions as small bars, the newest at the right end."""
+    shown = list(reversed(durations[:slots]))
+    most = max((duration.seconds for duration in shown), default=0.0) or 1.0
+    width = 100 / slots
+    first = slots - len(shown)
+    return [
+        Bar(
+            round((first + index) * width + width * 0.14, 2),
+            round(width * 0.72, 2),
+            round(height - tall, 2),
+            round(tall, 2),
+            str(duration.status),
+        )
+        for index, duration in enumerate(shown)
+        for tall in [max(duration.seconds / most * height, 3.0)]
+    ]
+
+
+def nice_above(value: float) -> float:
+    """The next round number from ``value`` up: 1, 2, 2.5 or 5 times a power of ten; seconds from a minute on, minutes and hours."""
+    if value <= 0:
+        return 0.001
+    for step in (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400):
+        if 50 < value <= step:
+            return float(step)
+    power = 10.0 ** floor(log10(value))
+    return next(power * step for step in (1, 2, 2.5, 5, 10) if power * step >= value * (1 - 1e-9))
+
+
+def ticks(seconds: float, most: int = 5) -> list[Tick]:
+    """Round marks on an axis from 0 to ``seconds``, at most ``most`` after the one at 0."""
+    if seconds <= 0:
+        return [Tick(0.0, "0")]
+    step = nice_above(seconds / most)
+    return [Tick(0.0, "0")] + [
+        Tick(round(number * step / seconds * 100, 3), formats.duration(number * step))
+        for number in range(1, min(ceil(seconds / step), most + 1))
+        if number * step / seconds < 0.97
+    ]

@@ -1,0 +1,70 @@
+"""What every page works with: the site (looking and acting) and the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import UnknownNameError
+from ...model.results import ExecutionStatus
+from ..live_views import with_live_state
+from ..problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from ...engine.engine import Engine
+    from ...store.reading import ExecutionView, Filters, Page, Reading
+    from ..rendering import Templates
+    from ..site import Site
+
+FAILED = (ExecutionStatus.ERROR, ExecutionStatus.CANCELLED)
+UNFINISHED = (ExecutionStatus.RUNNING, ExecutionStatus.QUEUED)
+
+
+class Desk(NamedTuple):
+    """Where a page's handler looks (``reading``), acts (``engine``) and writes (``templates``)."""
+
+    site: Site
+    templates: Templates
+
+    @property
+    def engine(self) -> Engine:
+        """What acts."""
+        return self.site.engine
+
+    @property
+    def reading(self) -> Reading:
+        """What looks."""
+        return self.site.reading
+
+    def execution(self, id: int) -> ExecutionView:  # noqa: A002 - the field is called id everywhere else
+        """One execution as it is at this moment; without one the page is a 404."""
+        try:
+            return with_live_state(self.engine, self.reading.execution(id))
+        except UnknownNameError:
+            raise not_found(f"There is no execution {id}; it may have been deleted with old history.") from None
+
+    def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
+        """A list of executions as they are at this moment. Raises ``ValueError`` for a cursor that no list gave."""
+        page = self.reading.executions(filters, limit, cursor)
+        return type(page)([with_live_state(self.engine, item) for item in page.items], page.next)
+
+
+Handler = Callable[[Desk, "Request"], "Response"]
+
+
+def threaded(desk: Desk, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of a handler that reads the store, and so may block: it runs in one of the site's threads."""
+
+    async def endpoint(request: Request) -> Response:
+        return await desk.site.run(handler, desk, request)
+
+    return endpoint
+
+
+def not_found(detail: str) -> Problem:
+    """The answer to a request for something that is not there."""
+    return Problem(HTTPStatus.NOT_FOUND, detail)

@@ -1,0 +1,173 @@
+"""The form that runs a job: what it shows, what was typed into it, and what is wrong with that.
+
+A form that can't be carried out comes back with everything that was typed and the mistake beside its field.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ...errors import CallError, InputCountError, PartitionError, PayloadError
+from ...model.payloads import decode
+from ..json_view import json_text
+
+if TYPE_CHECKING:
+    from ...engine.engine import Engine
+    from ...jobs import Job
+    from ...store.reading import ExecutionView
+    from ..definitions import JobView
+
+MAXIMUM_FIELDS = 1_000
+
+_PLACE = re.compile(r"\binputs\[(\d+)\]")
+
+
+class InputField(NamedTuple):
+    """The editor of one input: its parameter's ``name``, whether it must be filled in, its text, and what is wrong with it."""
+
+    name: str
+    required: bool
+    text: str
+    mistake: str
+
+
+class RunForm(msgspec.Struct):
+    """What a run form shows. ``mistakes`` are by field: "form", "time_partition", "cat_partition"; an input's is with the input."""
+
+    inputs: list[InputField]
+    with_inputs: bool = False
+    force: bool = False
+    time_partition: str = ""
+    cat_partition: str = ""
+    mistakes: dict[str, str] = {}
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything is."""
+        return bool(self.mistakes) or any(field.mistake for field in self.inputs)
+
+
+def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
+    """The form as it is first seen: what must be given is an empty dict; after an ``earlier`` execution, what that was given."""
+    if earlier is not None:
+        texts = [json_text(value) for value in msgspec.json.decode(earlier.inputs, type=list[msgspec.Raw])]
+        form = RunForm(_fields(job, texts))
+        form.time_partition, form.cat_partition = earlier.time_partition or "", earlier.cat_partition or ""
+        return form
+    texts = ["{}"] * _required(job)
+    return RunForm(_fields(job, texts), with_inputs=bool(job.inputs))
+
+
+def typed_form(job: JobView, body: bytes) -> tuple[RunForm, str]:
+    """The form as it was sent, and which of its buttons was pressed ("run" or "add"). Raises ``ValueError`` for a body that is no form."""
+    pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAXIMUM_FIELDS)
+    single = dict(pairs)
+    texts = [value.replace("\r\n", "\n") for name, value in pairs if name == "input"]
+    act = single.get("act", "run")
+    if act == "add":
+        texts.append("{}")
+    form = RunForm(
+        _fields(job, texts),
+        with_inputs=single.get("with_inputs") == "yes",
+        force=single.get("force") == "yes",
+        time_partition=single.get("time_partition", "").strip(),
+        cat_partition=single.get("cat_partition", ""),
+    )
+    return form, act
+
+
+def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
+    """Start what the form asks for; the execution's id, or None, and then the form says what is wrong."""
+    inputs = [] if form.with_inputs else _read_inputs(form)
+    if form.wrong:
+        return None
+    try:
+        return engine.submit(
+            job,
+            inputs,
+            trigger="web",
+            with_inputs=form.with_inputs,
+            force=form.force,
+            time_partition=form.time_partition or None,
+            cat_partition=form.cat_partition or None,
+        ).id
+    except PartitionError as error:
+        field = "cat_partition" if form.cat_partition and "categor" in str(error) else "time_partition"
+        form.mistakes = {field if job.partitions is not None else "form": str(error)}
+    except PayloadError as error:
+        place = _PLACE.search(str(error))
+        index = int(place[1]) if place else -1
+        if 0 <= index < len(form.inputs):
+            form.inputs[index] = form.inputs[index]._replace(mistake=str(error))
+        else:
+            form.mistakes = {"form": str(error)}
+    except (InputCountError, CallError) as error:
+        form.mistakes = {"form": str(error)}
+    return None
+
+
+def _required(job: JobView) -> int:
+    # a partitioned job that is given nothing gets a dict with its partition's keys
+    return max(job.parameters.required, 0 if job.partitions is None else min(1, len(job.parameters.names)))
+
+
+def _fields(job: JobView, texts: Sequence[str]) -> list[InputField]:
+    names = job.parameters.names
+    count = max(len(names), len(texts)) if job.parameters.variable else len(names)
+    needed = job.parameters.required if job.partitions is None else max(job.parameters.required - 1, 0) and job.parameters.required
+    return [
+        InputField(
+            names[index] if index < len(names) else f"input {index + 1}",
+            index < needed,
+            texts[index] if index < len(texts) else "",
+            "",
+        )
+        for index in range(count)
+    ]
+
+
+def _read_inputs(form: RunForm) -> list[Any]:
+    """The values that were typed; a mistake is put beside its field. Empty fields at the end are inputs that were not given."""
+    given = len(form.inputs)
+    while given and not form.inputs[given - 1].text.strip() and not form.inputs[given - 1].required:
+        given -= 1
+    values = []
+    for index, field in enumerate(form.inputs[:given]):
+        value, mistake = _read_json(field.text)
+        form.inputs[index] = field._replace(mistake=mistake)
+        values.append(value)
+    return values
+
+
+def _read_json(text: str) -> tuple[Any, str]:
+    """The value of a JSON text and "", or None and what is wrong with it."""
+    if not text.strip():
+        return None, "Fill this in: {} is an empty input."
+    try:
+        json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
+        return decode(text), ""
+    except json.JSONDecodeError as error:
+        return None, f"Line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}."
+    except ValueError as error:
+        return None, f"{error}"
+    except RecursionError:
+        return None, "This is nested too deeply."
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"The key {key!r} is given twice in one object.")
+        found[key] = value
+    return found
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON; give a number, or null.")

@@ -1,0 +1,149 @@
+"""What a request says, as checked values: its query, its body, the parts of its path.
+
+Each endpoint names a Struct for its query and one for its body; what does not fit is a ``Problem`` that says where
+and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from urllib.parse import parse_qs
+
+import msgspec
+
+from .problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+MAXIMUM_BODY = 16 * 1024 * 1024
+"""Bytes of a request's body: room for the inputs of a large mapping."""
+
+LARGEST_ID = 2**63 - 1
+
+Identity = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
+"""The id of an execution."""
+
+_MOST_FORM_FIELDS = 1_000
+
+
+def read_query(request: Request, form: type[S]) -> S:
+    """The query of a request. A parameter that the endpoint does not have, or a value that is none, is a 422."""
+    hints = _hints(form)
+    given: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name not in hints:
+            raise _bad(f"There is no query parameter {name[:80]!r} here{_nearest(name, hints)}.", "query")
+        if _is_list(hints[name]):
+            given.setdefault(name, []).extend(part for part in text.split(",") if part)
+        elif name in given:
+            raise _bad(f"The query parameter {name!r} is given more than once.", "query")
+        else:
+            given[name] = _moment(name, text) if _is_moment(hints[name]) else text
+    try:
+        return msgspec.convert(given, form, strict=False)
+    except msgspec.ValidationError as error:
+        raise _bad(f"The query can't be read: {_told(error)}.", "query") from None
+
+
+def read_id(text: str) -> int:
+    """The id of an execution in a path; anything else is a 404, since nothing is there."""
+    if text.isascii() and text.isdecimal() and len(text) <= 19 and 0 < int(text) <= LARGEST_ID:
+        return int(text)
+    raise Problem(
+        HTTPStatus.NOT_FOUND,
+        f"There is no execution {text[:80]!r}: the id of an execution is a whole number from 1 on.",
+        kind="unknown-name",
+    )
+
+
+async def read_bytes(request: Request, limit: int = MAXIMUM_BODY) -> bytes:
+    """The body of a request; more than ``limit`` bytes are a 413, and are not read."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and len(announced) < 19 and int(announced) <= limit:
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                break
+            parts.append(part)
+        else:
+            return b"".join(parts)
+    raise Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The body is larger than the {limit:,} bytes that this address takes. Send it in parts, or hand over a key to the data.",
+        headers={"Connection": "close"},
+    )
+
+
+def read_json(body: bytes, form: type[S]) -> S:
+    """The body of a request as JSON; an empty one stands for ``{}``. What is no JSON is a 400, what does not fit a
+    422.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=form)
+    except msgspec.ValidationError as error:
+        raise _bad(f"The body does not fit: {_told(error)}.", "body") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {error}.", kind="invalid-json") from None
+
+
+async def read_form(request: Request, limit: int = MAXIMUM_BODY) -> Mapping[str, str]:
+    """The fields of a form (``application/x-www-form-urlencoded``), the last value of each; anything else is a 400."""
+    body = await read_bytes(request, limit)
+    try:
+        fields = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FORM_FIELDS)
+    except ValueError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The form can't be read: {error}.", kind="invalid-form") from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+@lru_cache
+def _hints(form: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return get_type_hints(form)
+
+
+def _bad(detail: str, kind: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind=f"invalid-{kind}")
+
+
+def _told(error: msgspec.ValidationError) -> str:
+    """The validator's words, its path written as callers write it: ``$.inputs[0]`` is ``inputs[0]``."""
+    message, _, path = str(error).partition(" - at `")
+    place = path.rstrip("`").removeprefix("$").removeprefix(".")
+    return f"{place}: {message}" if place else message
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    from difflib import get_close_matches
+
+    if near := get_close_matches(name, known, 1):
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(known)}" if known else "; it takes none"
+
+
+def _is_list(hint: Any) -> bool:
+    return getattr(hint, "__origin__", None) is tuple
+
+
+def _is_moment(hint: Any) -> bool:
+    return datetime in getattr(hint, "__args__", ())
+
+
+def _moment(name: str, text: str) -> datetime:
+    # the "+" of an offset means a space in a query, and is seldom escaped
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _bad(
+            f"{name} is {text[:80]!r}; give a date and time in ISO 8601, such as 2026-11-22T05:00:00Z "
+            "(UTC unless it says otherwise).",
+            "query",
+        ) from None

@@ -1,0 +1,109 @@
+"""HTML from templates: one environment, every template compiled when the server starts, so that a broken one fails there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from . import formats
+from .json_view import json_html
+from .static import StaticFiles
+
+
+class Templates:
+    """The templates below ``web/templates``. ``flows`` are the names that the way about shows.
+
+    Raises ``jinja2.TemplateError`` for a template that does not compile, ``KeyError`` for one that includes a missing file.
+    """
+
+    def __init__(
+        self, static: StaticFiles, flows: Sequence[str] = (), now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._now = now
+        sources = {
+            entry.name: entry.read_text("utf-8")
+            for entry in files(__package__).joinpath("templates").iterdir()
+            if entry.name.endswith(".html")
+        }
+        environment = Environment(
+            loader=FunctionLoader(sources.get),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            cache_size=len(sources) + 1,
+        )
+        environment.filters.update(
+            duration=formats.duration,
+            size=formats.size,
+            number=formats.number,
+            json=json_html,
+            segment=lambda text: quote(str(text), safe=""),
+        )
+        environment.globals.update(
+            static=static.url,
+            styles=[static.url(path) for path in static.paths("css/")],
+            flows=tuple(flows),
+            moment=_moment,
+            elapsed=_elapsed,
+            query=_query,
+            short_error=formats.short_error,
+        )
+        self._templates: dict[str, Template] = {name: environment.get_template(name) for name in sources}
+
+    def page(
+        self,
+        request: Request,
+        name: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> HTMLResponse:
+        """The page that a template makes of ``values``; it knows ``path`` (of the request) and ``now`` (an aware datetime) too."""
+        text = self._templates[name].render({"path": request.url.path, "now": self._now(), **(values or {})})
+        # a page is the state of a moment: going back shows it anew
+        return HTMLResponse(text, status, {"Cache-Control": "no-store", **(headers or {})})
+
+    def error(self, request: Request, status: int, title: str, detail: str) -> HTMLResponse:
+        """The page for a request that can't be answered: ``title`` says what, ``detail`` why and what to do."""
+        return self.page(request, "error.html", {"status": status, "title": title, "detail": detail}, status=status)
+
+
+def _moment(when: datetime | None, style: str = "near") -> Markup:
+    """A point in time, in UTC; a module of the page turns it into the reader's own time.
+
+    ``style``: "near" (how long ago, if it is recent), "clock" (hours and minutes), "full" (to the millisecond).
+    """
+    if when is None:
+        return Markup('<span class="quiet">–</span>')
+    return Markup('<time datetime="{}" data-time="{}">{}</time>').format(
+        formats.iso(when), style, formats.clock(when) if style == "clock" else formats.timestamp(when)
+    )
+
+
+def _elapsed(start: datetime | None, end: datetime | None, now: datetime) -> Markup:
+    """How long something took, or takes until now: then a module of the page goes on counting."""
+    if start is None:
+        return Markup('<span class="quiet">–</span>')
+    seconds = ((end or now) - start).total_seconds()
+    if end is None:
+        return Markup('<data value="{:.3f}" data-elapsed="{}">{}</data>').format(
+            seconds, formats.iso(start), formats.duration(seconds)
+        )
+    return Markup('<data value="{:.3f}">{}</data>').format(seconds, formats.duration(seconds))
+
+
+def _query(path: str, given: Mapping[str, Any], **changes: Any) -> str:
+    """A URL with a query; what is None or empty is left out, a list is repeated."""
+    wanted = {name: value for name, value in {**given, **changes}.items() if value not in (None, "", [], ())}
+    return f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path

@@ -1,0 +1,142 @@
+"""Who may ask, and from where: wrappers around the application that refuse before any handler is reached.
+
+The ``Host`` header must be one that the server answers to, or a page of another site could reach it under a name of
+its own (DNS rebinding). What changes something must be JSON, which no page of another site can send unasked, or a
+form of this very site (cross-site request forgery). Every answer carries the headers that keep a page from loading or
+telling anything elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from .problems import Problem, is_for_programs
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""The names under which a server on this machine is asked for."""
+
+ANY_HOST = "*"
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+_ANSWER_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # not "no-referrer": under that a browser hides the origin of this site's own forms as well
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+class AnswerHeaders:
+    """Adds the headers that every answer has, unless it has them already."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _ANSWER_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class HostCheck:
+    """Refuses requests for a host that the server does not answer to. ``hosts`` are names without a port; "*" is any."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = tuple(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._check(Headers(scope=scope).getlist("host"))
+        await self._app(scope, receive, send)
+
+    def _check(self, given: Sequence[str]) -> None:
+        if len(given) != 1 or not given[0]:
+            raise Problem(HTTPStatus.BAD_REQUEST, "A request needs exactly one Host header.", kind="host")
+        if ANY_HOST not in self._hosts and host_name(given[0]) not in self._hosts:
+            raise Problem(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"This server does not answer to the host {given[0][:100]!r}, only to {', '.join(self._hosts)}. "
+                "Use one of these, or start it with the --host that it is to be reached by.",
+                kind="host",
+            )
+
+
+class OriginCheck:
+    """Refuses requests that change something unless they are JSON, or a form of this site; below /api only JSON."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
+            self._check(scope["path"], Headers(scope=scope))
+        await self._app(scope, receive, send)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        same = is_same_origin(headers)
+        if same is False:
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                "This request comes from another site, and may change nothing here.",
+                kind="origin",
+            )
+        if kind == "application/json":
+            return
+        if is_for_programs(path) or kind not in _FORM_TYPES:
+            raise Problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                f"A request that changes something is sent as JSON, and this one is {kind or 'of no type'}: add the header "
+                "Content-Type: application/json (with an empty body, or {}, if there is nothing to say).",
+            )
+        if same is None:
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                "This form does not say which site it comes from (no Origin, Sec-Fetch-Site or Referer header). Send it from "
+                "a page of this server, or use the REST API with Content-Type: application/json.",
+                kind="origin",
+            )
+
+
+def is_same_origin(headers: Headers) -> bool | None:
+    """Whether a request comes from a page of the host it is sent to; None if it does not say."""
+    host = headers.get("host", "").lower()
+    if (origin := headers.get("origin")) is not None:
+        return urlsplit(origin.lower()).netloc == host and origin != "null"
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site in ("same-origin", "none")  # none: typed by the reader, or a page that was opened again
+    if (referer := headers.get("referer")) is not None:
+        return urlsplit(referer.lower()).netloc == host
+    return None
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port, in lower case; an IPv6 address keeps its brackets."""
+    name, bracket, _ = host.lower().partition("]")
+    return name + bracket if bracket else name.partition(":")[0].rstrip(".")

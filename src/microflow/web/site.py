@@ -1,0 +1,80 @@
+"""What every handler works with: the engine, the reading side, a few threads for what blocks, the streams of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from ..store.reading import Reading
+from .metrics import Metrics
+from .stream import Streams
+
+if TYPE_CHECKING:
+    from ..engine.engine import Engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = 4
+"""Threads for reading and acting. They are few and stay, since each has a connection to the store of its own."""
+
+
+class Site:
+    """The parts that the handlers of the API and of the pages share.
+
+    ``engine`` acts, ``reading`` looks, ``streams`` are the open event streams, ``metrics`` the figures for
+    Prometheus. What blocks runs in ``run``.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.reading = Reading(engine.database)
+        self.streams = Streams(engine.events)
+        self.metrics = Metrics(engine, self.reading, self.streams)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-web")
+        self._waiting: set[Callable[[], None]] = set()
+
+    def now(self) -> datetime:
+        """This moment, in UTC."""
+        return datetime.now(UTC)
+
+    async def run(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """What a function that blocks returns, from one of the site's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*arguments, **named))
+
+    async def until_done(self, future: Future[Any], seconds: float) -> None:
+        """Wait until a future is done, the seconds have passed, or the server stops. Its result is left alone."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake(_: Any = None) -> None:
+            try:
+                loop.call_soon_threadsafe(done.set)
+            except RuntimeError:
+                return  # the loop has ended, and whoever waited in it
+
+        self._waiting.add(wake)
+        future.add_done_callback(wake)
+        try:
+            async with asyncio.timeout(seconds):
+                await done.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._waiting.discard(wake)
+
+    def close(self) -> None:
+        """End the streams of events and the waiting for executions, so that the server can stop at once.
+
+        Usable from every thread, more than once.
+        """
+        self.streams.close()
+        for wake in tuple(self._waiting):
+            wake()
+
+    def release(self) -> None:
+        """``close``, and let go of the threads: after the last request."""
+        self.close()
+        self._threads.shutdown(wait=False)
