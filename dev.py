@@ -1,8 +1,8 @@
 """Microflow's own commands. Each sets up what it needs by itself; Python 3.11 or newer and git are enough.
 
     python3 dev.py demo [--port 3000]   run the example on this Python's standard library and leave the server up
-    python3 dev.py test [ARGUMENTS]     pass the tests; the arguments are pytest's, as in: dev.py test tests/model -k cron
-    python3 dev.py check                everything that CI does: format, lint, types, imports, JavaScript, tests
+    python3 dev.py test [ARGUMENTS]     pass the tests; the arguments are pytest's, as in: dev.py test tests/model -k word
+    python3 dev.py check [ARGUMENTS]    everything that CI does: format, lint, types, imports, JavaScript, tests
     python3 dev.py docs                 build the documentation into docs/_build
     python3 dev.py lock [--upgrade]     write requirements/*.txt anew from pyproject.toml
     python3 dev.py run COMMAND …        a command of the environment, as in: dev.py run microflow --help
@@ -27,22 +27,23 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements"
-JAVASCRIPT = ROOT / "src" / "microflow" / "web" / "static" / "js"
+JAVASCRIPT = ROOT / "src/microflow/web/static/js"
 TYPESCRIPT = "typescript@5.9"
+LOCK_COMMENT = "# Made by `python3 dev.py lock` from pyproject.toml; dev.py says why this is no uv.lock.\n"
 DEVELOPMENT = ("run", "test", "lint")
 
 
 class Failed(Exception):
-    """A step that can't be carried out; the message is for the person at the terminal."""
+    """What was asked for can't be done; the message is for the person at the terminal."""
 
 
 class Environment(NamedTuple):
@@ -72,9 +73,6 @@ class Environment(NamedTuple):
         return found
 
 
-# --- Setting up ------------------------------------------------------------------------------------------------------
-
-
 def set_up(*groups: str) -> Environment:
     """The environment, with at least these groups of requirements in it, exactly as locked, and Microflow itself.
 
@@ -90,17 +88,15 @@ def set_up(*groups: str) -> Environment:
     if known == state:
         return environment
     began = time.monotonic()
-    note(
-        f"Setting up {environment.folder.relative_to(ROOT)} for Python {sys.version.split()[0]}: {', '.join(wanted)} …"
-    )
+    note(f"Setting up {environment.folder.name} for Python {sys.version.split()[0]}: {', '.join(wanted)} …")
     moved = known.get("folder", state["folder"]) != state["folder"]  # its scripts still name the old place
     if moved or not environment.python.exists():
         make_environment(environment)
     stamp.unlink(missing_ok=True)
-    files = [str(REQUIREMENTS / f"{group}.txt") for group in wanted]
-    pip(environment, "install", "--quiet", "--require-hashes", "--requirement", str(REQUIREMENTS / "tool.txt"))
-    uv(environment, "pip", "sync", "--require-hashes", "--compile-bytecode", *files)
-    uv(environment, "pip", "install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+    files = [f"requirements/{group}.txt" for group in wanted]
+    call([*pip_command(environment), "install", "-q", "--require-hashes", "-r", "requirements/tool.txt"])
+    uv(environment, "sync", "--require-hashes", "--compile-bytecode", *files)
+    uv(environment, "install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     stamp.write_text(json.dumps(state), "utf-8")
     note(f"Set up in {time.monotonic() - began:.0f} s.")
     return environment
@@ -137,11 +133,6 @@ def make_environment(environment: Environment) -> None:
     call([sys.executable, "-m", "venv", "--clear", *without_pip, str(environment.folder)])
 
 
-def pip(environment: Environment, *arguments: str) -> None:
-    """Run pip for the environment: its own, or this Python's where it has none."""
-    call([*pip_command(environment), "--disable-pip-version-check", *arguments])
-
-
 def pip_command(environment: Environment) -> list[str]:
     """How to call pip for the environment."""
     own = subprocess.run([environment.python, "-c", "import pip"], stderr=subprocess.DEVNULL, check=False)
@@ -152,11 +143,11 @@ def pip_command(environment: Environment) -> list[str]:
     return [sys.executable, "-m", "pip", "--python", str(environment.python)]
 
 
-def uv(environment: Environment, command: str, action: str, *arguments: str) -> None:
-    """Run one of the `uv pip` commands on the environment."""
+def uv(environment: Environment, action: str, *arguments: str) -> None:
+    """Run `uv pip` on the environment."""
     where = [] if action == "compile" else ["--python", str(environment.python)]
-    settings = uv_settings(pip_settings(environment), os.environ)
-    call([environment.command("uv"), command, action, "--quiet", *where, *arguments], settings)
+    command = [environment.command("uv"), "pip", action, "--quiet", *where, *arguments]
+    call(command, uv_settings(pip_settings(environment), os.environ))
 
 
 def pip_settings(environment: Environment) -> dict[str, str]:
@@ -194,20 +185,15 @@ def lock_digest(groups: Iterable[str]) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-# --- Commands --------------------------------------------------------------------------------------------------------
-
-
 def test(arguments: Sequence[str]) -> int:
     """Pass the tests, on all cores."""
     environment = set_up("run", "test")
-    # the commands that tests start by name are those of the environment
-    variables = {"PATH": f"{environment.scripts}{os.pathsep}{os.environ.get('PATH', '')}"}
-    return run([str(environment.python), "-m", "pytest", "-n", "auto", *arguments], variables)
+    path = f"{environment.scripts}{os.pathsep}{os.environ.get('PATH', '')}"  # for commands that tests start by name
+    return run([str(environment.python), "-m", "pytest", "-n", "auto", *arguments], {"PATH": path})
 
 
 def check(arguments: Sequence[str]) -> int:
     """Everything that CI does. All of it is carried out, whatever fails; the tests come last."""
-    no_arguments("check", arguments)
     environment = set_up(*DEVELOPMENT)
     mypy = [str(environment.python), "-m", "mypy"]
     steps: dict[str, Callable[[], int]] = {
@@ -224,34 +210,28 @@ def check(arguments: Sequence[str]) -> int:
         note(f"— {name}")
         if step():
             failed.append(name)
-    if failed:
-        note(f"Not passed: {', '.join(failed)}.")
     note("— tests")
-    code = test([])
+    code = test(arguments)
     if failed:
         note(f"Not passed, before the tests: {', '.join(failed)}.")
     return code or bool(failed)
 
 
 def check_javascript() -> int:
-    """Check the types of the web app's modules, where Node.js is at hand: the browser needs none, so nothing else does."""
+    """Check the types of the web app's modules, where Node.js is at hand: nothing else needs it."""
     npx = shutil.which("npx")
-    if npx is None:
-        note("Left out: there is no npx on PATH. Install Node.js to check the JavaScript.")
+    if npx is None or not any(JAVASCRIPT.rglob("*.js")):
+        note("Left out: there is no npx on PATH; install Node.js." if npx is None else "There is no JavaScript.")
         return 0
-    if not any(JAVASCRIPT.rglob("*.js")):
-        note("Left out: there is no JavaScript.")
-        return 0
-    return run([npx, "--yes", "--package", TYPESCRIPT, "tsc", "--project", str(ROOT / "tsconfig.json")])
+    return run([npx, "--yes", "--package", TYPESCRIPT, "tsc", "--project", "tsconfig.json"])
 
 
 def docs(arguments: Sequence[str]) -> int:
     """Build the documentation; a warning is an error."""
     environment = set_up("run", "docs")
-    target = ROOT / "docs" / "_build"
-    code = run([environment.command("sphinx-build"), "-W", "-q", *arguments, str(ROOT / "docs"), str(target)])
+    code = run([environment.command("sphinx-build"), "-W", "-q", *arguments, "docs", "docs/_build"])
     if code == 0:
-        note(f"The documentation is in {target / 'index.html'}")
+        note(f"The documentation is {ROOT / 'docs/_build/index.html'}")
     return code
 
 
@@ -271,14 +251,10 @@ def lock(arguments: Sequence[str]) -> int:
         target = f"requirements/{group}.txt"
         source = ["pyproject.toml"] if group == "run" else ["--group", group]
         # one group's choice binds the later ones, so that all of them fit into one environment
-        uv(environment, "pip", "compile", *source, *options, *arguments, *earlier, "--output-file", target)
-        text = (ROOT / target).read_text("utf-8").removeprefix(LOCK_COMMENT)
-        (ROOT / target).write_text(LOCK_COMMENT + text, "utf-8", newline="\n")
+        uv(environment, "compile", *source, *options, *arguments, *earlier, "--output-file", target)
+        (ROOT / target).write_text(LOCK_COMMENT + (ROOT / target).read_text("utf-8"), "utf-8", newline="\n")
         earlier += ["--constraint", target]
     return 0
-
-
-LOCK_COMMENT = "# Made by `python3 dev.py lock` from pyproject.toml; dev.py says why this is no uv.lock.\n"
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -289,10 +265,7 @@ def run_command(arguments: Sequence[str]) -> int:
     environment = set_up("run")
     if environment.find(name) is None:
         environment = set_up(*DEVELOPMENT)
-    return subprocess.call([environment.command(name), *rest])
-
-
-# --- The demo --------------------------------------------------------------------------------------------------------
+    return subprocess.call([environment.command(name), *rest], env=variables())
 
 
 def demo(arguments: Sequence[str]) -> int:
@@ -301,7 +274,7 @@ def demo(arguments: Sequence[str]) -> int:
     environment = set_up("run")
     url = f"http://localhost:{port}"
     command = [environment.command("microflow"), "serve", "-f", "examples/stdlib_report.py:flow"]
-    server = subprocess.Popen([*command, "--host", "localhost", "--port", str(port)], cwd=ROOT)
+    server = subprocess.Popen([*command, "--host", "localhost", "--port", str(port)], cwd=ROOT, env=variables())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         wait_for(url, server)
@@ -322,10 +295,10 @@ def port_from(arguments: Sequence[str]) -> int:
     """The port that was asked for; without one 3000, or any other that is free."""
     if not arguments:
         with socket.socket() as probe:
-            try:
+            with suppress(OSError):
                 probe.bind(("127.0.0.1", 3000))
-            except OSError:
-                probe.bind(("127.0.0.1", 0))
+                return 3000
+            probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
     if len(arguments) == 2 and arguments[0] == "--port" and arguments[1].isdecimal():
         return int(arguments[1])
@@ -335,16 +308,12 @@ def port_from(arguments: Sequence[str]) -> int:
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     """Return when the server answers."""
     deadline = time.monotonic() + 30
-    while True:
-        try:
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError):
             request("GET", f"{url}/api/health")
             return
-        except urllib.error.URLError:
-            if server.poll() is not None:
-                raise Failed("The server ended before it answered; what it said stands above.") from None
-            if time.monotonic() > deadline:
-                raise Failed(f"The server did not answer at {url} within 30 seconds.") from None
         time.sleep(0.05)
+    raise Failed(f"The server does not answer at {url}; what it said stands above.")
 
 
 def execute(url: str) -> dict[str, Any]:
@@ -374,31 +343,27 @@ def request(method: str, url: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-# --- Running things --------------------------------------------------------------------------------------------------
-
-
 def note(text: str) -> None:
     """Tell the person at the terminal, before anything that a command prints next."""
     print(text, flush=True)
 
 
-def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
-    """Run a command in the root of the tree; its exit code."""
+def variables(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment variables of what is started here."""
     # without bytecode every worker process would compile everything anew
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.call(command, cwd=ROOT, env={**inherited, **(variables or {})})
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **(more or {})}
 
 
-def call(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+def run(command: Sequence[str], more: Mapping[str, str] | None = None) -> int:
+    """Run a command in the root of the tree; its exit code."""
+    return subprocess.call(command, cwd=ROOT, env=variables(more))
+
+
+def call(command: Sequence[str], more: Mapping[str, str] | None = None) -> None:
     """Run a command that must succeed."""
-    if code := run(command, variables):
+    if code := run(command, more):
         raise Failed(f"This failed with exit code {code}; what it said stands above:\n  {' '.join(map(str, command))}")
-
-
-def no_arguments(command: str, arguments: Sequence[str]) -> None:
-    """Refuse arguments where there are none."""
-    if arguments:
-        raise Failed(f"dev.py {command} takes no arguments, and got {' '.join(arguments)}.")
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
@@ -414,8 +379,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command; its exit code."""
     if other := os.environ.get("MICROFLOW_PYTHON"):
-        variables = {name: value for name, value in os.environ.items() if name != "MICROFLOW_PYTHON"}
-        return subprocess.call([other, __file__, *arguments], env=variables)
+        return subprocess.call([other, __file__, *arguments], env=variables({"MICROFLOW_PYTHON": ""}))
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help", "help"):
         print(__doc__)

@@ -13,6 +13,7 @@ import ast
 import json
 import platform
 import sysconfig
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,6 @@ LIBRARY = Path(sysconfig.get_path("stdlib"))
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 """Folders that are no part of the library itself: what was installed beside it, and its tests."""
 
-SLICE = 16
-"""Packages that are mapped over at a time; after each slice the progress is told. They are of like size: see below."""
-
 
 @flow.manager
 def make_report(options: dict[str, Any] | None = None) -> ExecutionResult:
@@ -37,12 +35,16 @@ def make_report(options: dict[str, Any] | None = None) -> ExecutionResult:
     """
     directory = str(Path((options or {}).get("directory") or "report").absolute())
     packages = library_packages()
-    results: list[ExecutionResult] = []
-    for start in range(0, len(packages), SLICE):
-        current_execution().progress(start, len(packages), "packages measured")
-        some = packages[start : start + SLICE]
-        results += map_parallel(measure_package, [{"package": package, "directory": directory} for package in some])
-    current_execution().progress(len(packages), len(packages), "packages measured")
+    execution = current_execution()
+
+    def requests() -> Iterator[dict[str, Any]]:
+        # map_parallel takes an input when a core is free for it, so this says how far the work is
+        for number, package in enumerate(packages):
+            execution.progress(number, len(packages), package)
+            yield {"package": package, "directory": directory}
+
+    results = map_parallel(measure_package, requests())
+    execution.progress(len(packages), len(packages), "writing the report")
     # a package that could not be measured is no reason to have no report: its execution says what went wrong
     measured = [result["package"] for result in results if result]
     return write_report({"packages": measured, "directory": directory})

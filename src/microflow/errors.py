@@ -75,9 +75,7 @@ class FlowCheckError(DefinitionError):
         self.flow = flow
         self.mistakes = tuple(mistakes)
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
-        super().__init__(
-            "\n".join([f"Flow {flow!r} has {count}:", *(f"  - {mistake}" for mistake in self.mistakes)])
-        )
+        super().__init__("\n".join([f"Flow {flow!r} has {count}:", *(f"  - {mistake}" for mistake in self.mistakes)]))
 
 
 class LoadError(MicroflowError):

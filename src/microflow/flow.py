@@ -101,7 +101,9 @@ class Flow:
     def manager(self, fn: Callable[P, Any] | None = None, /, **arguments: Any) -> Any:
         """Make a function a manager: it runs in a thread of the main process and calls jobs. Arguments as for ``task``."""
         if "runner" in arguments:
-            raise DefinitionError("A manager has no runner: it runs in a thread of the main process. Make it a task, or drop runner=.")
+            raise DefinitionError(
+                "A manager has no runner: it runs in a thread of the main process. Make it a task, or drop runner=."
+            )
         if fn is not None:
             return self._add(Manager(self, fn, **arguments))
         return lambda decorated: self._add(Manager(self, decorated, **arguments))

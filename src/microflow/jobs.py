@@ -172,7 +172,10 @@ class Job(Generic[P]):
         return Parameters(
             tuple(parameter.name for parameter in positional),
             sum(parameter.default is parameter.empty for parameter in positional),
-            any(parameter.kind is parameter.VAR_POSITIONAL for parameter in inspect.signature(self.fn).parameters.values()),
+            any(
+                parameter.kind is parameter.VAR_POSITIONAL
+                for parameter in inspect.signature(self.fn).parameters.values()
+            ),
         )
 
     def check_count(self, inputs: tuple[Any, ...]) -> None:

@@ -248,7 +248,9 @@ def map_parallel(
     _check_count("batch_size", batch_size)
     _check_count("max_concurrency", max_concurrency)
     if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
-        raise CallError(f"map_parallel: inputs is a {type(inputs).__qualname__}; give a list (or any iterable) of inputs.")
+        raise CallError(
+            f"map_parallel: inputs is a {type(inputs).__qualname__}; give a list (or any iterable) of inputs."
+        )
     if batch_size is None:
         items = (item if isinstance(item, tuple) else (item,) for item in inputs)
     else:
@@ -283,7 +285,9 @@ def run_all(*jobs: BoundJob) -> Any:
         return run_dag(*jobs)
     execution, runtime = active_execution.get(), active_runtime.get()
     if execution is None or runtime is None:
-        raise OutsideExecutionError("run_all() was called outside any execution; call flow.run_all(), or name the jobs.")
+        raise OutsideExecutionError(
+            "run_all() was called outside any execution; call flow.run_all(), or name the jobs."
+        )
     return runtime.run_dag(())
 
 

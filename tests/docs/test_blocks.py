@@ -81,6 +81,10 @@ def fits(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern.replace(r"\ ", " "), printed.strip().replace("\r\n", "\n"), re.DOTALL) is not None
 
 
+class NotAsShown(Exception):
+    """A block does not do what the page says."""
+
+
 class Reader:
     """Somebody who does what a page says, block by block, in an empty folder."""
 
@@ -98,7 +102,7 @@ class Reader:
         }
 
     def carry_out(self, block: Block) -> None:
-        """Do what one block says; raises ``AssertionError`` if it does not work."""
+        """Do what one block says; raises ``NotAsShown`` if it does not work."""
         if block.language == "console":
             for command in commands_of(block):
                 self._run(command)
@@ -122,7 +126,8 @@ class Reader:
             self._serve(words)
             return
         found = shutil.which(words[0], path=self._environment["PATH"])
-        assert found, f"{words[0]} is not on PATH"
+        if found is None:
+            raise NotAsShown(f"{words[0]} is not on PATH")
         self._call([found, *words[1:]], command.output)
 
     def _call(self, words: list[str], expected: str | None) -> None:
@@ -130,10 +135,10 @@ class Reader:
             words, cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=100, check=False
         )
         printed = done.stdout.replace(self._port, "3000")
-        assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{printed}{done.stderr}"
-        assert expected is None or fits(expected, printed), (
-            f"{words} printed:\n{printed}\nand the page shows:\n{expected}"
-        )
+        if done.returncode:
+            raise NotAsShown(f"{words} ended with {done.returncode}:\n{printed}{done.stderr}")
+        if expected is not None and not fits(expected, printed):
+            raise NotAsShown(f"{words} printed:\n{printed}\nand the page shows:\n{expected}")
 
     def _serve(self, words: list[str]) -> None:
         server = subprocess.Popen(words, cwd=self._folder, env=self._environment, stdout=subprocess.DEVNULL)
@@ -144,8 +149,8 @@ class Reader:
                 urllib.request.urlopen(f"http://localhost:{self._port}/api/health", timeout=5).close()
                 return
             except urllib.error.URLError:
-                assert server.poll() is None, f"{words} ended with {server.returncode}"
-                assert time.monotonic() < deadline, f"{words} does not answer"
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise NotAsShown(f"{words} does not answer; its exit code is {server.returncode}") from None
                 time.sleep(0.05)
 
 
@@ -159,11 +164,12 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_a_page_shows_works(page: Path, reader: Reader) -> None:
     for block in blocks_of(page):
-        if block.not_run is None:
-            try:
-                reader.carry_out(block)
-            except AssertionError as error:
-                pytest.fail(f"{page.relative_to(ROOT)}, line {block.line}: {error}", pytrace=False)
+        if block.not_run is not None:
+            continue
+        try:
+            reader.carry_out(block)
+        except NotAsShown as problem:
+            pytest.fail(f"{page.relative_to(ROOT)}, line {block.line}: {problem}", pytrace=False)
 
 
 def test_what_is_not_run_says_why() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -63,10 +64,8 @@ def test_what_uv_is_told_itself_goes_first(dev: ModuleType, variable: str) -> No
 
 def test_the_demo_moves_aside_where_its_port_is_taken(dev: ModuleType) -> None:
     with socket.socket() as taken:
-        try:
+        with suppress(OSError):  # somebody else has it, which is as good
             taken.bind(("127.0.0.1", 3000))
-        except OSError:
-            pass  # somebody else has it, which is as good
         assert dev.port_from([]) not in (0, 3000)
 
     assert dev.port_from(["--port", "4711"]) == 4711

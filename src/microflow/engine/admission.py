@@ -26,9 +26,11 @@ PATIENCE = 8
 class Limit:
     """So many places. ``name`` and ``key`` are for people; ``reason`` says why one waits here ("limit" or "run_key")."""
 
-    __slots__ = ("flow", "holders", "key", "name", "parked", "places", "reason")
+    __slots__ = ("__weakref__", "flow", "holders", "key", "name", "parked", "places", "reason")
 
-    def __init__(self, name: str, places: int, *, flow: str = "", key: str | None = None, reason: str = "limit") -> None:
+    def __init__(
+        self, name: str, places: int, *, flow: str = "", key: str | None = None, reason: str = "limit"
+    ) -> None:
         self.name = name
         self.flow = flow
         self.key = key

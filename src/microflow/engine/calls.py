@@ -72,7 +72,9 @@ def prepare(call: Call) -> Prepared:
     results: list[ExecutionResult | None] = []
     if has_results:
         plain, statuses, results = _without_results(inputs)
-        encoded = encode_inputs(plain, job=job.name, limit=job.max_payload, may_lack=[_may_lack(known) for known in statuses])
+        encoded = encode_inputs(
+            plain, job=job.name, limit=job.max_payload, may_lack=[_may_lack(known) for known in statuses]
+        )
     else:
         plain = list(inputs)
         encoded = encode_inputs(plain, job=job.name, limit=job.max_payload)
@@ -243,7 +245,13 @@ def time_window(job: Job[Any], start: datetime | None) -> bytes | None:
 
 
 def result_of(
-    ending: Any, *, job: str, execution_id: int, time_partition: datetime | None, cat_partition: str | None, run_key: str | None
+    ending: Any,
+    *,
+    job: str,
+    execution_id: int,
+    time_partition: datetime | None,
+    cat_partition: str | None,
+    run_key: str | None,
 ) -> ExecutionResult:
     """The result that a caller gets of an execution that ended so."""
     return ExecutionResult(

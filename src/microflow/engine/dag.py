@@ -32,11 +32,6 @@ class DagRun:
         self._order = {name: index for index, name in enumerate(self.nodes)}
         self.results: dict[str, ExecutionResult] = {}
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether every job has been started."""
-        return not self._ready and self._readiness.remaining == len(self._order) - len(self.results) == 0
-
     def next(self) -> tuple[int, Call] | None:
         """The next job whose inputs have all ended."""
         if not self._ready:

@@ -26,6 +26,7 @@ from ..runners.calling import outcome_of
 from ..runners.processes import FreshProcesses, ProcessPool
 from ..runners.refusal import Refusal
 from ..runners.threads import Capture, ThreadRunner
+from ..runners.workers import Attempt
 from ..runtime import PartitionSelection, Progress, active_runtime, batches
 from ..store.database import Database, default_url
 from ..store.executions import Executions, Opened, Waiting
@@ -142,6 +143,8 @@ class Engine:
             clock=self._clock,
             timers=self._timers,
             run=self._run,
+            can_start=self._can_start,
+            start=self._start_attempt,
             echo=self._echo,
         )
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="microflow")
@@ -272,7 +275,11 @@ class Engine:
                 job=job, trigger="call", force=force, time_partition=time_partition, cat_partition=cat_partition
             )
             return self._submit_body(
-                job, "dag", trigger, lambda caller: _handed_on(caller.run_dag_calls([job], template)[0]), options=options
+                job,
+                "dag",
+                trigger,
+                lambda caller: _handed_on(caller.run_dag_calls([job], template)[0]),
+                options=options,
             )
         call = Call(
             job=job,
@@ -408,6 +415,15 @@ class Engine:
         finally:
             active_runtime.reset(token)
 
+    def _can_start(self, execution: Execution) -> bool:
+        """Whether an attempt can be begun and looked after together with others: in a warm worker, where pipes can be polled."""
+        job = execution.job
+        is_pooled = job.kind == "task" and execution.call.body is None and job.runner in (None, "process")
+        return is_pooled and sys.platform != "win32"
+
+    def _start_attempt(self, execution: Execution, request: Request) -> Attempt:
+        return self._pool.start(execution.job, request, execution)
+
     def _runner(self, job: Job[Any]) -> Runner:
         if job.runner is None or isinstance(job.runner, str):
             return self._runners[job.runner or "process"]
@@ -457,6 +473,8 @@ def _named(known: dict[str, Any], name: str, kind: str, where: str) -> Any:
     found = known.get(name)
     if found is None:
         near = get_close_matches(name, known, 3)
-        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else f"; there are: {', '.join(map(repr, known))}."
+        hint = (
+            f"; did you mean {', '.join(map(repr, near))}?" if near else f"; there are: {', '.join(map(repr, known))}."
+        )
         raise UnknownNameError(f"There is no {kind} {name!r} in {where}{hint}")
     return found

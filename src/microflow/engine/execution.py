@@ -29,6 +29,7 @@ from ..model.payloads import decode, encode_value
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
+from ..runners.workers import Attempt
 from ..runtime import Progress
 from ..store.executions import Ending, NewExecution, Opened, Waiting
 from .admission import Limit, Place
@@ -42,10 +43,11 @@ _TAIL = 4096
 
 
 class State(Enum):
-    """Where a live execution is: about to be told whether it may run, allowed to run, waiting for that, or ended."""
+    """Where a live execution is: about to be told whether it may run, allowed to, running, waiting until it may, or ended."""
 
     NEW = "new"
     READY = "ready"
+    RUNNING = "running"
     PARKED = "parked"
     ENDED = "ended"
 
@@ -272,21 +274,50 @@ class Execution:
         return self._resources.executions.context(self.job.flow.name, self.job.name)
 
     def attempt(self) -> State:
-        """Run, settle, close. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
-        resources = self._resources
-        timer = None
-        if self.job.timeout is not None and self.call.body is None:
-            timer = resources.timers.later(self.job.timeout, lambda: self._ask_to_stop("timeout"))
+        """Run, settle, close, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
+        self._set_timeout()
         try:
-            outcome = resources.run(self, self._request())
-        except WorkerDied as error:
-            last_words = self._tail.decode("utf-8", "replace")
-            outcome = Outcome(ExecutionStatus.ERROR, error=ExecutionError("WorkerDied", str(error), last_words))
+            outcome = self._resources.run(self, self._request())
         except Exception as error:  # noqa: BLE001 - a runner of a user's own may raise anything
-            outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error))
-        finally:
-            if timer is not None:
-                timer.cancel()
+            outcome = self._failed(error)
+        return self._conclude(outcome)
+
+    def launch(self) -> Attempt | State | None:
+        """Start the attempt in a worker and return it, to be waited for with others; where that can't be done, None.
+
+        A state, as of ``attempt``, if the attempt could not be started and is over.
+        """
+        if not self._resources.can_start(self):
+            return None
+        self._set_timeout()
+        try:
+            return self._resources.start(self, self._request())
+        except Exception as error:  # noqa: BLE001 - as in attempt()
+            return self._conclude(self._failed(error))
+
+    def advance(self, attempt: Attempt) -> State:
+        """The worker has something to say: RUNNING if the attempt goes on, else as ``attempt``."""
+        try:
+            outcome = attempt.advance()
+        except Exception as error:  # noqa: BLE001 - as in attempt()
+            outcome = self._failed(error)
+        return State.RUNNING if outcome is None else self._conclude(outcome)
+
+    def _set_timeout(self) -> None:
+        if self.job.timeout is not None and self.call.body is None:
+            self._timer = self._resources.timers.later(self.job.timeout, lambda: self._ask_to_stop("timeout"))
+
+    def _failed(self, error: Exception) -> Outcome:
+        if isinstance(error, WorkerDied):
+            last_words = self._tail.decode("utf-8", "replace")
+            return Outcome(ExecutionStatus.ERROR, error=ExecutionError("WorkerDied", str(error), last_words))
+        return Outcome(ExecutionStatus.ERROR, error=error_of(error))
+
+    def _conclude(self, outcome: Outcome) -> State:
+        """Settle and close, or park for the next attempt."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         ending, retry = settle(outcome, self.stop.reason, self.job, self.attempt_number)
         if self._log_failure is not None:
             ending.reason = ending.reason or self._log_failure
@@ -307,9 +338,7 @@ class Execution:
             attempt=self.attempt_number,
             run_key=prepared.run_key,
             scheduled_at=self.call.scheduled_at,
-            time_partition=None
-            if start is None
-            else encode_value(start, job=self.job.name, place="time_partition"),
+            time_partition=None if start is None else encode_value(start, job=self.job.name, place="time_partition"),
             cat_partition=prepared.cat_partition,
             time_window=time_window(self.job, start),
             statuses=prepared.statuses,
@@ -322,13 +351,17 @@ class Execution:
         delay = self.job.delay_after(self.attempt_number)
         now = clock.now()
         reason = failed.error.type if failed.error else str(failed.status)
-        message = f"attempt {self.attempt_number} of {self.job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
+        message = (
+            f"attempt {self.attempt_number} of {self.job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
+        )
         with self._lock:
             self.stop = Stop()
             self.state = State.PARKED
         self._resources.admission.release(self._place)
         try:
-            queued = self._resources.executions.retry(self._opened, failed, Waiting("retry", message, now, now + delay), now)
+            queued = self._resources.executions.retry(
+                self._opened, failed, Waiting("retry", message, now, now + delay), now
+            )
         except StoreError as error:
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         if not queued:
@@ -424,7 +457,9 @@ class Execution:
         named = decode(ending.time_partition) if ending.time_partition is not None else None
         try:
             if self.job.partitions is None:
-                raise PartitionError(f"Job {self.job.name!r} returned a partition, and it has none; declare its partitions.")
+                raise PartitionError(
+                    f"Job {self.job.name!r} returned a partition, and it has none; declare its partitions."
+                )
             start, category = self.job.partitions.check(named, ending.cat_partition)
             ending.partition = partition_key(self.job, start, category)
             text = self.job.partitions.time.text(start) if self.job.partitions.time and start else None
@@ -488,4 +523,3 @@ def _places_of_ancestors(parent: Execution | None) -> list[Place]:
             places.append(parent._place)
         parent = parent.parent
     return places
-

@@ -1,12 +1,13 @@
-"""Many executions by a bounded number of threads: mappings, parallel calls and DAG runs.
+"""Many executions by one thread: mappings, parallel calls and DAG runs.
 
-The threads pull: each takes what is ready, or else the next call from the source, and carries it out. A call that must wait is
-parked without a thread, at most ``window`` of them, so that a mapping over 100,000 inputs holds neither threads nor rows for them.
+The calling thread looks after all of them: it takes the next call, starts its attempt in a worker, and waits for whichever worker has
+something to say. What can't be looked after so (a manager, a runner that blocks) is carried out by a thread of the engine's, at most
+``width`` of them. A call that must wait for places is parked, at most ``window`` of them, so that a mapping over 100,000 inputs holds
+neither threads nor rows for them.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -19,10 +20,11 @@ from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, co
 from ..runners.base import Outcome
 from .calls import Call
 from .execution import Execution, State
+from .waiter import Waiter
 
 
 class Source(Protocol):
-    """Where the calls come from. Both methods are called under the fan-out's lock."""
+    """Where the calls come from. Both methods are called by the fan-out's own thread."""
 
     def next(self) -> tuple[int, Call] | None:
         """The next call that may be made now, with its number; None if there is none now."""
@@ -30,11 +32,6 @@ class Source(Protocol):
 
     def ended(self, number: int, result: ExecutionResult) -> None:
         """That call ended."""
-        ...
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no call will ever come any more, whatever ends."""
         ...
 
 
@@ -54,106 +51,97 @@ class FanOut:
         self._start = start
         self._executor = executor
         self._width = width
-        self._window = max(window, width)
-        self._changed = threading.Condition()
-        self._ready: deque[Execution] = deque()
+        self._window = window
         self._numbers: dict[Execution, int] = {}
+        self._attempts: dict[Any, Execution] = {}
         self._running = 0
-        self._helpers = 0
+        # the only thing that other threads touch: what may go on, or has ended, there
+        self._returned: deque[Execution] = deque()
+        self._waiter = Waiter()
         self._error: BaseException | None = None
 
     def run(self) -> None:
         """Carry out all calls. Raises what the source or a call's preparation raised, after what runs has ended."""
-        self._work(helper=False)
-        with self._changed:
-            # helpers still in _work leave by themselves, but what they raised belongs to this call
-            while self._helpers:
-                self._changed.wait()
+        try:
+            while self._start_what_can_start():
+                for attempt in self._waiter.wait():
+                    execution = self._attempts[attempt]
+                    if (state := execution.advance(attempt)) is not State.RUNNING:
+                        del self._attempts[attempt]
+                        self._waiter.forget(attempt)
+                        self._after(execution, state)
+        finally:
+            self._waiter.close()
         if self._error is not None:
             raise self._error
 
-    def _work(self, helper: bool = True) -> None:
+    def _start_what_can_start(self) -> bool:
+        """Start what has come back and new calls, as far as the width allows; whether there is anything to wait for."""
+        while True:
+            while self._returned and (self._running < self._width or self._returned[0].state is not State.READY):
+                execution = self._returned.popleft()
+                if execution.state is State.READY:
+                    self._launch(execution)
+                elif execution.state is State.ENDED:
+                    self._ended(execution)
+            if self._running >= self._width or not self._take_new():
+                return bool(self._numbers)
+
+    def _take_new(self) -> bool:
+        """Begin the source's next call; False if there is none now, or if enough of them wait."""
+        if self._error is not None or len(self._numbers) - self._running >= self._window:
+            return False
         try:
-            while (task := self._take()) is not None:
-                self._carry_out(*task)
-        finally:
-            if helper:
-                with self._changed:
-                    self._helpers -= 1
-                    self._changed.notify_all()
-
-    def _take(self) -> tuple[Execution | None, tuple[int, Call] | None] | None:
-        """What to do next: a parked execution that may go on, or a new call; None when all has ended or is in other hands."""
-        with self._changed:
-            while True:
-                if self._ready:
-                    self._running += 1
-                    return self._ready.popleft(), None
-                if self._error is None and self._running < self._width and len(self._numbers) < self._window + self._running:
-                    try:
-                        found = self._source.next()
-                    except BaseException as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
-                        self._error = error
-                        continue
-                    if found is not None:
-                        self._running += 1
-                        self._call_for_help()
-                        return None, found
-                done = self._error is not None or self._source.exhausted
-                if done and not self._numbers and not self._running:
-                    self._changed.notify_all()
-                    return None
-                self._changed.wait()
-
-    def _call_for_help(self) -> None:
-        """One thread more, as long as the width allows; the source may have something for it."""
-        if self._helpers + 1 < self._width and not self._source.exhausted:
-            self._helpers += 1
-            try:
-                self._executor.submit(self._work)
-            except RuntimeError:  # the engine is being closed: this thread does what is left
-                self._helpers -= 1
-
-    def _carry_out(self, execution: Execution | None, found: tuple[int, Call] | None) -> None:
-        state = State.READY
-        number = -1
-        try:
-            if found is not None:
-                number, call = found
-                execution = self._start(call, self._when_ready)
-                with self._changed:
-                    self._numbers[execution] = number
-                state = execution.begin()
-            assert execution is not None
-            if state is State.READY and execution.state is State.READY:
-                state = execution.attempt()
-            elif execution.state is State.ENDED:
-                state = State.ENDED
+            found = self._source.next()
+            if found is None:
+                return False
+            execution = self._start(found[1], self._when_ready)
+            self._numbers[execution] = found[0]
+            state = execution.begin()
         except BaseException as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
-            with self._changed:
-                if execution is not None:
-                    self._numbers.pop(execution, None)
-                self._error = self._error or error
-                self._running -= 1
-                self._changed.notify_all()
-            return
-        with self._changed:
-            self._running -= 1
-            if state is State.ENDED and execution in self._numbers:
-                self._source.ended(self._numbers.pop(execution), execution.result)
-            if self._ready or self._running < self._width:
-                self._changed.notify_all()
+            self._error = error
+            self._numbers = {known: number for known, number in self._numbers.items() if known.id}
+            return False
+        if state is State.READY:
+            self._launch(execution)
+        elif state is State.ENDED:
+            self._ended(execution)
+        return True
+
+    def _launch(self, execution: Execution) -> None:
+        self._running += 1
+        attempt = execution.launch()
+        if attempt is None:
+            self._executor.submit(self._carry_out, execution)
+        elif isinstance(attempt, State):  # it could not even be started
+            self._after(execution, attempt)
+        else:
+            self._attempts[attempt] = execution
+            self._waiter.watch(attempt)
+
+    def _carry_out(self, execution: Execution) -> None:
+        """In a thread of the engine's: an attempt that blocks."""
+        state = execution.attempt()
+        self._blocked_ended(execution, state)
+
+    def _blocked_ended(self, execution: Execution, state: State) -> None:
+        self._waiter.call(lambda: self._after(execution, state))
+
+    def _after(self, execution: Execution, state: State) -> None:
+        """An attempt is over: its execution has ended, or is parked until the next one."""
+        self._running -= 1
+        if state is State.ENDED:
+            self._ended(execution)
+
+    def _ended(self, execution: Execution) -> None:
+        number = self._numbers.pop(execution, None)
+        if number is not None:
+            self._source.ended(number, execution.result)
 
     def _when_ready(self, execution: Execution) -> None:
-        """A parked execution may go on, or has ended while it was parked."""
-        with self._changed:
-            if execution.state is State.ENDED:
-                number = self._numbers.pop(execution, None)
-                if number is not None:
-                    self._source.ended(number, execution.result)
-            else:
-                self._ready.append(execution)
-            self._changed.notify_all()
+        """In any thread: a parked execution may go on, or has ended while it was parked."""
+        self._returned.append(execution)
+        self._waiter.wake()
 
 
 class Calls:
@@ -176,7 +164,6 @@ class Calls:
         self._after = ended
         self._keep = keep
         self._early: dict[int, ExecutionResult] = {}
-        self.exhausted = False
         self.results: list[ExecutionResult] = []
         self.counts: Counter[ExecutionStatus] = Counter()
         self.failure: ExecutionError | None = None
@@ -186,7 +173,6 @@ class Calls:
         try:
             item = next(self._items)
         except StopIteration:
-            self.exhausted = True
             return None
         number = self._number
         self._number += 1

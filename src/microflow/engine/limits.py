@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,7 +28,10 @@ def _container_quota() -> float | None:
             quota, period = file.read().split()[:2]
     except (OSError, ValueError):
         try:
-            with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file, open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as other:
+            with (
+                open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file,
+                open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as other,
+            ):
                 quota, period = file.read().strip(), other.read().strip()
         except OSError:
             return None  # no Linux, or no container
@@ -40,6 +44,7 @@ class Limits:
     """The limits of an engine. One exists as long as somebody holds a place in it or waits for one, a flow's own always."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._flows: dict[int, tuple[Any, Limit]] = {}
         self._groups: dict[int, tuple[ConcurrencyGroup, Limit]] = {}
         self._keyed: WeakValueDictionary[tuple[int, str], Limit] = WeakValueDictionary()
@@ -49,7 +54,9 @@ class Limits:
         """The limits of one call; ``first`` is the dict that is its first input."""
         limits = [self.of_flow(job.flow)] if is_task else []
         for group in job.limits:
-            limits.append(self.of_group(group, job.flow.name) if group.key is None else self._of_value(group, first, job))
+            limits.append(
+                self.of_group(group, job.flow.name) if group.key is None else self._of_value(group, first, job)
+            )
         if run_key is not None:
             limits.append(self._of_run_key(job, run_key))
         return limits
@@ -59,31 +66,29 @@ class Limits:
         known = self._flows.get(id(flow))
         if known is None:
             limit = Limit(flow.name, flow.max_concurrency or available_cores(), flow=flow.name)
-            # of two threads that come here first, the dictionary lets only one win
-            known = self._flows.setdefault(id(flow), (flow, limit))
+            with self._lock:
+                known = self._flows.setdefault(id(flow), (flow, limit))
         return known[1]
 
     def of_group(self, group: ConcurrencyGroup, flow: str) -> Limit:
         """The limit of a group without a key."""
         known = self._groups.get(id(group))
         if known is None:
-            known = self._groups.setdefault(
-                id(group), (group, Limit(group.name or "", group.max_concurrency, flow=flow))
-            )
+            limit = Limit(group.name or "", group.max_concurrency, flow=flow)
+            with self._lock:
+                known = self._groups.setdefault(id(group), (group, limit))
         return known[1]
 
     def _of_value(self, group: ConcurrencyGroup, first: Mapping[str, Any], job: Job[Any]) -> Limit:
         value = first.get(group.key) if group.key is not None else None
-        key = (id(group), repr(value))
-        return self._keyed.get(key) or self._keyed.setdefault(
-            key, Limit(group.name or "", group.max_concurrency, flow=job.flow.name, key=f"{group.key} {value!r}")
-        )
+        limit = Limit(group.name or "", group.max_concurrency, flow=job.flow.name, key=f"{group.key} {value!r}")
+        with self._lock:  # of two threads that come here first, both must get the same limit
+            return self._keyed.setdefault((id(group), repr(value)), limit)
 
     def _of_run_key(self, job: Job[Any], run_key: str) -> Limit:
-        key = (job.flow.name, job.name, run_key)
-        return self._run_keys.get(key) or self._run_keys.setdefault(
-            key, Limit(job.name, 1, flow=job.flow.name, key=f"run key {run_key!r}", reason="run_key")
-        )
+        limit = Limit(job.name, 1, flow=job.flow.name, key=f"run key {run_key!r}", reason="run_key")
+        with self._lock:
+            return self._run_keys.setdefault((job.flow.name, job.name, run_key), limit)
 
     def capacity(self, job: Job[Any], is_task: bool) -> int:
         """How many executions of a job can run at once, as far as that does not depend on their inputs."""
@@ -93,9 +98,10 @@ class Limits:
 
     def all(self) -> list[Limit]:
         """Every limit there is, the flows' first."""
-        return [
-            *(limit for _, limit in self._flows.values()),
-            *(limit for _, limit in self._groups.values()),
-            *self._keyed.values(),
-            *self._run_keys.values(),
-        ]
+        with self._lock:
+            return [
+                *(limit for _, limit in self._flows.values()),
+                *(limit for _, limit in self._groups.values()),
+                *self._keyed.values(),
+                *self._run_keys.values(),
+            ]

@@ -62,7 +62,9 @@ class PartitionRuns:
         """Carry out the job for these cells, one execution for each or for each batch; arguments as for ``Caller.map_calls``."""
         if with_inputs:
             if batch_size is not None:
-                raise PartitionError("with_inputs runs a DAG for each partition, so it can't be combined with batch_size.")
+                raise PartitionError(
+                    "with_inputs runs a DAG for each partition, so it can't be combined with batch_size."
+                )
             return caller.dag_runs(job, _calls(job, keys, None, trigger), max_concurrency, ended=ended, keep=keep)
         if batch_size is not None and not (job.parameters.names or job.parameters.variable):
             raise PartitionError(f"Job {job.name!r} takes no input, so no batch of partitions can be given to it.")

@@ -11,6 +11,7 @@ from ..errors import ConflictError, StoreError
 from ..model.clock import Clock
 from ..model.events import EventBus
 from ..runners.base import Outcome, Request
+from ..runners.workers import Attempt
 from ..store.executions import Ending, Executions, Opened
 from ..store.logs import Logs
 from .admission import Admission
@@ -62,7 +63,10 @@ class Live:
 
 
 class Resources:
-    """The parts of an engine that every execution uses. ``run`` carries out an attempt, in whichever runner its job has."""
+    """The parts of an engine that every execution uses.
+
+    ``run`` carries out an attempt, in whichever runner its job has. Where ``can_start`` says so, ``start`` only begins it.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,8 @@ class Resources:
         clock: Clock,
         timers: Timers,
         run: Callable[[Any, Request], Outcome],
+        can_start: Callable[[Any], bool],
+        start: Callable[[Any, Request], Attempt],
         echo: Callable[[bytes], None] | None = None,
     ) -> None:
         self.executions = executions
@@ -81,6 +87,8 @@ class Resources:
         self.clock = clock
         self.timers = timers
         self.run = run
+        self.can_start = can_start
+        self.start = start
         self.echo = echo
         self.admission = Admission()
         self.limits = Limits()
@@ -90,7 +98,9 @@ class Resources:
     def refuse_if_stopping(self, parent: Any) -> None:
         """Raise ``ConflictError`` when the engine takes no new work; what runs already may still call."""
         if self.stopping and parent is None:
-            raise ConflictError("The engine is stopping and takes no new work; start it again, or wait for the next one.")
+            raise ConflictError(
+                "The engine is stopping and takes no new work; start it again, or wait for the next one."
+            )
 
     def finish_later(self, opened: Opened, ending: Ending) -> None:
         """The store refused to record an end (a full disk): try again until it takes it, so that nothing stays "running"."""

@@ -95,9 +95,7 @@ class Pattern:
 # A memo of a pure function: a thousand schedules are read once, not at each look.
 @lru_cache(maxsize=4096)
 def read_cron(cron: str) -> Pattern:
-    """What an expression matches. Raises ``ScheduleError`` for one that is not valid, with the message of
-    ``cron_mistake``.
-    """
+    """What an expression matches. Raises ``ScheduleError`` with what ``cron_mistake`` says of one that is not valid."""
     mistake = cron_mistake(cron)
     if mistake is not None:
         raise ScheduleError(mistake)

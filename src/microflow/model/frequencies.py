@@ -131,13 +131,16 @@ def hour_text(start: datetime) -> str:
     return start.isoformat(timespec="seconds" if start.second else "minutes")
 
 
-def hour_starts(zone: tzinfo, first: datetime, last: datetime) -> Iterator[datetime]:
+def hour_starts(zone: tzinfo, first: datetime, last: datetime) -> list[datetime]:
     """The starts of the hours from ``first`` to ``last`` (instants at which hours begin), as datetimes in the zone."""
+    found: list[datetime] = []
     for day, starts in _hours_by_day(zone, first, last):
         if starts is None:
-            yield from (datetime(day.year, day.month, day.day, hour, tzinfo=zone) for hour in range(24))
+            year, month, number = day.year, day.month, day.day
+            found += [datetime(year, month, number, hour, 0, 0, 0, zone) for hour in range(24)]
         else:
-            yield from starts
+            found += starts
+    return found
 
 
 def hour_texts(zone: tzinfo, first: datetime, last: datetime) -> list[str]:

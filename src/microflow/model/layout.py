@@ -59,7 +59,7 @@ class Edge(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         """The curve as the ``d`` attribute of an SVG path."""
-        written = [f"{x:g},{y:g}" for x, y in self.points]
+        written = [f"{round(x, 1):.10g},{round(y, 1):.10g}" for x, y in self.points]
         curves = (" ".join(written[index : index + 3]) for index in range(1, len(written), 3))
         return f"M{written[0]}" + "".join(f" C{curve}" for curve in curves)
 
@@ -97,17 +97,19 @@ def layout(nodes: Iterable[str], inputs_of: Mapping[str, Sequence[str]], sizes: 
     inputs = {name: [other for other in dict.fromkeys(inputs_of.get(name, ())) if other in names] for name in names}
     boxes: dict[str, Box] = {}
     edges: list[Edge] = []
-    top = lengths.margin
+    top = low = right = lengths.margin
     alone, parts = _parts(inputs)
     for part in parts:
         drawing = _Drawing(part, inputs, lengths)
-        bottom = drawing.move_to(top)
-        boxes |= drawing.boxes()
+        low = drawing.move_to(top)
+        placed = drawing.boxes()
+        boxes |= placed
         edges += drawing.edges()
-        top = bottom + 2 * lengths.box_gap
-    boxes |= _grid(alone, lengths, top, max((box.x + box.width for box in boxes.values()), default=0))
-    low = max([top - 2 * lengths.box_gap, *(box.y + box.height for box in boxes.values())])
-    right = max((box.x + box.width for box in boxes.values()), default=lengths.margin)
+        right = max(right, *(box.x + box.width for box in placed.values()))
+        top = low + 2 * lengths.box_gap
+    for box in _grid(alone, lengths, top, right):
+        boxes[box.name] = box
+        low, right = max(low, box.y + box.height), max(right, box.x + box.width)
     return Layout(tuple(boxes[name] for name in names), tuple(edges), right + lengths.margin, low + lengths.margin)
 
 
@@ -137,21 +139,13 @@ def _parts(inputs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[st
     return alone, parts
 
 
-def _grid(names: Sequence[str], sizes: Sizes, top: float, right: float) -> dict[str, Box]:
+def _grid(names: Sequence[str], sizes: Sizes, top: float, right: float) -> Iterator[Box]:
     """Names without edges in rows, as wide as what stands above them or about as wide as a screen."""
     step_x, step_y = sizes.box_width + sizes.box_gap, sizes.box_height + sizes.box_gap
     columns = max(1, ceil(sqrt(len(names) * step_y / step_x * _SCREEN)), int((right - sizes.margin) // step_x))
-    return {
-        name: Box(
-            name,
-            sizes.margin + index % columns * step_x,
-            top + index // columns * step_y,
-            sizes.box_width,
-            sizes.box_height,
-            0,
-        )
-        for index, name in enumerate(names)
-    }
+    for index, name in enumerate(names):
+        x, y = sizes.margin + index % columns * step_x, top + index // columns * step_y
+        yield Box(name, x, y, sizes.box_width, sizes.box_height, 0)
 
 
 class _Drawing:
@@ -248,22 +242,18 @@ class _Drawing:
         """The edges, by target and then in the order in which it declares its inputs."""
         trunks = [self._trunk(lanes) for lanes in self._lanes]
         passed = [
-            [self._layer[target] - self._layer[other] - 1 for other in others]
+            (source, target, self._layer[target] - self._layer[source] - 1)
             for target, others in enumerate(self._inputs)
+            for source in others
         ]
-        total = sum(
-            trunks[other][1][lane]
-            for others, lanes in zip(self._inputs, passed, strict=True)
-            for other, lane in zip(others, lanes, strict=True)
-        )
-        for target, others in enumerate(self._inputs):
-            for source, lane in zip(others, passed[target], strict=True):
-                points, counts = trunks[source]
-                shared = points[: counts[lane]]
-                if total > _MOST_POINTS and lane < len(counts) - 1:
-                    shared = shared[-1:]
-                curve = (*shared, *self._bend(shared[-1], self._lanes[source][lane], target))
-                yield Edge(self._names[source], self._names[target], curve)
+        is_long = sum(trunks[source][1][lane] for source, _, lane in passed) > _MOST_POINTS
+        for source, target, lane in passed:
+            points, counts = trunks[source]
+            shared = points[: counts[lane]]
+            if is_long and lane < len(counts) - 1:
+                shared = shared[-1:]
+            curve = (*shared, *self._bend(shared[-1], self._lanes[source][lane], target))
+            yield Edge(self._names[source], self._names[target], curve)
 
     def _trunk(self, lanes: Sequence[int]) -> tuple[list[_Point], list[int]]:
         """The way along all lanes of a name, and how many of its points lead into each of them."""

@@ -126,7 +126,9 @@ def _tag(value: Any, place: str, job: str, depth: int) -> Any:
     if isinstance(value, (int, float)) and type(value).__module__ != "numpy":
         if isinstance(value, float):
             if not isfinite(value):
-                raise PayloadError(f"Job {job!r}: {place} is {value!r}, which JSON does not have. Use None or a string instead.")
+                raise PayloadError(
+                    f"Job {job!r}: {place} is {value!r}, which JSON does not have. Use None or a string instead."
+                )
             return float(value)
         return int(value)
     if isinstance(value, Mapping):
@@ -144,7 +146,9 @@ def _tag_mapping(value: Mapping[Any, Any], place: str, job: str, depth: int) -> 
     tagged = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            raise PayloadError(f"Job {job!r}: {place} has the key {key!r}, {_described(key)}; keys must be strings. Use str(key).")
+            raise PayloadError(
+                f"Job {job!r}: {place} has the key {key!r}, {_described(key)}; keys must be strings. Use str(key)."
+            )
         tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, f'{place}["{key}"]', job, depth + 1)
     return tagged
 

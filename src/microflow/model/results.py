@@ -147,7 +147,9 @@ class ExecutionResult:
 
     def __repr__(self) -> str:
         parts = [repr(self.output), f"status={str(self.status)!r}"]
-        parts += [f"{name}={value!r}" for name in ("job", "reason", "run_key") if (value := getattr(self, name)) is not None]
+        parts += [
+            f"{name}={value!r}" for name in ("job", "reason", "run_key") if (value := getattr(self, name)) is not None
+        ]
         if self.error is not None:
             parts.append(f"error={self.error.type}: {self.error.message}")
         return f"ExecutionResult({', '.join(parts)})"
@@ -200,7 +202,9 @@ def decide(strategy: RunStrategy, statuses: Sequence[ExecutionStatus]) -> Verdic
         return _RUN
     if failed >= 0:
         return Verdict(ExecutionStatus.ERROR, failed)
-    return Verdict(ExecutionStatus.SKIPPED, next(i for i, status in enumerate(statuses) if status is not ExecutionStatus.SUCCESS))
+    return Verdict(
+        ExecutionStatus.SKIPPED, next(i for i, status in enumerate(statuses) if status is not ExecutionStatus.SUCCESS)
+    )
 
 
 _FAILURES = frozenset({ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})

@@ -79,8 +79,9 @@ class Schedule:
         return " Also, ".join(mistake for mistake in found if mistake is not None) or None
 
     def zone(self, flow_timezone: str | tzinfo | None = None) -> tzinfo:
-        """The time zone it ticks in: its own, else the flow's, else the machine's. Raises ``DefinitionError`` for an
-        unknown name.
+        """The time zone it ticks in: its own, else the flow's, else the machine's.
+
+        Raises ``DefinitionError`` for an unknown name.
         """
         return resolve_zone(self.timezone, flow_timezone)
 
@@ -97,11 +98,10 @@ def _check_option(cron: str, argument: str, value: object, allowed: Sequence[str
 
 
 class DueTick(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a tick that is due: ``outcome`` is "run", "missed" or "paused", and ``reason`` says why, in
-    words.
+    """What becomes of a tick that is due: it is "run", "missed" or "paused".
 
-    ``at`` is the tick (UTC). ``count`` above 1: one record for so many older ticks, from ``first`` to ``at``, none of
-    which runs. ``reason`` is "" for a tick that runs in its time.
+    ``at`` is the tick (UTC). ``reason`` says why in words; "" for a tick that runs in its time. ``count`` above 1: one
+    record for so many older ticks, from ``first`` to ``at``, none of which runs.
     """
 
     at: datetime
@@ -156,9 +156,7 @@ def catch_up_ticks(missed: Sequence[datetime], policy: CatchUp) -> list[tuple[da
 
 
 def decide_overlap(policy: Overlap, running: bool) -> OverlapVerdict:
-    """What becomes of a tick that would run: "run" unless the previous run is still going and the policy is "skip" or
-    "queue".
-    """
+    """What becomes of a tick that would run, given whether the schedule's previous run is still going."""
     return policy if running and policy != "allow" else "run"
 
 

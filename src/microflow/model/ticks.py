@@ -31,8 +31,7 @@ _LAST_YEAR = 9998
 
 
 def ticks(cron: str, zone: tzinfo, since: datetime, until: datetime, limit: int | None = None) -> Iterator[datetime]:
-    """The ticks after ``since`` and up to ``until``, as aware datetimes in UTC, oldest first; at most ``limit`` of
-    them.
+    """The ticks after ``since`` and up to ``until``, in UTC, oldest first; at most ``limit`` of them.
 
     Raises ``ScheduleError`` for an expression that is not valid, ``ValueError`` for a moment without a time zone.
     """
@@ -65,10 +64,9 @@ def newest_ticks(cron: str, zone: tzinfo, since: datetime, until: datetime, coun
 
 
 def count_ticks(cron: str, zone: tzinfo, since: datetime, until: datetime) -> int:
-    """How many ticks there are after ``since`` and up to ``until``; a year of minutes takes no longer than a year of
-    days.
+    """How many ticks there are after ``since`` and up to ``until``.
 
-    Errors as for ``ticks``.
+    A year of minutes takes no longer than a year of days. Errors as for ``ticks``.
     """
     pattern, since, until = read_cron(cron), as_instant(since, "since"), as_instant(until, "until")
     total = 0
@@ -142,8 +140,7 @@ def _next_month(day: date) -> date:
 def _concerns(pattern: Pattern, day: date) -> bool:
     """Whether the stretch from this local midnight to the next may have ticks.
 
-    The day before counts too: where a clock is put back just after midnight, its last hour comes again within this
-    stretch.
+    The day before counts too: where a clock is put back just after midnight, its last hour comes again here.
     """
     return pattern.matches_day(day) or pattern.matches_day(day - DAY)
 
@@ -166,9 +163,7 @@ def _of_day(
 
 
 def _followed(pattern: Pattern, zone: tzinfo, day: date, start: datetime, end: datetime) -> list[datetime]:
-    """The ticks of a schedule that follows the wall clock on a day of a clock change: stretch by stretch of one
-    offset.
-    """
+    """The ticks, on a day of a clock change, of a schedule that follows the wall clock: one offset after the other."""
     changed = offset_at(zone, start) != offset_at(zone, end)
     edges = [start, *([change_between(zone, start, end)] if changed else []), end]
     found = []
@@ -184,7 +179,7 @@ def _followed(pattern: Pattern, zone: tzinfo, day: date, start: datetime, end: d
 
 
 def _kept(pattern: Pattern, zone: tzinfo, day: date) -> list[datetime]:
-    """The ticks of a schedule that keeps its appointments on a day of a clock change, those on one instant as one."""
+    """The ticks, on a day of a clock change, of a schedule that keeps its appointments: several on one instant are one."""
     if not pattern.matches_day(day):
         return []
     midnight = datetime.combine(day, time())

@@ -20,7 +20,7 @@ from .frequencies import Frequency, count_hours, hour_start, hour_starts, hour_t
 from .zones import as_instant, day_start, resolve_zone, zone_mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import tzinfo
 
 _FIRST_YEAR, _LAST_YEAR = 1000, 9998
@@ -33,7 +33,7 @@ class TimeAxis:
 
     __slots__ = ("_make_starts", "_starts", "texts")
 
-    def __init__(self, texts: list[str], make_starts: Iterable[datetime]) -> None:
+    def __init__(self, texts: list[str], make_starts: Callable[[], list[datetime]]) -> None:
         self.texts = texts
         self._make_starts = make_starts
         self._starts: list[datetime] | None = None
@@ -42,7 +42,7 @@ class TimeAxis:
     def starts(self) -> list[datetime]:
         """The starts of the periods, as long as ``texts``."""
         if self._starts is None:
-            self._starts = list(self._make_starts)
+            self._starts = self._make_starts()
         return self._starts
 
     def __len__(self) -> int:
@@ -188,7 +188,7 @@ class TimePartitions:
 
     def range(self, first: str | date | datetime, last: str | date | datetime) -> list[datetime]:
         """The partitions from ``first`` to ``last``, both included; none if ``last`` is before ``first``."""
-        return list(self._starts(self.parse(first), self.parse(last)))
+        return self._starts(self.parse(first), self.parse(last))
 
     def texts(self, first: str | date | datetime, last: str | date | datetime) -> list[str]:
         """The texts of ``range``, made without the datetimes."""
@@ -230,14 +230,14 @@ class TimePartitions:
         """The given partitions in order, each once. Raises ``PartitionError`` if one is no partition of these."""
         found = {start.astimezone(UTC): start for start in map(self.checked, values)}
         starts = [found[instant] for instant in sorted(found)]
-        return TimeAxis([self._text(start) for start in starts], starts)
+        return TimeAxis([self._text(start) for start in starts], lambda: starts)
 
     def __repr__(self) -> str:
         options = [f"{name}={value!r}" for name in ("start", "end", "timezone") if (value := getattr(self, name))]
         return f"TimePartitions({', '.join([repr(str(self.frequency)), *options])})"
 
     def _axis(self, begin: datetime, end: datetime) -> TimeAxis:
-        return TimeAxis(self.texts(begin, end), self._starts(begin, end))
+        return TimeAxis(self.texts(begin, end), lambda: self._starts(begin, end))
 
     def _left_over(self, earliest: str | None) -> datetime | None:
         try:
@@ -259,10 +259,10 @@ class TimePartitions:
                 yield day
             day = self.kind.next_day(day)
 
-    def _starts(self, first: datetime, last: datetime) -> Iterator[datetime]:
+    def _starts(self, first: datetime, last: datetime) -> list[datetime]:
         if self.kind is Frequency.HOURLY:
             return hour_starts(self.zone, first, last)
-        return map(self._start, self._days(first, last))
+        return [self._start(day) for day in self._days(first, last)]
 
     def _parse_text(self, text: str) -> datetime:
         try:
@@ -343,9 +343,7 @@ def _check_year(year: int, shown: str) -> None:
 
 
 def _plain(moment: datetime, shown: str) -> datetime:
-    """The same as a ``datetime`` and no subclass: that of pandas has an arithmetic of its own, and a value that is
-    none.
-    """
+    """The same as a ``datetime`` and no subclass: that of pandas computes otherwise, and has a value that is none."""
     if type(moment) is datetime:
         return moment
     try:

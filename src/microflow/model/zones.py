@@ -21,9 +21,7 @@ _HORIZON = timedelta(days=800)
 
 
 class ClockChange(msgspec.Struct, frozen=True):
-    """A zone's clock is put forward or back: ``at`` this instant (UTC), from the offset ``before`` to the offset
-    ``after``.
-    """
+    """A zone's clock is put forward or back, at the instant ``at`` (UTC), from one offset to another."""
 
     at: datetime
     before: timedelta
@@ -88,14 +86,14 @@ def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        # not silent: the caller says what is wrong. ZoneInfo raises all three, depending on what the name looks like
-        # as a path.
+        # Not silent: the caller says what is wrong. Which of the three it is depends on what the name is as a path.
         return None
 
 
 def as_instant(moment: datetime, name: str = "moment") -> datetime:
-    """An aware ``datetime`` in UTC. Raises ``ValueError`` for a naive one, which would silently mean the machine's
-    zone.
+    """An aware ``datetime`` in UTC.
+
+    Raises ``ValueError`` for a naive one, which would silently mean the machine's zone.
     """
     if moment.utcoffset() is None:
         raise ValueError(f"{name} is {moment.isoformat()}, which has no time zone; give an aware datetime.")
@@ -108,8 +106,7 @@ def offset_at(zone: tzinfo, instant: datetime) -> timedelta:
 
 
 def change_between(zone: tzinfo, low: datetime, high: datetime) -> datetime:
-    """The instant after ``low`` and up to ``high`` from which on the offset is no longer that at ``low``, to the
-    second.
+    """The instant after ``low`` and up to ``high`` at which the zone's clock is changed, to the second.
 
     The two offsets must differ, and the clock be changed once in between.
     """
@@ -124,32 +121,31 @@ def change_between(zone: tzinfo, low: datetime, high: datetime) -> datetime:
 
 
 def first_instant(zone: tzinfo, wall: datetime) -> datetime:
-    """The first instant at which the zone's clock shows ``wall``; if the clock jumps over it, the instant of the
-    jump.
-    """
+    """The first instant at which the zone's clock shows ``wall``; where the clock jumps over it, that of the jump."""
     local = wall.replace(tzinfo=zone, fold=0)
     offset = local.utcoffset() or timedelta()
     instant = (wall - offset).replace(tzinfo=UTC)
     if offset_at(zone, instant) == offset:
         return instant
-    # Jumped over. PEP 495: fold=0 counts with the offset before the jump, which leads behind it; fold=1 the other way
-    # round.
+    # Jumped over. PEP 495: fold=0 counts with the offset before the jump, which leads to after it, and fold=1 the
+    # other way round.
     after = local.replace(fold=1).utcoffset() or timedelta()
     return change_between(zone, (wall - after).replace(tzinfo=UTC), instant)
 
 
 def day_start(zone: tzinfo, day: date) -> datetime:
-    """The first instant of a day in a zone. It is not 00:00 where the clock jumps over midnight (Cairo, São Paulo
-    before 2019).
+    """The first instant of a day in a zone.
 
-    A day that a zone left out (30 December 2011 in Apia) starts when the next one does.
+    It is not 00:00 where the clock jumps over midnight (in Cairo, and in São Paulo before 2019). A day that a zone left
+    out (30 December 2011 in Apia) starts when the next one does.
     """
     return first_instant(zone, datetime.combine(day, time()))
 
 
 def next_clock_change(zone: tzinfo, after: datetime) -> ClockChange | None:
-    """The next time the zone's clock is put forward or back, strictly after a moment; None if it is not within two
-    years.
+    """The next time after a moment that the zone's clock is put forward or back; None if not within two years.
+
+    Raises ``ValueError`` for a moment without a time zone.
     """
     low = as_instant(after, "after")
     end = low + _HORIZON

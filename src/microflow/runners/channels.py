@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +27,12 @@ _CHUNK = 65536
 Output = Callable[[bytes], None]
 
 
+class Silence(Enum):
+    """No frame has come yet."""
+
+    SO_FAR = "so far"
+
+
 class Channel(Protocol):
     """Talks to one worker. ``mark`` is what the worker must print at the end of each attempt, b"" for nothing."""
 
@@ -35,8 +42,16 @@ class Channel(Protocol):
         """Send a frame. Raises ``OSError`` if the worker is gone."""
         ...
 
-    def receive(self, output: Output) -> FromWorker | None:
-        """The next frame; None when the worker ended. What the task prints meanwhile goes to ``output``, in order."""
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What to poll for input before ``receive`` without waiting; empty where that can't be done."""
+        ...
+
+    def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
+        """The next frame; None when the worker ended. What the task prints meanwhile goes to ``output``, in order.
+
+        Without ``wait``, ``Silence.SO_FAR`` if no whole frame has come yet; only where there are ``descriptors``.
+        """
         ...
 
     def drain(self, output: Output) -> None:
@@ -58,6 +73,7 @@ class PollingChannel:
         self._pipes = (process.stdin, process.stdout, process.stderr)
         self._requests, self._frames, self._output = (pipe.fileno() for pipe in self._pipes)
         self._buffer = FrameBuffer()
+        self._output_open = True
         os.set_blocking(self._output, False)
         os.set_blocking(self._frames, False)
         self._poll = select.poll()
@@ -74,28 +90,35 @@ class PollingChannel:
     def send(self, message: Any) -> None:
         write_all(self._requests, framed(message))
 
-    def receive(self, output: Output) -> FromWorker | None:
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        found = (self._frames, self._output, self._process_descriptor)
+        return found if self._process_descriptor >= 0 else found[:2]
+
+    def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
         while True:
             if (body := self._buffer.next()) is not None:
                 return _decoded(body)
-            ready = dict(self._poll.poll(self._patience))
-            if self._output in ready:
+            if wait:
+                self._poll.poll(self._patience)
+            if self._output_open:
                 self._read_output(output)
-            if self._frames in ready:
-                if not self._read_frames():
-                    return None
-            elif self._process_descriptor in ready or (not ready and _has_ended(self._process)):
+            came = self._read_frames()
+            if came is None:
                 # its last words may have come between the look at the pipe and the look at the process
-                if not self._read_frames() or (body := self._buffer.next()) is None:
+                if _has_ended(self._process) and not self._read_frames():
                     return None
-                return _decoded(body)
+                if not wait and not self._buffer.whole:
+                    return Silence.SO_FAR
+            elif not came:
+                return None
 
-    def _read_frames(self) -> bool:
-        """Take in what has come; whether there was anything."""
+    def _read_frames(self) -> bool | None:
+        """Take in what has come: True if there was anything, False at the end of the pipe, None if nothing has come."""
         try:
             data = os.read(self._frames, _CHUNK)
         except BlockingIOError:
-            return False
+            return None
         self._buffer.feed(data)
         return bool(data)
 
@@ -106,6 +129,7 @@ class PollingChannel:
             return False
         if not data:  # every writer has closed it: poll would report that for ever
             self._poll.unregister(self._output)
+            self._output_open = False
             return False
         output(data)
         return True
@@ -113,11 +137,8 @@ class PollingChannel:
     def drain(self, output: Output) -> None:
         # bounded, since a process that the task left behind may print without end
         for _ in range(256):
-            try:
-                if not self._read_output(output):
-                    return
-            except KeyError:
-                return  # closed before
+            if not self._output_open or not self._read_output(output):
+                return
 
     def close(self) -> None:
         for pipe in self._pipes:
@@ -157,7 +178,12 @@ class ThreadedChannel:
     def send(self, message: Any) -> None:
         write_all(self._stdin.fileno(), framed(message))
 
-    def receive(self, output: Output) -> FromWorker | None:
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return ()
+
+    def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
+        assert wait, "this channel can't be polled"
         while True:
             if (body := self._buffer.next()) is not None:
                 return _decoded(body)
@@ -227,4 +253,6 @@ def _decoded(body: bytes) -> FromWorker | None:
         return None
 
 
-open_channel: Callable[[subprocess.Popen[bytes]], Channel] = ThreadedChannel if sys.platform == "win32" else PollingChannel
+open_channel: Callable[[subprocess.Popen[bytes]], Channel] = (
+    ThreadedChannel if sys.platform == "win32" else PollingChannel
+)

@@ -111,6 +111,12 @@ class FrameBuffer:
         """Add what was read."""
         self._bytes += data
 
+    @property
+    def whole(self) -> bool:
+        """Whether a whole frame has come."""
+        buffer = self._bytes
+        return len(buffer) >= HEADER and len(buffer) >= HEADER + int.from_bytes(buffer[:HEADER], "big")
+
     def next(self) -> bytes | None:
         """The body of the next whole frame; None if it has not all come yet."""
         buffer = self._bytes

@@ -152,7 +152,11 @@ class Database:
                 raise StoreError("The store is closed: the engine that used it has stopped.")
             location = quote(self.path.as_posix(), safe="/:")
             connection = sqlite3.connect(
-                f"file:{location}?mode=ro", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+                f"file:{location}?mode=ro",
+                uri=True,
+                timeout=BUSY_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
             )
             self._local.connection = connection
             with self._lock:
@@ -191,7 +195,9 @@ def _statements() -> dict[str, str]:
         for block in file.read_text("utf-8").split("-- name: ")[1:]:
             name, _, body = block.partition("\n")
             assert name.strip() not in found, f"two statements are named {name.strip()!r}"
-            found[name.strip()] = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+            found[name.strip()] = (
+                "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+            )
     return found
 
 

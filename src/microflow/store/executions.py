@@ -189,9 +189,7 @@ class Executions:
         self._events.publish(opened.event("queued"))
         return queued == 1
 
-    def _open_attempt(
-        self, opened: Opened, status: ExecutionStatus, error: ExecutionError | None, now: float
-    ) -> None:
+    def _open_attempt(self, opened: Opened, status: ExecutionStatus, error: ExecutionError | None, now: float) -> None:
         self._database.execute(
             "open_attempt",
             {
@@ -292,22 +290,24 @@ class Executions:
 
     def context(self, flow: str, job: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a job's executions wrote to its context, and its last successful output (empty if that is no dict)."""
-        written = {
-            key: decode(value) for key, value in self._database.read("context_of", {"flow": flow, "job": job})
-        }
+        written = {key: decode(value) for key, value in self._database.read("context_of", {"flow": flow, "job": job})}
         rows = self._database.read("last_output", {"flow": flow, "job": job})
         output = decode(rows[0][0]) if rows and rows[0][0] is not None else {}
         return written, output if isinstance(output, dict) else {}
 
     def engines(self) -> list[tuple[int, int, float, str]]:
         """(id, pid, when its process started, kind) of every engine that has not said that it ended."""
-        return [(row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id]
+        return [
+            (row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id
+        ]
 
     def call_of(self, execution_id: int) -> CallRow:
         """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
         rows = self._database.read("call_of", {"id": execution_id})
         if not rows:
-            raise UnknownNameError(f"There is no execution {execution_id}; it may have been deleted with the old history.")
+            raise UnknownNameError(
+                f"There is no execution {execution_id}; it may have been deleted with the old history."
+            )
         row = CallRow(*rows[0])
         return row._replace(inputs=row.inputs.encode())  # type: ignore[attr-defined]
 

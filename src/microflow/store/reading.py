@@ -54,6 +54,9 @@ __all__ = [
 MAXIMUM_NODES = 5_000
 """How many executions of a tree are shown at most."""
 
+_SHOWN_TO = 1e-6
+"""Seconds to which times are shown. They are stored finer, and what is shown as a moment counts as that moment."""
+
 _IN_INDEX = frozenset(ExecutionStatus) - {ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED}
 """Statuses that have an index of their own: the few executions that have not ended well."""
 
@@ -185,11 +188,11 @@ class Reading:
         if filters.top_level:
             conditions["if_top_level"] = {}
         if filters.since is not None:
-            since = filters.since.timestamp()
+            since = filters.since.timestamp() - _SHOWN_TO
             conditions["if_from"] = {"from_id": self._first_id_from(since)}
             conditions["if_since"] = {"since": since}
         if filters.until is not None:
-            until = filters.until.timestamp()
+            until = filters.until.timestamp() + _SHOWN_TO
             conditions["if_to"] = {"to_id": self._first_id_from(until, after=True)}
             conditions["if_until"] = {"until": until}
         found = [self._source({**conditions, **source}, limit) for source in self._sources(filters)]
@@ -289,7 +292,8 @@ def read_cursor(cursor: str) -> int:
     """The id before which a page goes on. Raises ``ValueError`` for a text that no page gave as its ``next``."""
     try:
         text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-        if text.startswith("before:") and _cursor(found := int(text.removeprefix("before:"))) == cursor:
+        found = int(text.removeprefix("before:"))
+        if _cursor(found) == cursor and 0 < found < 2**63:
             return found
     except (ValueError, binascii.Error):
         pass  # the same message as for a cursor that decodes to something else

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
@@ -161,8 +162,7 @@ class TokenCheck:
         else:
             request = Request(scope)
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            location = str(request.url.replace(path="/sign-in", query="").include_query_params(next=wanted))
-            await RedirectResponse(location, HTTPStatus.SEE_OTHER)(scope, receive, send)
+            await RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)(scope, receive, send)
 
     async def _admits(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)

@@ -14,6 +14,8 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     seconds = max(seconds, 0.0)
+    if seconds < 0.0005:
+        return "0 ms" if seconds == 0 else "< 1 ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.995:

@@ -13,6 +13,7 @@ from ..model.payloads import decode
 
 _LINE = 76
 _INDENT = "  "
+_BEGINNING = 160
 
 Token = tuple[str, str]
 """(CSS class, text); the class is "" for what is only punctuation."""
@@ -31,6 +32,14 @@ def json_text(stored: Any) -> str:
     """A stored payload as indented JSON that can be typed in again: dates stay tagged."""
     encoded = stored if isinstance(stored, (bytes, str)) else bytes(stored)
     return json.dumps(json.loads(encoded), indent=2, ensure_ascii=False)
+
+
+def inputs_line(stored: Any) -> str:
+    """The beginning of stored inputs on one line, without the brackets around them; "" for inputs that say nothing."""
+    begin = bytes(stored)[:_BEGINNING].decode("utf-8", "ignore")
+    if begin in ("[]", "[{}]", "[[]]"):
+        return ""
+    return begin[1:].removesuffix("]") if len(begin) < _BEGINNING else f"{begin[1:]}…"
 
 
 def _tokens(value: Any, depth: int) -> Iterator[Token]:

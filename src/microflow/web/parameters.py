@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ..model.results import ExecutionStatus
 from .problems import Problem
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read_query(request: Request, form: type[S]) -> S:
     given: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
         if name not in hints:
-            raise _bad(f"There is no query parameter {name[:80]!r} here{_nearest(name, hints)}.", "query")
+            raise _bad(f"There is no query parameter {name[:80]!r} here; {_nearest(name, hints)}", "query")
         if _is_list(hints[name]):
             given.setdefault(name, []).extend(part for part in text.split(",") if part)
         elif name in given:
@@ -49,7 +50,7 @@ def read_query(request: Request, form: type[S]) -> S:
     try:
         return msgspec.convert(given, form, strict=False)
     except msgspec.ValidationError as error:
-        raise _bad(f"The query can't be read: {_told(error)}.", "query") from None
+        raise _bad(_misfit(error, given), "query") from None
 
 
 def read_id(text: str) -> int:
@@ -120,12 +121,22 @@ def _told(error: msgspec.ValidationError) -> str:
     return f"{place}: {message}" if place else message
 
 
+def _misfit(error: msgspec.ValidationError, given: Mapping[str, Any]) -> str:
+    """What is wrong with a query, with the value that was given and what is allowed instead."""
+    place, _, message = _told(error).partition(": ")
+    name = place.partition("[")[0]
+    value = ",".join(given[name]) if isinstance(given[name], list) else given[name]
+    if message.startswith("Invalid enum value"):
+        message = f"each is one of {', '.join(ExecutionStatus)}"
+    return f"{name} is {value[:80]!r}, which does not fit: {message}."
+
+
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     from difflib import get_close_matches
 
     if near := get_close_matches(name, known, 1):
-        return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(known)}" if known else "; it takes none"
+        return f"did you mean {near[0]!r}?"
+    return f"there are {', '.join(known)}." if known else "there are none."
 
 
 def _is_list(hint: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..errors import (
@@ -102,8 +102,9 @@ def _http_problem(error: HTTPException, request: Request) -> Problem:
             if is_for_programs(path):
                 detail += " GET /api/openapi.json lists what there is."
         elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = (error.headers or {}).get("Allow", "other methods")
-            detail = f"{path[:200]} does not take {request.method}; it takes {allowed}."
+            allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
+            detail = f"{path[:200]} does not take {request.method[:20]}; it takes {allowed}."
+            return Problem(status, detail, headers={"Allow": allowed})
     return Problem(status, detail, headers=error.headers)
 
 
@@ -140,6 +141,8 @@ class Answering:
 
         try:
             await self._app(scope, receive, send_watched)
+        except ClientDisconnect:
+            logger.debug("%s %s: the client went away", scope["method"], scope["path"])
         except Exception as error:
             request = Request(scope)
             problem = problem_of(error, request)

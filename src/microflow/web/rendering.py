@@ -14,8 +14,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from . import formats
-from .json_view import json_html
+from .json_view import inputs_line, json_html
 from .static import StaticFiles
+
+STYLES = ("tokens", "base", "layout", "status", "table", "form", "detail", "chart")
+"""The style sheets of every page; a later one goes before an earlier one."""
 
 
 class Templates:
@@ -47,11 +50,12 @@ class Templates:
             size=formats.size,
             number=formats.number,
             json=json_html,
+            inputs_line=inputs_line,
             segment=lambda text: quote(str(text), safe=""),
         )
         environment.globals.update(
             static=static.url,
-            styles=[static.url(path) for path in static.paths("css/")],
+            styles=[static.url(f"css/{name}.css") for name in STYLES],
             flows=tuple(flows),
             moment=_moment,
             elapsed=_elapsed,

@@ -88,17 +88,21 @@ class HostCheck:
 
 
 class OriginCheck:
-    """Refuses requests that change something unless they are JSON, or a form of this site; below /api only JSON."""
+    """Refuses requests that change something unless they are JSON, or a form of this site; below /api only JSON.
+
+    A page of another site can send a POST unasked, of any type but JSON. Every other method it may send only after a question
+    that this server does not answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
-            self._check(scope["path"], Headers(scope=scope))
+            self._check(scope["method"], scope["path"], Headers(scope=scope))
         await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: Headers) -> None:
+    def _check(self, method: str, path: str, headers: Headers) -> None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         same = is_same_origin(headers)
         if same is False:
@@ -107,7 +111,7 @@ class OriginCheck:
                 "This request comes from another site, and may change nothing here.",
                 kind="origin",
             )
-        if kind == "application/json":
+        if kind == "application/json" or method != "POST":
             return
         if is_for_programs(path) or kind not in _FORM_TYPES:
             raise Problem(

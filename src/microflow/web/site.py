@@ -36,6 +36,7 @@ class Site:
         self.metrics = Metrics(engine, self.reading, self.streams)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-web")
         self._waiting: set[Callable[[], None]] = set()
+        self._closed = False
 
     def now(self) -> datetime:
         """This moment, in UTC."""
@@ -57,6 +58,8 @@ class Site:
 
         self._waiting.add(wake)
         future.add_done_callback(wake)
+        if self._closed:  # asked after it was added, so that a close in between is not missed
+            done.set()
         try:
             async with asyncio.timeout(seconds):
                 await done.wait()
@@ -70,6 +73,7 @@ class Site:
 
         Usable from every thread, more than once.
         """
+        self._closed = True
         self.streams.close()
         for wake in tuple(self._waiting):
             wake()

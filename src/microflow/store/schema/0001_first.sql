@@ -11,7 +11,7 @@ CREATE TABLE engines (
 );
 
 CREATE TABLE executions (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     flow TEXT NOT NULL,
     job TEXT NOT NULL,
     kind TEXT NOT NULL,                 -- 'task', 'manager', 'dag', 'map' or 'partitions'

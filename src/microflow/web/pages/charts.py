@@ -57,7 +57,12 @@ class DurationChart(NamedTuple):
     bars: list[DurationBar]
     lines: list[tuple[float, str]]
     height: int
-    summary: str
+    range: str
+
+    @property
+    def summary(self) -> str:
+        """What the picture shows, in words."""
+        return f"Durations: {self.range}"
 
 
 class Tick(NamedTuple):
@@ -74,9 +79,12 @@ def day_slots(buckets: Sequence[Bucket], height: int) -> list[Slot]:
     slots = []
     for index, bucket in enumerate(buckets):
         bars, y = [], float(height)
+        # by the square root, or one busy quarter would flatten the rest of the day
+        total = sum(bucket.statuses.values())
+        scale = (total / most) ** 0.5 * height / total if total else 0.0
         for status in _STACK:
             if count := bucket.statuses.get(status, 0):
-                tall = max(count / most * height, 3.0 if status in ("error", "cancelled") else 2.0)
+                tall = max(count * scale, 3.0 if status in ("error", "cancelled") else 2.0)
                 y = max(y - tall, 0.0)
                 bars.append(Bar(round(index * width + width * 0.14, 3), round(width * 0.72, 3), round(y, 2), round(tall, 2), status))
         told = ", ".join(f"{bucket.statuses[status]} {status}" for status in _STACK if bucket.statuses.get(status))
@@ -106,11 +114,11 @@ def duration_chart(durations: Sequence[Duration], height: int, slots: int) -> Du
         text = f"#{duration.id}: {duration.status}, {formats.duration(duration.seconds)}, {formats.timestamp(duration.started_at)}"
         bars.append(DurationBar(duration.id, bar, text, duration.status in FAILED))
     ordered = sorted(duration.seconds for duration in shown)
-    summary = (
-        f"Durations of the last {len(shown)} executions: {formats.duration(ordered[0])} to {formats.duration(ordered[-1])}, "
-        f"median {formats.duration(ordered[len(ordered) // 2])}"
+    told = (
+        f"median {formats.duration(ordered[len(ordered) // 2])}, {formats.duration(ordered[0])} to {formats.duration(ordered[-1])} "
+        f"in the last {len(shown)}"
     )
-    return DurationChart(bars, [(0.0, formats.duration(top)), (height / 2, formats.duration(top / 2))], height, summary)
+    return DurationChart(bars, [(0.0, formats.duration(top)), (height / 2, formats.duration(top / 2))], height, told)
 
 
 def sparkline(durations: Sequence[Duration], height: int, slots: int) -> list[Bar]:

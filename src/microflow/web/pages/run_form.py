@@ -57,7 +57,7 @@ def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
     """The form as it is first seen: what must be given is an empty dict; after an ``earlier`` execution, what that was given."""
     if earlier is not None:
         texts = [json_text(value) for value in msgspec.json.decode(earlier.inputs, type=list[msgspec.Raw])]
-        form = RunForm(_fields(job, texts))
+        form = RunForm(_fields(job, texts), with_inputs=earlier.kind == "dag")
         form.time_partition, form.cat_partition = earlier.time_partition or "", earlier.cat_partition or ""
         return form
     texts = ["{}"] * _required(job)

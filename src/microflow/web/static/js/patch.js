@@ -41,36 +41,42 @@ function patchChildren(from, to) {
     const key = keyOf(child);
     if (key) known.set(key, child);
   }
+  const staying = new Set([...to.children].map(keyOf));
   /** @type {ChildNode | null} */
   let at = from.firstChild;
   for (const wanted of to.childNodes) {
     const key = keyOf(wanted);
-    // an element with a key that the new version does not want here any more makes room for what follows it
-    while (at && keyOf(at) && !key && !isAlike(at, wanted) && !stays(at, to)) {
-      const gone = at;
-      at = at.nextSibling;
-      gone.remove();
-    }
     const found = key ? known.get(key) : isAlike(at, wanted) ? at : null;
-    if (found && found.nodeName === wanted.nodeName) {
-      if (found === at) at = at.nextSibling;
-      else from.insertBefore(found, at);
-      patchNode(found, wanted);
-    } else {
+    if (!found || found.nodeName !== wanted.nodeName) {
       from.insertBefore(document.importNode(wanted, true), at);
+      continue;
     }
+    // going up to it keeps its focus, which moving it would not; but what stands in between may be wanted further down
+    if (nothingStays(at, found, staying)) at = removeUntil(at, found)?.nextSibling ?? null;
+    else from.insertBefore(found, at);
+    patchNode(found, wanted);
   }
-  while (at) {
+  removeUntil(at, null);
+}
+
+/** @param {ChildNode | null} at @param {Node} end @param {Set<string | null>} staying */
+function nothingStays(at, end, staying) {
+  for (let node = at; node !== end; node = node.nextSibling) {
+    if (!node) return false; // it stands before, since two have one key
+    const key = keyOf(node);
+    if (key && staying.has(key)) return false;
+  }
+  return true;
+}
+
+/** @param {ChildNode | null} at @param {Node | null} end */
+function removeUntil(at, end) {
+  while (at && at !== end) {
     const gone = at;
     at = at.nextSibling;
     gone.remove();
   }
-}
-
-/** @param {Node} node @param {Element} to */
-function stays(node, to) {
-  const key = keyOf(node);
-  return [...to.children].some((child) => keyOf(child) === key);
+  return at;
 }
 
 /** @param {Node} from @param {Node} to */

@@ -24,6 +24,7 @@ function now() {
  */
 export function duration(seconds) {
   const value = Math.max(seconds, 0);
+  if (value < 0.0005) return value === 0 ? "0 ms" : "< 1 ms";
   if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
   if (value < 9.995) return `${value.toFixed(2)} s`;
   if (value < 59.95) return `${value.toFixed(1)} s`;

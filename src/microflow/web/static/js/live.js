@@ -1,0 +1,130 @@
+// [data-live]: a region that names the changes that matter to it. When one happens the page is fetched anew and the region patched.
+//
+//   execution  progress            any execution, any progress
+//   execution:42  progress:42      of this one
+//   tree:7                         of every execution below the root 7
+//   flow:NAME  job:FLOW/JOB        of every execution of these (names escaped as in a URL)
+//
+// [data-live-every] is looked at every so many seconds as well.
+
+import { patch } from "./patch.js";
+
+/** @typedef {import("./events.js").Change} Change */
+
+const SHORTEST_PAUSE = 400;
+const GATHERING = 120;
+
+/** @type {Set<string>} */
+const stale = new Set();
+let all = false;
+let lastStart = -Infinity;
+let lastTook = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let planned;
+let fetching = false;
+
+/** @returns {NodeListOf<HTMLElement>} */
+function regions() {
+  return document.querySelectorAll("[data-live]");
+}
+
+/** @param {string} topic @param {Change} change */
+function matters(topic, change) {
+  const [kind, name = ""] = split(topic);
+  if (kind === "execution" || kind === "progress") {
+    return change.topic === kind && (!name || Number(name) === change.id);
+  }
+  if (change.topic !== "execution") return kind === "tree" && change.topic === "progress" && Number(name) === change.root_id;
+  if (kind === "tree") return Number(name) === change.root_id;
+  if (kind === "flow") return decodeURIComponent(name) === change.flow;
+  if (kind === "job") {
+    const [flow, job] = name.split("/").map(decodeURIComponent);
+    return flow === change.flow && job === change.job;
+  }
+  return false;
+}
+
+/** @param {string} topic */
+function split(topic) {
+  const colon = topic.indexOf(":");
+  return colon < 0 ? [topic] : [topic.slice(0, colon), topic.slice(colon + 1)];
+}
+
+/** @param {HTMLElement} region */
+function topicsOf(region) {
+  return (region.dataset.live ?? "").split(" ").filter(Boolean);
+}
+
+function plan() {
+  if (planned !== undefined || fetching) return;
+  // a slow page is asked for less often: it gets three times the rest that it took
+  const pause = Math.max(GATHERING, lastStart + lastTook + Math.max(SHORTEST_PAUSE, 3 * lastTook) - performance.now());
+  planned = setTimeout(() => {
+    planned = undefined;
+    void refresh();
+  }, pause);
+}
+
+async function refresh() {
+  if (document.hidden || (!all && !stale.size)) return;
+  fetching = true;
+  lastStart = performance.now();
+  const wanted = all ? null : new Set(stale);
+  stale.clear();
+  all = false;
+  const address = location.href;
+  try {
+    const response = await fetch(source(), { cache: "no-store", headers: { Accept: "text/html" } });
+    if (response.redirected && new URL(response.url).pathname === "/sign-in") location.reload();
+    const text = response.headers.get("Content-Type")?.startsWith("text/html") ? await response.text() : "";
+    // filters have changed meanwhile: what came is of another list
+    if (text && response.status < 500 && address === location.href) show(text, wanted);
+  } catch {
+    // the server is gone for now; events.js says so, and asks again when it is back
+  } finally {
+    lastTook = performance.now() - lastStart;
+    fetching = false;
+    if (all || stale.size) plan();
+  }
+}
+
+/** Where this page's own state is read: its address, unless it is the answer to a form. */
+function source() {
+  return document.querySelector('meta[name="live-source"]')?.getAttribute("content") ?? location.href;
+}
+
+/** @param {string} text @param {Set<string> | null} wanted */
+function show(text, wanted) {
+  const incoming = new DOMParser().parseFromString(text, "text/html");
+  document.dispatchEvent(new CustomEvent("microflow:incoming", { detail: incoming }));
+  for (const region of regions()) {
+    const fresh = incoming.getElementById(region.id);
+    if (fresh && (!wanted || wanted.has(region.id))) patch(region, fresh);
+  }
+  document.title = incoming.title;
+  document.dispatchEvent(new CustomEvent("microflow:patched"));
+}
+
+document.addEventListener("microflow:change", (event) => {
+  const change = /** @type {CustomEvent<Change>} */ (event).detail;
+  for (const region of regions()) {
+    if (topicsOf(region).some((topic) => matters(topic, change))) stale.add(region.id);
+  }
+  if (stale.size) plan();
+});
+
+document.addEventListener("microflow:resync", () => {
+  all = true;
+  plan();
+});
+
+let seconds = 0;
+setInterval(() => {
+  seconds += 1;
+  if (document.hidden) return;
+  for (const region of regions()) {
+    const every = Number(region.dataset.liveEvery ?? 0);
+    if (every && seconds % every === 0) stale.add(region.id);
+  }
+  if (stale.size) plan();
+}, 1000);
