@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, TypeVar, overload
 
 from .errors import CallError, DefinitionError, DuplicateJobError, FlowCheckError, OutsideExecutionError
-from .jobs import Job, Manager, P, Task, is_interactive
+from .jobs import Job, Manager, P, Task, is_interactive, unknown_argument
 from .model.graph import cycles
 from .model.results import ExecutionResult
 from .runtime import Context, Runtime, active_execution, runtime_for
@@ -90,6 +90,7 @@ class Flow:
         ``cat_partitions``, ``partition_filter``, ``max_payload`` (bytes), ``retries``, ``retry_delay`` (seconds), ``timeout``
         (seconds, per attempt), ``runner``. Raises ``DuplicateJobError`` for a name that the flow has already.
         """
+        _check_arguments("task", arguments)
         if fn is not None:
             return self._add(Task(self, fn, **arguments))
         return lambda decorated: self._add(Task(self, decorated, **arguments))
@@ -104,6 +105,7 @@ class Flow:
             raise DefinitionError(
                 "A manager has no runner: it runs in a thread of the main process. Make it a task, or drop runner=."
             )
+        _check_arguments("manager", arguments)
         if fn is not None:
             return self._add(Manager(self, fn, **arguments))
         return lambda decorated: self._add(Manager(self, decorated, **arguments))
@@ -179,6 +181,11 @@ class Flow:
             yield (
                 f"{where} declares {len(job.inputs)} input{'s' if len(job.inputs) > 1 else ''} and its function takes "
                 f"{parameters.describe()}: give it one parameter for each input, or none at all."
+            )
+        if parameters.keyword is not None:
+            yield (
+                f"{where}: its parameter {parameters.keyword!r} can only be given by name, and inputs are positional; give it a "
+                "default, or drop the *."
             )
         if job.partitions is not None and not takes_none and parameters.required > 1 and not job.inputs:
             yield f"{where} is partitioned and its function requires {parameters.required} inputs; its first is the partition's dict."
@@ -258,6 +265,11 @@ def _referenced_job(module: str | None, attribute: str | None, flow_name: str, n
 
 def _no_function(*_: Any) -> None:
     raise AssertionError("a job met by reference is called through its runtime, never directly")
+
+
+def _check_arguments(kind: str, arguments: Mapping[str, Any]) -> None:
+    if mistake := unknown_argument(kind, arguments):
+        raise DefinitionError(mistake)
 
 
 def _zone_mistake(zone: Any) -> str | None:

@@ -75,11 +75,15 @@ class Backoff:
 
 
 class Parameters(NamedTuple):
-    """The positional parameters of a job's function: their names, how many are required, whether it takes any number."""
+    """The positional parameters of a job's function: their names, how many are required, whether it takes any number.
+
+    ``keyword`` is one that it requires by name, which no call of a job can give.
+    """
 
     names: tuple[str, ...]
     required: int
     variable: bool
+    keyword: str | None = None
 
     def takes(self, count: int) -> bool:
         """Whether a call with so many inputs fits."""
@@ -144,7 +148,7 @@ class Job(Generic[P]):
         self.schedule = Schedule(schedule, name=self.name) if isinstance(schedule, str) else schedule
         if isinstance(self.schedule, Schedule) and self.schedule.name is None:
             self.schedule.name = self.name
-        update_wrapper(self, fn)
+        update_wrapper(self, fn, updated=())  # attributes that others gave the function are not the job's
 
     @property
     def description(self) -> str:
@@ -163,19 +167,18 @@ class Job(Generic[P]):
         """The positional parameters of the function. A parameter ``schedule`` with a string default is no input."""
         import inspect
 
+        every = inspect.signature(self.fn).parameters.values()
         positional = [
             parameter
-            for parameter in inspect.signature(self.fn).parameters.values()
+            for parameter in every
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
             and not (parameter.name == "schedule" and isinstance(parameter.default, str))
         ]
         return Parameters(
             tuple(parameter.name for parameter in positional),
             sum(parameter.default is parameter.empty for parameter in positional),
-            any(
-                parameter.kind is parameter.VAR_POSITIONAL
-                for parameter in inspect.signature(self.fn).parameters.values()
-            ),
+            any(parameter.kind is parameter.VAR_POSITIONAL for parameter in every),
+            next((p.name for p in every if p.kind is p.KEYWORD_ONLY and p.default is p.empty), None),
         )
 
     def check_count(self, inputs: tuple[Any, ...]) -> None:
@@ -203,8 +206,8 @@ class Job(Generic[P]):
 
     def _argument_mistakes(self) -> Iterable[str]:
         where = f"{self.kind} {self.name!r}"
-        if not isinstance(self.name, str) or not self.name:
-            yield f"{self.kind} {self.name!r}: a name is a string that is not empty."
+        if not isinstance(self.name, str) or not self.name or "/" in self.name:
+            yield f"{self.kind} {self.name!r}: a name is a string that is not empty, without a slash."
         if self.schedule is not None and not isinstance(self.schedule, Schedule):
             yield f"{where}: schedule is {self.schedule!r}; give a crontab string or a Schedule."
         if isinstance(self.schedule, Schedule) and (mistake := self.schedule.mistake):
@@ -254,10 +257,23 @@ class Job(Generic[P]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a job met on the way to another process travels as a reference, never with the flow behind it
-        return self.flow.job_reference(self)
+        reference: tuple[Any, ...] = self.flow.job_reference(self)
+        return reference
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.qualified_name}>"
+
+
+def unknown_argument(kind: str, arguments: Iterable[str]) -> str | None:
+    """What is wrong with the names of a decorator's arguments, in words; None if it has them all."""
+    known = Job.__init__.__kwdefaults__
+    unknown = next((name for name in arguments if name not in known), None)
+    if unknown is None:
+        return None
+    from difflib import get_close_matches
+
+    near = get_close_matches(unknown, known, 1)
+    return f"@flow.{kind} has no argument {unknown!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
 
 
 class Task(Job[P]):
@@ -276,7 +292,7 @@ def _as_limits(value: Any, job: str) -> tuple[Any, ...]:
     """The groups of a job; what is none is kept as it is, for ``mistakes`` to report."""
     if value is None:
         return ()
-    groups = []
+    groups: list[Any] = []
     for given in value if isinstance(value, (list, tuple)) else [value]:
         group = ConcurrencyGroup(given, name=job) if _is_count(given, 1) else given
         if isinstance(group, ConcurrencyGroup) and group.name is None:

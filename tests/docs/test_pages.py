@@ -10,6 +10,7 @@ import pytest
 import microflow
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "microflow"
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -40,3 +41,27 @@ def test_what_a_page_links_to_is_there(page: str) -> None:
     targets = LINK.findall((ROOT / page).read_text("utf-8"))
 
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_picture_of_the_rooms_is_true() -> None:
+    """Every module of a room stands in a row of ARCHITECTURE.md that begins with the room, and nothing else does."""
+    drawn: dict[str, set[str]] = {}
+    for line in (ROOT / "ARCHITECTURE.md").read_text("utf-8").splitlines():
+        if match := re.match(r"\| `(\w+)/\w+`", line):
+            names = re.findall(r"`(?:\w+/)?(\w+)`", line.split("|")[1])
+            drawn.setdefault(match[1], set()).update(names)
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+    assert set(drawn) == rooms
+    assert {
+        room: modules_of(PACKAGE / room) - drawn[room] for room in rooms if modules_of(PACKAGE / room) - drawn[room]
+    } == {}
+    assert {
+        room: drawn[room] - modules_of(PACKAGE / room) for room in rooms if drawn[room] - modules_of(PACKAGE / room)
+    } == {}
+
+
+def modules_of(room: Path) -> set[str]:
+    """The modules and packages in a folder, without its own front."""
+    names = {path.stem for path in room.glob("*.py")} | {path.parent.name for path in room.glob("*/__init__.py")}
+    return names - {"__init__"}

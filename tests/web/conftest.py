@@ -158,6 +158,19 @@ def example_flow(gate: Gate) -> Flow:
     return flow
 
 
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client for tests that only look or are refused: one server for all of them, on which nothing is ever executed."""
+    engine = Engine([example_flow(Gate())], store=f"sqlite:///{tmp_path_factory.mktemp('untouched')}/store.db")
+    engine.start()
+    client = Client(create_app(engine))
+    yield client
+    assert client.get("/api/executions").json["items"] == []
+    client.app.state.site.release()
+    client.close()
+    engine.stop(grace=0)
+
+
 @pytest.fixture
 def gate() -> Gate:
     return Gate()

@@ -23,33 +23,33 @@ from microflow.web.api import ENDPOINTS
         ("/api/jobs/shop", "nothing at /api/jobs/shop"),
     ],
 )
-def test_a_name_that_is_not_there_is_a_404(client: Any, path: str, said: str) -> None:
-    answer = client.get(path)
+def test_a_name_that_is_not_there_is_a_404(untouched: Any, path: str, said: str) -> None:
+    answer = untouched.get(path)
     assert answer.status == 404
     assert said in answer.detail
 
 
-def test_an_unknown_parameter_is_refused(client: Any) -> None:
-    answer = client.get("/api/jobs?flw=shop")
+def test_an_unknown_parameter_is_refused(untouched: Any) -> None:
+    answer = untouched.get("/api/jobs?flw=shop")
     assert answer.status == 422
     assert "did you mean 'flow'?" in answer.detail
-    assert "there are none" in client.get("/api/flows?x=1").detail
+    assert "there are none" in untouched.get("/api/flows?x=1").detail
 
 
-def test_health(client: Any) -> None:
-    answer = client.get("/api/health")
+def test_health(untouched: Any) -> None:
+    answer = untouched.get("/api/health")
     assert (answer.status, answer.json) == (200, {"status": "ok"})
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_flows_are_listed(client: Any) -> None:
-    (flow,) = client.get("/api/flows").json["items"]
+def test_flows_are_listed(untouched: Any) -> None:
+    (flow,) = untouched.get("/api/flows").json["items"]
     assert (flow["name"], flow["max_concurrency"], flow["timezone"]) == ("shop", 2, None)
     assert flow["jobs"][:2] == ["add_one", "hold"]
 
 
-def test_jobs_are_listed_with_what_their_code_says(client: Any) -> None:
-    answer = client.get("/api/jobs").json
+def test_jobs_are_listed_with_what_their_code_says(untouched: Any) -> None:
+    answer = untouched.get("/api/jobs").json
     assert answer["next"] is None
     jobs = {job["name"]: job for job in answer["items"]}
     add_one = jobs["add_one"]
@@ -59,11 +59,11 @@ def test_jobs_are_listed_with_what_their_code_says(client: Any) -> None:
     assert (add_one["max_payload"], add_one["retries"], add_one["timeout"]) == (32_768, 0, None)
     assert jobs["hold"]["limits"] == [{"name": "hold", "max_concurrency": 1, "key": None}]
     assert (jobs["report"]["kind"], jobs["report"]["runner"], jobs["report"]["inputs"]) == ("manager", None, ["fail"])
-    assert client.get("/api/jobs?flow=shop").json == answer
+    assert untouched.get("/api/jobs?flow=shop").json == answer
 
 
-def test_one_job(client: Any) -> None:
-    job = client.get("/api/jobs/shop/report").json
+def test_one_job(untouched: Any) -> None:
+    job = untouched.get("/api/jobs/shop/report").json
     schedule = job["schedule"]
     assert (schedule["name"], schedule["cron"]) == ("report", "0 8 * * *")
     ticks = [datetime.fromisoformat(tick) for tick in schedule["next"]]
@@ -113,8 +113,8 @@ def test_everything_a_definition_can_say(make_client: Callable[..., Any], tmp_pa
     assert weed_view["retry_delay"] == {"initial": 1, "factor": 3, "maximum": 30, "jitter": 0}
 
 
-def test_the_openapi_document_tells_of_every_endpoint(client: Any) -> None:
-    document = client.get("/api/openapi.json").json
+def test_the_openapi_document_tells_of_every_endpoint(untouched: Any) -> None:
+    document = untouched.get("/api/openapi.json").json
     assert document["openapi"] == "3.1.0"
     told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert told == {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
@@ -124,8 +124,8 @@ def test_the_openapi_document_tells_of_every_endpoint(client: Any) -> None:
             assert "default" in operation["responses"]
 
 
-def test_the_openapi_document_refers_only_to_what_it_has(client: Any) -> None:
-    document = client.get("/api/openapi.json").json
+def test_the_openapi_document_refers_only_to_what_it_has(untouched: Any) -> None:
+    document = untouched.get("/api/openapi.json").json
     found: set[str] = set()
 
     def walk(part: Any) -> None:
@@ -144,8 +144,8 @@ def test_the_openapi_document_refers_only_to_what_it_has(client: Any) -> None:
     assert "#/components/schemas/ExecutionView" in found
 
 
-def test_the_openapi_document_tells_of_parameters_and_bodies(client: Any) -> None:
-    paths = client.get("/api/openapi.json").json["paths"]
+def test_the_openapi_document_tells_of_parameters_and_bodies(untouched: Any) -> None:
+    paths = untouched.get("/api/openapi.json").json["paths"]
     listing = {parameter["name"]: parameter for parameter in paths["/api/executions"]["get"]["parameters"]}
     assert listing["status"]["schema"]["items"]["enum"]
     assert listing["limit"]["schema"]["maximum"] == 500

@@ -13,8 +13,8 @@ ADD_ONE = "/api/jobs/shop/add_one"
 
 
 @pytest.mark.parametrize("path", ["/api/jobs/shop/nothing/executions", "/api/jobs/nothing/add_one/map"])
-def test_an_unknown_job_is_a_404(client: Any, path: str) -> None:
-    answer = client.post(path, {"inputs": []})
+def test_an_unknown_job_is_a_404(untouched: Any, path: str) -> None:
+    answer = untouched.post(path, {"inputs": []})
     assert answer.status == 404
     assert "There is no" in answer.detail
 
@@ -36,11 +36,11 @@ def test_an_unknown_job_is_a_404(client: Any, path: str) -> None:
         ({"inputs": [{"day": {"$date": "soon"}}]}, "not a date in ISO 8601"),
     ],
 )
-def test_a_body_that_does_not_fit_is_a_422(client: Any, body: Any, said: str) -> None:
-    answer = client.post(f"{ADD_ONE}/executions", body)
+def test_a_body_that_does_not_fit_is_a_422(untouched: Any, body: Any, said: str) -> None:
+    answer = untouched.post(f"{ADD_ONE}/executions", body)
     assert answer.status == 422
     assert said in answer.detail
-    assert client.get("/api/executions").json["items"] == []
+    assert untouched.get("/api/executions").json["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -58,22 +58,22 @@ def test_a_body_that_does_not_fit_is_a_422(client: Any, body: Any, said: str) ->
         (b'"' + b"x" * MAXIMUM_BODY + b'"', 413),
     ],
 )
-def test_a_body_that_is_no_payload_is_refused(client: Any, body: bytes, status: int) -> None:
-    answer = client.request("POST", f"{ADD_ONE}/executions", {"content-type": "application/json"}, body)
+def test_a_body_that_is_no_payload_is_refused(untouched: Any, body: bytes, status: int) -> None:
+    answer = untouched.request("POST", f"{ADD_ONE}/executions", {"content-type": "application/json"}, body)
     assert answer.status == status
     assert answer.detail
-    assert client.get("/api/executions").json["items"] == []
+    assert untouched.get("/api/executions").json["items"] == []
 
 
-def test_inputs_over_the_limit_of_the_job_are_a_413(client: Any) -> None:
-    answer = client.post(f"{ADD_ONE}/executions", {"inputs": [{"text": "x" * 40_000}]})
+def test_inputs_over_the_limit_of_the_job_are_a_413(untouched: Any) -> None:
+    answer = untouched.post(f"{ADD_ONE}/executions", {"inputs": [{"text": "x" * 40_000}]})
     assert answer.status == 413
     assert "32,768" in answer.detail
     assert answer.json["type"] == "urn:microflow:problem:payload-too-large"
 
 
-def test_declared_inputs_and_given_ones_do_not_go_together(client: Any) -> None:
-    answer = client.post("/api/jobs/shop/report/executions", {"inputs": [{}], "with_inputs": True})
+def test_declared_inputs_and_given_ones_do_not_go_together(untouched: Any) -> None:
+    answer = untouched.post("/api/jobs/shop/report/executions", {"inputs": [{}], "with_inputs": True})
     assert answer.status == 422
     assert "its declared inputs are what it gets" in answer.detail
 
@@ -145,8 +145,8 @@ def test_a_job_with_its_declared_inputs(client: Any) -> None:
         ({"inputs": [{}], "with_inputs": True}, "unknown field `with_inputs`"),
     ],
 )
-def test_a_mapping_that_does_not_fit_is_a_422(client: Any, body: Any, said: str) -> None:
-    answer = client.post(f"{ADD_ONE}/map", body)
+def test_a_mapping_that_does_not_fit_is_a_422(untouched: Any, body: Any, said: str) -> None:
+    answer = untouched.post(f"{ADD_ONE}/map", body)
     assert answer.status == 422
     assert said in answer.detail
 

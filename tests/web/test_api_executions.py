@@ -19,16 +19,16 @@ def add_two(client: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", ["", "/tree", "/logs"])
 @pytest.mark.parametrize("id_", ["7", "0", "-1", "x", "1.0", "9" * 19, "9" * 40, "%D9%A3"])
-def test_an_execution_that_is_not_there_is_a_404(client: Any, id_: str, path: str) -> None:
-    answer = client.get(f"/api/executions/{id_}{path}")
+def test_an_execution_that_is_not_there_is_a_404(untouched: Any, id_: str, path: str) -> None:
+    answer = untouched.get(f"/api/executions/{id_}{path}")
     assert answer.status == 404
     assert "There is no execution" in answer.detail
 
 
 @pytest.mark.parametrize("act", ["cancel", "retry"])
-def test_nothing_is_done_to_an_execution_that_is_not_there(client: Any, act: str) -> None:
-    assert client.post(f"/api/executions/7/{act}").status == 404
-    assert client.post(f"/api/executions/x/{act}").status == 404
+def test_nothing_is_done_to_an_execution_that_is_not_there(untouched: Any, act: str) -> None:
+    assert untouched.post(f"/api/executions/7/{act}").status == 404
+    assert untouched.post(f"/api/executions/x/{act}").status == 404
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_nothing_is_done_to_an_execution_that_is_not_there(client: Any, act: str
         ("top_level=true", "There is no query parameter 'top_level'"),
     ],
 )
-def test_a_query_that_can_not_be_read_is_a_422(client: Any, query: str, said: str) -> None:
-    answer = client.get(f"/api/executions?{query}")
+def test_a_query_that_can_not_be_read_is_a_422(untouched: Any, query: str, said: str) -> None:
+    answer = untouched.get(f"/api/executions?{query}")
     assert answer.status == 422
     assert said in answer.detail
 
@@ -150,8 +150,8 @@ def test_a_log_is_read_part_by_part(client: Any) -> None:
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "from=0", f"after={2**63}"])
-def test_a_part_of_a_log_that_can_not_be_is_a_422(client: Any, query: str) -> None:
-    assert client.get(f"/api/executions/1/logs?{query}").status == 422
+def test_a_part_of_a_log_that_can_not_be_is_a_422(untouched: Any, query: str) -> None:
+    assert untouched.get(f"/api/executions/1/logs?{query}").status == 422
 
 
 def test_a_running_execution_tells_its_progress_and_prints_as_it_goes(client: Any, gate: Any) -> None:

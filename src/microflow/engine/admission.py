@@ -1,13 +1,14 @@
 """Admission: who may run now. Places are taken all at once or not at all, first come, first served, without needless waiting.
 
-A ``Limit`` has so many places. A request names the limits it needs a place in; it gets all of them at once, or it is parked at the
-first one that is full. What is parked at a limit is tried again, oldest first, as soon as a place there is free, and is parked
-elsewhere if another limit is full by then. So nobody waits except at a full limit, a busy limit holds up nobody who does not need
-it, and among those that wait for the same limit the first come is first served.
+A ``Limit`` has so many places. A request names the limits it needs a place in; it gets all of them at once, or it is
+parked at the first one that is full. What is parked at a limit is tried again, oldest first, as soon as a place there is
+free, and is parked elsewhere if another limit is full by then. So nobody waits except at a full limit, a busy limit holds
+up nobody who does not need it, and among those that wait for the same limit the first come is first served.
 
-A request that needs two busy limits could for ever find one of them full. After ``PATIENCE`` vain tries it is privileged: nobody who
-comes later takes a place in its limits until it has had its turn. One at a time has that privilege, and it does not bind those
-whose own callers hold a place in one of these limits, since they must end for that place to be free.
+A request that needs two busy limits could for ever find one of them full. After ``PATIENCE`` vain tries it is
+privileged: nobody who comes later takes a place in its limits until it has had its turn. One at a time has that
+privilege, and it does not bind those whose own callers hold a place in one of these limits, since they must end for that
+place to be free.
 """
 
 from __future__ import annotations

@@ -110,8 +110,9 @@ class Caller:
         """Reports how many of ``total`` calls have ended as the progress of the execution that makes them."""
         parent = self._parent
         assert parent is not None
-        parent.progress(Progress(0, total))
-        return lambda done: parent.progress(Progress(done, total))
+        observation = parent.observation
+        observation.progress(Progress(0, total))
+        return lambda done: observation.progress(Progress(done, total))
 
     def run_parallel(self, calls: Sequence[tuple[Job[Any], tuple[Any, ...]]]) -> list[ExecutionResult]:
         """Carry out several calls at the same time."""

@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, Interrupted, UnknownNameError
+from ..errors import CallError, ConflictError, DefinitionError, UnknownNameError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
-from ..model.results import ExecutionError, ExecutionResult
+from ..model.results import ExecutionResult
 from ..runners.base import Outcome, Request, Runner
 from ..runners.calling import outcome_of
 from ..runners.processes import FreshProcesses, ProcessPool
@@ -29,14 +29,17 @@ from ..runners.threads import Capture, ThreadRunner
 from ..runners.workers import Attempt
 from ..runtime import PartitionSelection, Progress, active_runtime, batches
 from ..store.database import Database, default_url
-from ..store.executions import Executions, Opened, Waiting
+from ..store.executions import Executions
 from ..store.lock import ServerLock
 from ..store.logs import Logs
 from ..store.partitions import PartitionStatuses
+from ..store.retention import Retention
 from .caller import Caller
 from .calls import Call
 from .execution import Execution
+from .housekeeping import Housekeeping, HousekeepingConfig
 from .partition_runs import PartitionRuns
+from .recovery import recover
 from .resources import Resources
 from .timers import Timers
 
@@ -71,7 +74,8 @@ class Engine:
     """What carries out executions in one process.
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
-    holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print.
+    holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
+    server keeps history.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Engine:
         kind: Literal["server", "local"] = "local",
         clock: Clock | None = None,
         echo: Callable[[bytes], None] | None = None,
+        keep: float = HousekeepingConfig().keep,
     ) -> None:
         self.flows = _by_name(flows)
         check_all(self.flows)
@@ -89,6 +94,7 @@ class Engine:
         self._url = store or _store_of(flows)
         self._clock = clock or SystemClock()
         self._echo = echo
+        self._keep = keep
         self._lock: ServerLock | None = None
         self._stop_lock = threading.Lock()
         self._stopped = False
@@ -113,7 +119,7 @@ class Engine:
             self.executions.register(
                 pid=own.pid, process_started=own.create_time(), kind=self.kind, now=self._clock.now()
             )
-            again = self._recover()
+            again = recover(self.executions, self.flows, self._clock.now())
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -121,8 +127,10 @@ class Engine:
             raise
         for flow in self.flows.values():
             flow.runtime = self._outside
-        for opened in again:
-            self._run_again(opened)
+        for opened, call in again:
+            self._outside.start(call, opened)
+        if self.kind == "server":
+            self._housekeeping.start()
 
     def _build(self) -> None:
         self.executions = Executions(self.database, self.events)
@@ -147,6 +155,9 @@ class Engine:
             start=self._start_attempt,
             echo=self._echo,
         )
+        self._housekeeping = Housekeeping(
+            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
+        )
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="microflow")
         self.partition_statuses = PartitionStatuses(self.database)
         self._partition_runs = PartitionRuns(self.partition_statuses, self._clock)
@@ -168,39 +179,6 @@ class Engine:
             before=self._pool.functions.renew if parent is None else None,
         )
 
-    def _recover(self) -> list[Opened]:
-        """End what dead engines left unfinished; the executions that have an attempt left, queued again as this engine's."""
-        again: list[Opened] = []
-        now = self._clock.now()
-        for engine_id, pid, started, kind in self.executions.engines():
-            if _is_alive(pid, started):
-                continue
-            error = ExecutionError(
-                Interrupted.__name__, f"The {kind} engine (process {pid}) that ran this ended before the execution did."
-            )
-            retried = {}
-            for opened, execution_kind in self.executions.unfinished(engine_id):
-                job = self.flows[opened.flow].jobs.get(opened.job) if opened.flow in self.flows else None
-                is_root = opened.parent_id is None and execution_kind in ("task", "manager")
-                if job is not None and is_root and opened.attempt <= job.retries:
-                    retried[opened.id] = Waiting("retry", "the engine that ran it ended; it is tried again", now)
-                    again.append(opened)
-            self.executions.interrupt(engine_id, error, now, retried)
-        return again
-
-    def _run_again(self, opened: Opened) -> None:
-        job = self.flows[opened.flow].jobs[opened.job]
-        row = self.executions.call_of(opened.id)
-        call = Call(
-            job=job,
-            inputs=tuple(decode(row.inputs)),
-            trigger=row.trigger,
-            scheduled_at=row.scheduled_at,
-            time_partition=row.time_partition,
-            cat_partition=row.cat_partition,
-        )
-        self._outside.start(call, opened)
-
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
 
@@ -210,6 +188,7 @@ class Engine:
             if self._stopped:
                 return True
             self._resources.stopping = True
+            self._housekeeping.stop()
             for flow in self.flows.values():
                 if flow.runtime is self._outside:
                     flow.runtime = None
@@ -244,11 +223,13 @@ class Engine:
 
     def flow(self, name: str) -> Flow:
         """The flow of this name. Raises ``UnknownNameError``."""
-        return _named(self.flows, name, "flow", "this engine")
+        found: Flow = _named(self.flows, name, "flow", "this engine")
+        return found
 
     def job(self, flow: str, job: str) -> Job[Any]:
         """The job of these names. Raises ``UnknownNameError``."""
-        return _named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
+        found: Job[Any] = _named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
+        return found
 
     def submit(
         self,
@@ -352,7 +333,7 @@ class Engine:
     def retry(self, execution_id: int) -> Submitted:
         """Begin a new execution of the same job with the same inputs. Raises ``UnknownNameError``, ``ConflictError``."""
         row = self.executions.call_of(execution_id)
-        if execution_id in self._resources.live:
+        if self._resources.live.get(execution_id) is not None:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         if row.kind not in ("task", "manager", "dag"):
             raise ConflictError(
@@ -378,7 +359,7 @@ class Engine:
                 limit.key,
                 limit.places,
                 sorted(place.execution_id for place in tuple(limit.holders)),
-                [place.execution_id for _, place in sorted(tuple(limit.parked), key=lambda entry: entry[0])],
+                [place.execution_id for _, place in sorted(limit.parked, key=lambda entry: entry[0])],
             )
             for limit in self._resources.limits.all()
         ]
@@ -392,7 +373,7 @@ class Engine:
     def progress(self, execution_id: int) -> Progress | None:
         """How far a running execution is, if it said so."""
         execution = self._resources.live.get(execution_id)
-        return execution.progress_made if execution is not None else None
+        return execution.observation.progress_made if execution is not None else None
 
     # How an attempt is carried out
 
@@ -401,7 +382,7 @@ class Engine:
         if body is None and job.kind == "task":
             runner = self._runner(job)
             if runner is not self._runners["thread"]:
-                return runner.run(job, request, execution)
+                return runner.run(job, request, execution.observation)
             runtime: Any = Refusal()
         else:
             runner = self._runners["thread"]
@@ -411,7 +392,7 @@ class Engine:
             if body is not None:
                 outcome: Outcome = body(runtime)
                 return outcome
-            return runner.run(job, request, execution)
+            return runner.run(job, request, execution.observation)
         finally:
             active_runtime.reset(token)
 
@@ -422,7 +403,7 @@ class Engine:
         return is_pooled and sys.platform != "win32"
 
     def _start_attempt(self, execution: Execution, request: Request) -> Attempt:
-        return self._pool.start(execution.job, request, execution)
+        return self._pool.start(execution.job, request, execution.observation)
 
     def _runner(self, job: Job[Any]) -> Runner:
         if job.runner is None or isinstance(job.runner, str):
@@ -458,15 +439,6 @@ def _store_of(flows: Sequence[Flow]) -> str:
             f"The flows name different stores ({', '.join(sorted(urls))}); one engine has one: name it with --store."
         )
     return urls.pop() if urls else default_url()
-
-
-def _is_alive(pid: int, started: float) -> bool:
-    """Whether the process of an engine still runs: the same number and the same start."""
-    try:
-        # the clock that processes' starts are counted from may be set while one runs
-        return abs(psutil.Process(pid).create_time() - started) < 2.0
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _named(known: dict[str, Any], name: str, kind: str, where: str) -> Any:

@@ -7,7 +7,6 @@ thread: it is parked, and ``ready`` is called when it may go on. Nothing here ch
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from enum import Enum
@@ -18,28 +17,22 @@ import msgspec
 from ..errors import (
     DeadlockError,
     ExecutionCancelled,
-    ExecutionTimeout,
     PartitionError,
     StoreError,
     WorkerDied,
 )
 from ..jobs import Job
-from ..model.events import Event
 from ..model.payloads import decode, encode_value
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
 from ..runners.workers import Attempt
-from ..runtime import Progress
 from ..store.executions import Ending, NewExecution, Opened, Waiting
 from .admission import Limit, Place
 from .calls import Call, Prepared, partition_key, prepare, result_of, time_window
+from .observation import Observation
 from .resources import Resources
-
-logger = logging.getLogger("microflow")
-
-_TAIL = 4096
-"""Bytes of a task's last output that the error of a dead worker shows."""
+from .settling import cancelled_ending, settle, upstream_ending, waiting_at
 
 
 class State(Enum):
@@ -66,8 +59,7 @@ class Execution:
         self.job: Job[Any] = call.job
         self.kind = call.kind or call.job.kind
         self.parent = parent
-        self.stop = Stop()
-        self.progress_made: Progress | None = None
+        self.observation = Observation(resources, self._row)
         self.children: set[Execution] = set()
         self.state = State.NEW
         self.attempt_number = 1
@@ -78,9 +70,6 @@ class Execution:
         self._prepared: Prepared | None = None
         self._place: Place | None = None
         self._timer: Any = None
-        self._log: Any = None
-        self._log_failure: str | None = None
-        self._tail = b""
         self._result: ExecutionResult | None = None
         self._positions = 0
         self._positions_lock = threading.Lock()
@@ -91,6 +80,15 @@ class Execution:
     def id(self) -> int:
         """The execution's number; 0 before its row is open."""
         return self._opened.id if self._opened is not None else 0
+
+    @property
+    def stop(self) -> Stop:
+        """What asks the attempt that runs now to end."""
+        return self.observation.stop
+
+    def _row(self) -> Opened:
+        assert self._opened is not None, "its row is not open yet"
+        return self._opened
 
     @property
     def result(self) -> ExecutionResult:
@@ -131,7 +129,7 @@ class Execution:
         prepared = self._prepared = prepare(self.call)
         if not prepared.verdict.run:
             self._open(None)
-            return self._end(_upstream_ending(prepared, self.job.name))
+            return self._end(upstream_ending(prepared, self.job.name))
         is_task = self.job.kind == "task" and self.call.body is None
         run_key = prepared.run_key if not self.call.force and self.call.body is None else None
         limits = resources.limits.needed(self.job, prepared.first, run_key, is_task) if self.call.body is None else []
@@ -172,7 +170,7 @@ class Execution:
             self._open(None)
             return self._end(ending)
         busy = next((limit for limit in self._place.limits if limit.full), None)
-        self._open(_waiting_at(busy, self._resources.clock.now()))
+        self._open(waiting_at(busy, self._resources.clock.now()))
         self.state = State.PARKED
         try:
             if self._resources.admission.park(self._place, self._granted) is not None:
@@ -188,7 +186,9 @@ class Execution:
 
     def _unpark(self) -> State:
         """From parked to running, or to its end: it was cancelled, or its run key succeeded meanwhile."""
-        assert self._place is not None and self._prepared is not None and self._opened is not None
+        assert self._place is not None
+        assert self._prepared is not None
+        assert self._opened is not None
         with self._lock:
             if self.state is not State.PARKED:  # cancelled between the grant and this
                 self._resources.admission.release(self._place)
@@ -202,7 +202,7 @@ class Execution:
         except StoreError as error:
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         if started is None:
-            return self._end(_cancelled_ending("it was ended in the store"))
+            return self._end(cancelled_ending("it was ended in the store"))
         self._opened = started
         return State.READY
 
@@ -246,32 +246,7 @@ class Execution:
         if parent is not None:
             parent.children.add(self)
 
-    # While it runs: what its runner tells
-
-    def output(self, data: bytes) -> None:
-        """The job printed this."""
-        resources = self._resources
-        if self._log is None:
-            self._log = resources.logs.open(self.id)
-        self._tail = (self._tail + data)[-_TAIL:]
-        try:
-            self._log.append(data)
-        except OSError as error:
-            self._log_failure = f"its log could not be written: {error}"
-        if resources.echo is not None:
-            resources.echo(data)
-        if resources.events.listened:
-            resources.events.publish(Event("log", self.job.flow.name, self.job.name, self.id, None, self.root_id))
-
-    def progress(self, progress: Progress) -> None:
-        """The job said how far it is."""
-        self.progress_made = progress
-        if self._resources.events.listened and self._opened is not None:
-            self._resources.events.publish(msgspec.structs.replace(self._opened.event("running"), topic="progress"))
-
-    def context(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the job's earlier executions wrote, and its last successful output."""
-        return self._resources.executions.context(self.job.flow.name, self.job.name)
+    # While it runs
 
     def attempt(self) -> State:
         """Run, settle, close, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
@@ -309,8 +284,9 @@ class Execution:
 
     def _failed(self, error: Exception) -> Outcome:
         if isinstance(error, WorkerDied):
-            last_words = self._tail.decode("utf-8", "replace")
-            return Outcome(ExecutionStatus.ERROR, error=ExecutionError("WorkerDied", str(error), last_words))
+            return Outcome(
+                ExecutionStatus.ERROR, error=ExecutionError("WorkerDied", str(error), self.observation.last_words)
+            )
         return Outcome(ExecutionStatus.ERROR, error=error_of(error))
 
     def _conclude(self, outcome: Outcome) -> State:
@@ -319,8 +295,8 @@ class Execution:
             self._timer.cancel()
             self._timer = None
         ending, retry = settle(outcome, self.stop.reason, self.job, self.attempt_number)
-        if self._log_failure is not None:
-            ending.reason = ending.reason or self._log_failure
+        if self.observation.log_failure is not None:
+            ending.reason = ending.reason or self.observation.log_failure
         if retry and not self._resources.stopping:
             return self._retry(ending)
         return self._end(ending)
@@ -346,7 +322,8 @@ class Execution:
 
     def _retry(self, failed: Ending) -> State:
         """Give the places back, record the attempt, and wait for the next one without a thread."""
-        assert self._opened is not None and self._place is not None
+        assert self._opened is not None
+        assert self._place is not None
         clock = self._resources.clock
         delay = self.job.delay_after(self.attempt_number)
         now = clock.now()
@@ -355,7 +332,7 @@ class Execution:
             f"attempt {self.attempt_number} of {self.job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
         )
         with self._lock:
-            self.stop = Stop()
+            self.observation.next_attempt()
             self.state = State.PARKED
         self._resources.admission.release(self._place)
         try:
@@ -365,16 +342,16 @@ class Execution:
         except StoreError as error:
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         if not queued:
-            return self._end(_cancelled_ending("it was ended in the store"))
+            return self._end(cancelled_ending("it was ended in the store"))
         self.attempt_number += 1
-        self._tail = b""
         self._positions = 0  # the same code makes the same calls again
         self._timer = self._resources.timers.later(delay, self._try_again)
         return State.PARKED
 
     def _try_again(self) -> None:
         """The delay is over: take the places anew."""
-        assert self._place is not None and self._opened is not None
+        assert self._place is not None
+        assert self._opened is not None
         with self._lock:
             if self.state is not State.PARKED:
                 return
@@ -383,7 +360,7 @@ class Execution:
         try:
             busy = self._resources.admission.park(self._place, self._granted)
             if busy is not None:
-                self._resources.executions.wait(self._opened, _waiting_at(busy, self._resources.clock.now()))
+                self._resources.executions.wait(self._opened, waiting_at(busy, self._resources.clock.now()))
                 return
         except (DeadlockError, StoreError) as error:
             self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
@@ -407,7 +384,7 @@ class Execution:
                 self._timer.cancel()
             if self._place is not None:
                 self._resources.admission.withdraw(self._place)
-            self._end(_cancelled_ending("it was cancelled before it ran"))
+            self._end(cancelled_ending("it was cancelled before it ran"))
             self._ready(self)
         else:
             self._ask_to_stop(reason)
@@ -420,14 +397,14 @@ class Execution:
 
     def _end(self, ending: Ending) -> State:
         """Close the row, give the places back, tell whoever waits. Runs once."""
-        assert self._opened is not None and self._prepared is not None
+        assert self._opened is not None
+        assert self._prepared is not None
         resources = self._resources
         self._check_partition(ending)
-        if self.progress_made is not None:
-            ending.progress = msgspec.json.encode(self.progress_made._asdict())
+        if self.observation.progress_made is not None:
+            ending.progress = msgspec.json.encode(self.observation.progress_made._asdict())
         ending.run_key = ending.run_key or self._prepared.run_key
-        if self._log is not None:
-            self._log.close()
+        self.observation.close()
         try:
             resources.executions.finish(self._opened, ending, resources.clock.now())
         except StoreError as error:
@@ -467,53 +444,6 @@ class Execution:
         except PartitionError as error:
             ending.status, ending.output, ending.error = ExecutionStatus.ERROR, None, error_of(error)
             ending.time_partition = ending.cat_partition = None
-
-
-def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> tuple[Ending, bool]:
-    """What becomes of an attempt, and whether another one follows: a pure function of how it ended and who asked it to."""
-    if stop == "timeout":
-        message = f"attempt {attempt} took longer than the timeout of {job.timeout:g} s and was ended"
-        ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(ExecutionTimeout.__name__, message))
-    elif stop is not None:
-        ending = _cancelled_ending("it was cancelled while it ran" if stop == "cancelled" else stop)
-    else:
-        ending = Ending(
-            status=outcome.status,
-            output=outcome.output,
-            error=outcome.error,
-            reason=outcome.reason,
-            run_key=outcome.run_key,
-            time_partition=outcome.time_partition,  # type: ignore[arg-type]  # encoded until _check_partition
-            cat_partition=outcome.cat_partition,
-            context=outcome.context,
-        )
-    ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
-    return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
-
-
-def _cancelled_ending(reason: str) -> Ending:
-    error = ExecutionError(ExecutionCancelled.__name__, reason)
-    return Ending(status=ExecutionStatus.CANCELLED, error=error, reason=reason)
-
-
-def _upstream_ending(prepared: Prepared, job: str) -> Ending:
-    culprit = prepared.culprit
-    name = f"job {culprit.job!r}" if culprit is not None and culprit.job else "an input"
-    if prepared.verdict.status is ExecutionStatus.SKIPPED:
-        because = f": {culprit.reason}" if culprit is not None and culprit.reason else ""
-        return Ending(status=ExecutionStatus.SKIPPED, reason=f"the input of {name} was skipped{because}")
-    status = culprit.status if culprit is not None else "error"
-    why = f": {culprit.error.type}: {culprit.error.message}" if culprit is not None and culprit.error else ""
-    message = f"The input of {name} ended as {status}, so {job!r} did not run{why}"
-    return Ending(status=ExecutionStatus.ERROR, error=ExecutionError("UpstreamFailed", message))
-
-
-def _waiting_at(limit: Limit | None, now: float) -> Waiting:
-    if limit is None:
-        return Waiting("limit", "waits for a place", now)
-    if limit.reason == "run_key":
-        return Waiting("run_key", f"waits for the execution that runs with {limit.key}", now)
-    return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)
 
 
 def _places_of_ancestors(parent: Execution | None) -> list[Place]:

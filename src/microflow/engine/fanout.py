@@ -1,9 +1,9 @@
 """Many executions by one thread: mappings, parallel calls and DAG runs.
 
-The calling thread looks after all of them: it takes the next call, starts its attempt in a worker, and waits for whichever worker has
-something to say. What can't be looked after so (a manager, a runner that blocks) is carried out by a thread of the engine's, at most
-``width`` of them. A call that must wait for places is parked, at most ``window`` of them, so that a mapping over 100,000 inputs holds
-neither threads nor rows for them.
+The calling thread looks after all of them: it takes the next call, starts its attempt in a worker, and waits for
+whichever worker has something to say. What can't be looked after so (a manager, a runner that blocks) is carried out by a
+thread of the engine's, at most ``width`` of them. A call that must wait for places is parked, at most ``window`` of them,
+so that a mapping over 100,000 inputs holds neither threads nor rows for them.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ class Limits:
     def needed(self, job: Job[Any], first: Mapping[str, Any], run_key: str | None, is_task: bool) -> list[Limit]:
         """The limits of one call; ``first`` is the dict that is its first input."""
         limits = [self.of_flow(job.flow)] if is_task else []
-        for group in job.limits:
-            limits.append(
-                self.of_group(group, job.flow.name) if group.key is None else self._of_value(group, first, job)
-            )
+        limits += [
+            self.of_group(group, job.flow.name) if group.key is None else self._of_value(group, first, job)
+            for group in job.limits
+        ]
         if run_key is not None:
             limits.append(self._of_run_key(job, run_key))
         return limits

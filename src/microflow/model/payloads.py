@@ -177,9 +177,19 @@ def _datetime_from(text: str) -> datetime:
     instant, _, zone = text.partition("[")
     try:
         value = datetime.fromisoformat(instant)
-        return value.astimezone(ZoneInfo(zone.rstrip("]"))) if zone else value
-    except (ValueError, LookupError, OSError) as error:
+        return _in_zone(value, ZoneInfo(zone.rstrip("]"))) if zone else value
+    except (ValueError, LookupError, OSError, OverflowError) as error:
         raise PayloadError(f'{{"$datetime": {text!r}}} is not a date and time in ISO 8601: {error}') from None
+
+
+def _in_zone(value: datetime, zone: ZoneInfo) -> datetime:
+    # the wall clock is kept where the zone has such an offset then, so that a time that a change of the clocks leaves out, or one
+    # at the edge of the calendar, comes back as it was
+    for fold in (0, 1):
+        local = value.replace(tzinfo=zone, fold=fold)
+        if value.tzinfo is None or local.utcoffset() == value.utcoffset():
+            return local
+    return value.astimezone(zone)
 
 
 def _date_from(text: str) -> date:

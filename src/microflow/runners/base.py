@@ -52,7 +52,7 @@ class Request(msgspec.Struct, array_like=True):
     time_partition: bytes | None = None
     cat_partition: str | None = None
     time_window: bytes | None = None
-    statuses: list[InputStatus | None | list[InputStatus | None]] | None = None
+    statuses: list[InputStatus | list[InputStatus | None] | None] | None = None
 
 
 class Outcome(msgspec.Struct, array_like=True):

@@ -1,8 +1,8 @@
 """The parent's side of a worker's three pipes: requests out, frames and the task's output in.
 
-On Unix the calling thread itself polls both incoming pipes and the process: no other thread is involved, and since a pipe holds what
-was written before the frame that says "done", one look at the output afterwards has it all. Windows can't poll pipes, so there two
-threads read them, and the worker marks the end of an attempt's output with a line of its own.
+On Unix the calling thread itself polls both incoming pipes and the process: no other thread is involved, and since a
+pipe holds what was written before the frame that says "done", one look at the output afterwards has it all. Windows
+can't poll pipes, so there two threads read them, and the worker marks the end of an attempt's output with a line.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import secrets
-import select
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from enum import Enum
@@ -20,9 +18,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .frames import FrameBuffer, FromWorker, from_worker, framed, write_all
+from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
 
-_CHUNK = 65536
+CHUNK = 65536
+"""Bytes read at once."""
 
 Output = Callable[[bytes], None]
 
@@ -63,96 +62,13 @@ class Channel(Protocol):
         ...
 
 
-class PollingChannel:
-    """One thread polls."""
-
-    mark = b""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin and process.stdout and process.stderr
-        self._pipes = (process.stdin, process.stdout, process.stderr)
-        self._requests, self._frames, self._output = (pipe.fileno() for pipe in self._pipes)
-        self._buffer = FrameBuffer()
-        self._output_open = True
-        os.set_blocking(self._output, False)
-        os.set_blocking(self._frames, False)
-        self._poll = select.poll()
-        self._poll.register(self._frames, select.POLLIN)
-        self._poll.register(self._output, select.POLLIN)
-        # The process itself, since a copy of it that lives on (a task that forked) keeps the pipes open.
-        self._process = process
-        self._process_descriptor = -1
-        if hasattr(os, "pidfd_open"):
-            self._process_descriptor = os.pidfd_open(process.pid)
-            self._poll.register(self._process_descriptor, select.POLLIN)
-        self._patience = None if self._process_descriptor >= 0 else 1000
-
-    def send(self, message: Any) -> None:
-        write_all(self._requests, framed(message))
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        found = (self._frames, self._output, self._process_descriptor)
-        return found if self._process_descriptor >= 0 else found[:2]
-
-    def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
-        while True:
-            if (body := self._buffer.next()) is not None:
-                return _decoded(body)
-            if wait:
-                self._poll.poll(self._patience)
-            if self._output_open:
-                self._read_output(output)
-            came = self._read_frames()
-            if came is None:
-                # its last words may have come between the look at the pipe and the look at the process
-                if _has_ended(self._process) and not self._read_frames():
-                    return None
-                if not wait and not self._buffer.whole:
-                    return Silence.SO_FAR
-            elif not came:
-                return None
-
-    def _read_frames(self) -> bool | None:
-        """Take in what has come: True if there was anything, False at the end of the pipe, None if nothing has come."""
-        try:
-            data = os.read(self._frames, _CHUNK)
-        except BlockingIOError:
-            return None
-        self._buffer.feed(data)
-        return bool(data)
-
-    def _read_output(self, output: Output) -> bool:
-        try:
-            data = os.read(self._output, _CHUNK)
-        except BlockingIOError:
-            return False
-        if not data:  # every writer has closed it: poll would report that for ever
-            self._poll.unregister(self._output)
-            self._output_open = False
-            return False
-        output(data)
-        return True
-
-    def drain(self, output: Output) -> None:
-        # bounded, since a process that the task left behind may print without end
-        for _ in range(256):
-            if not self._output_open or not self._read_output(output):
-                return
-
-    def close(self) -> None:
-        for pipe in self._pipes:
-            pipe.close()
-        if self._process_descriptor >= 0:
-            os.close(self._process_descriptor)
-            self._process_descriptor = -1
-
-
 class ThreadedChannel:
     """Two threads read, one hands on: for platforms that can't poll pipes."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         self.mark = f"\x00microflow {secrets.token_hex(8)}\x00\n".encode()
         self._process = process
         self._stdin = process.stdin
@@ -186,7 +102,7 @@ class ThreadedChannel:
         assert wait, "this channel can't be polled"
         while True:
             if (body := self._buffer.next()) is not None:
-                return _decoded(body)
+                return decoded(body)
             if self._ended:
                 return None
             kind, data = self._queue.get()
@@ -233,26 +149,15 @@ class ThreadedChannel:
 
 def _read_some(pipe: Any) -> bytes:
     try:
-        return os.read(pipe.fileno(), _CHUNK)
+        return os.read(pipe.fileno(), CHUNK)
     except (OSError, ValueError):
         return b""  # closed by the other side, or by close()
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process ended, without waiting for it: its number must stay its own until its tree was ended."""
-    if hasattr(os, "waitid"):
-        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return process.poll() is not None
-
-
-def _decoded(body: bytes) -> FromWorker | None:
+def decoded(body: bytes) -> FromWorker | None:
     """The message in a frame; None, as for a worker that ended, if a task wrote nonsense to the pipe."""
     try:
-        return from_worker.decode(body)
+        message: FromWorker = from_worker.decode(body)
+        return message
     except msgspec.MsgspecError:
         return None
-
-
-open_channel: Callable[[subprocess.Popen[bytes]], Channel] = (
-    ThreadedChannel if sys.platform == "win32" else PollingChannel
-)

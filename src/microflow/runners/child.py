@@ -11,6 +11,7 @@ In the order of its life:
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import io
 import logging
@@ -27,7 +28,7 @@ from ..errors import WorkerDied
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runtime import Progress
-from .base import Outcome, Request
+from .base import Outcome
 from .calling import call, current_execution_for, error_of
 from .frames import (
     ContextQuery,
@@ -153,10 +154,8 @@ class Worker:
         if sys.platform == "win32":
             import psutil
 
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):  # that is what is waited for
                 psutil.Process(os.getppid()).wait()
-            except psutil.NoSuchProcess:
-                pass  # that is what was waited for
         else:
             import select
 
@@ -181,14 +180,14 @@ def _take_pipes() -> tuple[int, int]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    sys.stdin = open(0, closefd=False)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it stays open as long as the process lives
     sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
     return requests, responses
 
 
 def _text_stream(descriptor: int) -> io.TextIOWrapper:
-    raw = open(descriptor, "wb", closefd=False)
+    raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115 - as above
     return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
 
 

@@ -59,13 +59,13 @@ class Surroundings:
         if _environment() != self._environment:
             wanted = self._environment.copy()
             for name in os.environ.copy():
-                if os.environ.encodekey(name) not in wanted:  # type: ignore[attr-defined]
+                if os.environ.encodekey(name) not in wanted:
                     del os.environ[name]
             for key, value in wanted.items():
-                os.environ[os.environ.decodekey(key)] = os.environ.decodevalue(value)  # type: ignore[attr-defined]
+                os.environ[os.environ.decodekey(key)] = os.environ.decodevalue(value)
 
     def _restore_signals(self) -> None:
-        if hasattr(signal, "setitimer") and signal.getitimer(signal.ITIMER_REAL)[0]:
+        if sys.platform != "win32" and signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if signal.getsignal(number) is not handler and handler is not None:
@@ -87,14 +87,22 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _has_children() -> bool:
-    if not hasattr(os, "waitid"):
-        return False
-    try:
-        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            os.waitpid(
-                -1, os.WNOHANG
-            )  # one that ended and was never waited for: no harm, but it must not hide a living one
-    except ChildProcessError:
-        return False
-    return True
+if sys.platform == "win32":
+
+    def _has_children() -> bool:
+        return False  # they are ended with the worker, by its marker
+
+else:
+
+    def _has_children() -> bool:
+        """Whether a process that the task started still runs; one that ended and was never waited for is no harm."""
+        try:
+            if not hasattr(os, "waitid"):  # macOS before Python 3.13
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+                return True
+            while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        return True

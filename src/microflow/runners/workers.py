@@ -15,7 +15,7 @@ from ..errors import WorkerDied
 from ..model.payloads import encode_value
 from ..runtime import Progress
 from .base import Observer, Outcome, Request
-from .channels import Channel, Silence, open_channel
+from .channels import Channel, Silence, ThreadedChannel
 from .frames import (
     ContextQuery,
     ContextReply,
@@ -30,6 +30,12 @@ from .frames import (
 )
 from .functions import Functions
 from .trees import MARKER, end_tree
+
+open_channel: Callable[[subprocess.Popen[bytes]], Channel] = ThreadedChannel
+if sys.platform != "win32":
+    from .polling import PollingChannel
+
+    open_channel = PollingChannel
 
 
 class Worker:

@@ -257,7 +257,7 @@ class Executions:
         if ending.partition is not None:  # set afterwards, by the result
             self._mark_partitions(opened.flow, opened.job, opened.id, [ending.partition])
         skipped = ending.status is ExecutionStatus.SKIPPED
-        values = {"execution_id": opened.id, "started_at": opened.started_at, "ended_at": now}
+        values: dict[str, Any] = {"execution_id": opened.id, "started_at": opened.started_at, "ended_at": now}
         if skipped:
             self._database.execute("skip_partitions", values)
         else:

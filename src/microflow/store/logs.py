@@ -1,13 +1,15 @@
 """What executions print: one file each, appended as it happens, capped, read after an offset.
 
-Offsets count the bytes that were printed. Of a log longer than ``cap`` the head and the tail are kept, half of the cap each: the head
-in ``<id>.log``, the rest in rotating pieces ``<id>.<offset>.log`` of a quarter of the cap, of which the newest two or three stay.
+Offsets count the bytes that were printed. Of a log longer than ``cap`` the head and the tail are kept, half of the cap
+each: the head in ``<id>.log``, the rest in rotating pieces ``<id>.<offset>.log`` of a quarter of the cap, of which the
+newest two or three stay.
 """
 
 from __future__ import annotations
 
-import shutil
 import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -60,7 +62,7 @@ class Log:
             self._file.close()
         if self._written == 0:
             self._base.parent.mkdir(parents=True, exist_ok=True)
-            for stale in _pieces(self._base):
+            for stale in _pieces(self._base):  # of an execution of this number in a store that is gone
                 stale.unlink()
             path, size = self._base, self._cap // 2
         else:
@@ -114,14 +116,24 @@ class Logs:
             return LogPart(whole.decode("utf-8", "replace"), begin + len(whole), begin - after)
         return LogPart("", after, 0)
 
-    def delete(self, execution_id: int) -> None:
-        """Remove an execution's log, if there is one."""
-        for path in _pieces(self._base(execution_id)):
-            path.unlink(missing_ok=True)
-
-    def delete_all(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def delete(self, execution_ids: Iterable[int]) -> None:
+        """Remove the logs of these executions, and folders that are empty then."""
+        by_folder: dict[Path, set[str]] = {}
+        for execution_id in execution_ids:
+            base = self._base(execution_id)
+            by_folder.setdefault(base.parent, set()).add(base.stem)
+        for folder, stems in by_folder.items():
+            if not folder.is_dir():
+                continue
+            kept = 0
+            for path in folder.iterdir():  # looked through once for all: there may be a thousand
+                if path.name.partition(".")[0] in stems:
+                    path.unlink(missing_ok=True)
+                else:
+                    kept += 1
+            if not kept:
+                with suppress(OSError):  # a new log has just been made there
+                    folder.rmdir()
 
 
 def _pieces(base: Path) -> list[Path]:

@@ -30,6 +30,19 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
+def round_duration(seconds: float) -> str:
+    """A round number of seconds, as on an axis: "2.5 s", "10 s", "5 min", "1 h 30 min"; what is no more says nothing."""
+    if seconds < 1:
+        return f"{seconds * 1000:g} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:g} s"
+    days, rest = divmod(round(seconds), _DAY)
+    hours, rest = divmod(rest, _HOUR)
+    minutes, rest = divmod(rest, _MINUTE)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
 def size(count: int | None) -> str:
     """Bytes in the unit that fits: "812 B", "32.0 KiB", "1.4 GiB"."""
     if count is None:

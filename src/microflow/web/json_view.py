@@ -14,6 +14,7 @@ from ..model.payloads import decode
 _LINE = 76
 _INDENT = "  "
 _BEGINNING = 160
+_READ_WHOLE = 4096
 
 Token = tuple[str, str]
 """(CSS class, text); the class is "" for what is only punctuation."""
@@ -34,12 +35,21 @@ def json_text(stored: Any) -> str:
     return json.dumps(json.loads(encoded), indent=2, ensure_ascii=False)
 
 
-def inputs_line(stored: Any) -> str:
-    """The beginning of stored inputs on one line, without the brackets around them; "" for inputs that say nothing."""
-    begin = bytes(stored)[:_BEGINNING].decode("utf-8", "ignore")
-    if begin in ("[]", "[{}]", "[[]]"):
+def inputs_line(stored: Any, partition_shown: object = False) -> str:
+    """The beginning of stored inputs on one line, without the brackets around them; "" for inputs that say nothing.
+
+    The keys of its partition are left out where the partition is shown beside it.
+    """
+    encoded = bytes(stored)
+    if len(encoded) > _READ_WHOLE:  # only its beginning is shown, so it is not worth reading
+        return f"{encoded[1:_BEGINNING].decode('utf-8', 'ignore')}…"
+    inputs = decode(encoded)
+    if partition_shown and inputs and isinstance(inputs[0], dict):
+        inputs[0] = {key: value for key, value in inputs[0].items() if key not in ("time_partition", "cat_partition")}
+    if inputs in ([], [{}], [[]]):
         return ""
-    return begin[1:].removesuffix("]") if len(begin) < _BEGINNING else f"{begin[1:]}…"
+    text = ", ".join("".join(part for _, part in _flat(value, _BEGINNING)) for value in inputs[:_BEGINNING])
+    return text if len(text) <= _BEGINNING else f"{text[:_BEGINNING]}…"
 
 
 def _tokens(value: Any, depth: int) -> Iterator[Token]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from . import formats
+from .compiled import CompilingLoader
 from .json_view import inputs_line, json_html
 from .static import StaticFiles
 
@@ -31,13 +33,10 @@ class Templates:
         self, static: StaticFiles, flows: Sequence[str] = (), now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._now = now
-        sources = {
-            entry.name: entry.read_text("utf-8")
-            for entry in files(__package__).joinpath("templates").iterdir()
-            if entry.name.endswith(".html")
-        }
+        folder = files(__package__).joinpath("templates")
+        sources = {entry.name: entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".html")}
         environment = Environment(
-            loader=FunctionLoader(sources.get),
+            loader=CompilingLoader(sources, folder / "__pycache__" if isinstance(folder, Path) else None),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -74,13 +73,20 @@ class Templates:
         headers: Mapping[str, str] | None = None,
     ) -> HTMLResponse:
         """The page that a template makes of ``values``; it knows ``path`` (of the request) and ``now`` (an aware datetime) too."""
-        text = self._templates[name].render({"path": request.url.path, "now": self._now(), **(values or {})})
+        known = {"path": request.url.path, "now": self._now(), "can_sign_out": _can_sign_out(request)}
+        text = self._templates[name].render({**known, **(values or {})})
         # a page is the state of a moment: going back shows it anew
         return HTMLResponse(text, status, {"Cache-Control": "no-store", **(headers or {})})
 
     def error(self, request: Request, status: int, title: str, detail: str) -> HTMLResponse:
         """The page for a request that can't be answered: ``title`` says what, ``detail`` why and what to do."""
         return self.page(request, "error.html", {"status": status, "title": title, "detail": detail}, status=status)
+
+
+def _can_sign_out(request: Request) -> bool:
+    """Whether this server asks for a token, and so has a way to sign out."""
+    app = request.scope.get("app")
+    return app is not None and any(getattr(route, "name", "") == "sign_out" for route in app.routes)
 
 
 def _moment(when: datetime | None, style: str = "near") -> Markup:

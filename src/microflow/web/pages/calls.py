@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
 from ...model.results import ExecutionStatus
 from ...store.reading import Tree, TreeNode
 from . import charts
@@ -38,14 +40,14 @@ class CallRow(NamedTuple):
 
 
 class RestRow(NamedTuple):
-    """So many calls of ``parent_id`` are not shown here."""
+    """``left_out`` calls of ``parent_id`` are not shown here."""
 
     parent_id: int
     depth: int
-    count: int
+    left_out: int
 
 
-class Calls(NamedTuple):
+class Calls(msgspec.Struct, frozen=True):
     """The rows, the marks of the time axis, and how many calls have each status (``truncated``: at least so many)."""
 
     rows: Sequence[CallRow | RestRow]

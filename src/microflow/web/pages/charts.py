@@ -31,7 +31,7 @@ class Bar(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A stretch of the day: its bars, what a reader is told of it, and whether something in it failed."""
+    """A stretch of the day: its bars, what a reader is told of it, and the worst that happened ("" if nothing failed)."""
 
     x: float
     width: float
@@ -39,7 +39,7 @@ class Slot(NamedTuple):
     end: datetime
     bars: list[Bar]
     text: str
-    failed: bool
+    failed: str
 
 
 class DurationBar(NamedTuple):
@@ -86,10 +86,18 @@ def day_slots(buckets: Sequence[Bucket], height: int) -> list[Slot]:
             if count := bucket.statuses.get(status, 0):
                 tall = max(count * scale, 3.0 if status in ("error", "cancelled") else 2.0)
                 y = max(y - tall, 0.0)
-                bars.append(Bar(round(index * width + width * 0.14, 3), round(width * 0.72, 3), round(y, 2), round(tall, 2), status))
+                bars.append(
+                    Bar(
+                        round(index * width + width * 0.14, 3),
+                        round(width * 0.72, 3),
+                        round(y, 2),
+                        round(tall, 2),
+                        status,
+                    )
+                )
         told = ", ".join(f"{bucket.statuses[status]} {status}" for status in _STACK if bucket.statuses.get(status))
         text = f"{formats.clock(bucket.start)} to {formats.clock(bucket.end)} UTC: {told or 'nothing'}"
-        failed = any(bucket.statuses.get(status) for status in ("error", "cancelled"))
+        failed = next((status for status in ("error", "cancelled") if bucket.statuses.get(status)), "")
         slots.append(Slot(round(index * width, 3), round(width, 3), bucket.start, bucket.end, bars, text, failed))
     return slots
 
@@ -118,7 +126,9 @@ def duration_chart(durations: Sequence[Duration], height: int, slots: int) -> Du
         f"median {formats.duration(ordered[len(ordered) // 2])}, {formats.duration(ordered[0])} to {formats.duration(ordered[-1])} "
         f"in the last {len(shown)}"
     )
-    return DurationChart(bars, [(0.0, formats.duration(top)), (height / 2, formats.duration(top / 2))], height, told)
+    return DurationChart(
+        bars, [(0.0, formats.round_duration(top)), (height / 2, formats.round_duration(top / 2))], height, told
+    )
 
 
 def sparkline(durations: Sequence[Duration], height: int, slots: int) -> list[Bar]:
@@ -157,7 +167,7 @@ def ticks(seconds: float, most: int = 5) -> list[Tick]:
         return [Tick(0.0, "0")]
     step = nice_above(seconds / most)
     return [Tick(0.0, "0")] + [
-        Tick(round(number * step / seconds * 100, 3), formats.duration(number * step))
+        Tick(round(number * step / seconds * 100, 3), formats.round_duration(number * step))
         for number in range(1, min(ceil(seconds / step), most + 1))
         if number * step / seconds < 0.97
     ]

@@ -73,7 +73,18 @@ def read_filters(query: QueryParams) -> Asked:
     """The filters that a query asks for."""
     given: dict[str, Any] = {
         name: query.get(name, "").strip()
-        for name in ("flow", "job", "trigger", "parent", "root", "run_key", "time_partition", "cat_partition", "since", "until")
+        for name in (
+            "flow",
+            "job",
+            "trigger",
+            "parent",
+            "root",
+            "run_key",
+            "time_partition",
+            "cat_partition",
+            "since",
+            "until",
+        )
     }
     given["status"] = [status for status in query.getlist("status") if status]
     narrow = any(given[name] for name in _NARROW)

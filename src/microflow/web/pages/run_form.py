@@ -65,7 +65,10 @@ def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
 
 
 def typed_form(job: JobView, body: bytes) -> tuple[RunForm, str]:
-    """The form as it was sent, and which of its buttons was pressed ("run" or "add"). Raises ``ValueError`` for a body that is no form."""
+    """The form as it was sent, and which of its buttons was pressed ("run" or "add").
+
+    Raises ``ValueError`` for a body that is no form.
+    """
     pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAXIMUM_FIELDS)
     single = dict(pairs)
     texts = [value.replace("\r\n", "\n") for name, value in pairs if name == "input"]
@@ -120,7 +123,11 @@ def _required(job: JobView) -> int:
 def _fields(job: JobView, texts: Sequence[str]) -> list[InputField]:
     names = job.parameters.names
     count = max(len(names), len(texts)) if job.parameters.variable else len(names)
-    needed = job.parameters.required if job.partitions is None else max(job.parameters.required - 1, 0) and job.parameters.required
+    needed = (
+        job.parameters.required
+        if job.partitions is None
+        else max(job.parameters.required - 1, 0) and job.parameters.required
+    )
     return [
         InputField(
             names[index] if index < len(names) else f"input {index + 1}",

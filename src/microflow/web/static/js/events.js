@@ -80,15 +80,16 @@ function close() {
   source = null;
 }
 
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) close();
-  else open();
-});
-addEventListener("pagehide", close);
-addEventListener("pageshow", (event) => {
-  if (event.persisted) open();
-});
-if (!document.hidden) open();
+/** Whether this page has anything to keep up to date; the sign-in page has not, and may not listen either. */
+const wanted = document.querySelector("live-mark, [data-live]") !== null;
+if (wanted) {
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) open();
+  });
+  if (!document.hidden) open();
+}
 
 // <live-mark>: says in a word whether the page is live; nothing before that is known, and nothing without scripts.
 customElements.define(

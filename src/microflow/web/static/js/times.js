@@ -83,7 +83,7 @@ function writeElapsed(root) {
     const start = Date.parse(element.getAttribute("data-elapsed") ?? "");
     if (Number.isNaN(start)) continue;
     const seconds = (now() - start) / 1000;
-    write(element, duration(seconds < MINUTE ? Math.round(seconds * 10) / 10 : seconds));
+    write(element, seconds < 59.95 ? `${Math.max(seconds, 0).toFixed(1)} s` : duration(seconds));
   }
 }
 

@@ -1,0 +1,13 @@
+"""The command line, ``microflow COMMAND``: the only place that puts store, engine and web together.
+
+Each command is a module of its own, imported when it is called for, so that a command pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Carry out what this process's arguments say, and end it: 0 done, 1 the job failed, 2 wrong use."""
+    from .commands import commands
+
+    commands(prog_name="microflow")

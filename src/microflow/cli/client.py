@@ -1,0 +1,183 @@
+"""A running server, by its REST API; the standard library's ``urllib`` is enough for that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
+
+import msgspec
+
+from ..errors import MicroflowError
+from ..model.events import Event
+from ..store.reading import Filters
+from ..store.views import ExecutionView, Page, Tree
+from .source import LOG_PART, LogText
+
+if TYPE_CHECKING:
+    from ..engine.engine import LimitState
+    from ..web.definitions import JobView
+
+T = TypeVar("T")
+
+TIMEOUT = 30.0
+"""Seconds without a byte after which a server is taken for dead; an open stream says something twice as often."""
+
+RESYNC = "resync"
+"""The event that says that anything may have changed."""
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class Client:
+    """Asks one server. Every method raises ``MicroflowError`` with what the server says, or that it does not answer."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        if "://" not in url:
+            url = f"http://{url}"
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise MicroflowError(f"The server {url!r} is no address; give one as http://localhost:3000.")
+        self.url = url.rstrip("/")
+        self._headers = {"Accept": "application/json"}
+        if token:
+            if not (token.isascii() and token.isprintable()):
+                raise MicroflowError("The token holds a character that can't be sent: it is printable ASCII.")
+            self._headers["Authorization"] = f"Bearer {token}"
+        # a proxy for the world outside knows nothing of this machine's own addresses
+        self._opener: OpenerDirector = build_opener(*([ProxyHandler({})] if parts.hostname in _LOCAL else []))
+
+    # Looking
+
+    def execution(self, id: int) -> ExecutionView:  # noqa: A002 - the field is called id everywhere else
+        """One execution, as it is at this moment."""
+        return self._get(f"/api/executions/{id}", ExecutionView)
+
+    def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
+        """At most ``limit`` executions, newest first."""
+        given = {name: getattr(filters, name) for name in Filters.__struct_fields__ if name != "top_level"}
+        asked: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
+        for name in ("since", "until"):
+            if name in asked:
+                asked[name] = asked[name].isoformat()
+        asked |= {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
+        return self._get("/api/executions", Page, asked)
+
+    def tree(self, id: int) -> Tree:  # noqa: A002
+        """An execution and everything below it."""
+        return self._get(f"/api/executions/{id}/tree", Tree)
+
+    def log(self, id: int, after: int) -> LogText:  # noqa: A002
+        """The part of an execution's log that begins at this offset."""
+        return self._get(f"/api/executions/{id}/logs", LogText, {"after": after, "limit": LOG_PART})
+
+    def jobs(self) -> list[JobView]:
+        """Every job of the server."""
+        from ..web.definitions import JobView
+
+        return self._get("/api/jobs", _Items[JobView]).items
+
+    def limits(self) -> list[LimitState]:
+        """Every limit in use."""
+        from ..engine.engine import LimitState
+
+        return self._get("/api/concurrency", _Items[LimitState]).items
+
+    # Acting
+
+    def execute(self, flow: str, job: str, body: Mapping[str, Any]) -> ExecutionView:
+        """Begin an execution; ``body`` is what the REST API takes, its inputs as plain JSON."""
+        return self._post(f"/api/jobs/{quote(flow, '')}/{quote(job, '')}/executions", body)
+
+    def map(self, flow: str, job: str, body: Mapping[str, Any]) -> ExecutionView:
+        """Begin a mapping; as ``execute``."""
+        return self._post(f"/api/jobs/{quote(flow, '')}/{quote(job, '')}/map", body)
+
+    def cancel(self, id: int) -> ExecutionView:  # noqa: A002
+        """Ask an execution, and everything below it, to end."""
+        return self._post(f"/api/executions/{id}/cancel")
+
+    def retry(self, id: int) -> ExecutionView:  # noqa: A002
+        """Begin a new execution of the same job with the same inputs."""
+        return self._post(f"/api/executions/{id}/retry")
+
+    @contextmanager
+    def events(self) -> Iterator[Iterator[Event | None]]:
+        """The server's events from now on: None where anything may have changed, as it may now and then without a reason."""
+        with closing(self._open(Request(self.url + "/api/events", headers=self._headers))) as response:
+            yield self._told(response)
+
+    def _told(self, response: HTTPResponse) -> Iterator[Event | None]:
+        name = ""
+        try:
+            for line in response:
+                field, _, value = line.rstrip(b"\r\n").partition(b": ")
+                if field == b"event":
+                    name = value.decode()
+                elif field == b"data":
+                    yield None if name == RESYNC else msgspec.json.decode(value, type=Event)
+                elif field == b"":
+                    yield None  # a comment: the server lives
+        except (OSError, HTTPException) as error:
+            raise MicroflowError(f"The connection to the server {self.url} broke: {error}.") from error
+
+    # How
+
+    def _get(self, path: str, form: type[T], query: Mapping[str, Any] | None = None) -> T:
+        address = self.url + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        return self._read(Request(address, headers=self._headers), form)
+
+    def _post(self, path: str, body: Mapping[str, Any] | None = None) -> ExecutionView:
+        data = json.dumps(body or {}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        headers = {**self._headers, "Content-Type": "application/json"}
+        return self._read(Request(self.url + path, data, headers, method="POST"), ExecutionView)
+
+    def _read(self, request: Request, form: type[T]) -> T:
+        with closing(self._open(request)) as response:
+            try:
+                return msgspec.json.decode(response.read(), type=form)
+            except (OSError, HTTPException) as error:
+                raise MicroflowError(f"The connection to the server {self.url} broke: {error}.") from error
+            except msgspec.MsgspecError as error:
+                raise self._no_microflow(f"its answer does not fit ({error})") from error
+
+    def _open(self, request: Request) -> HTTPResponse:
+        try:
+            response: HTTPResponse = self._opener.open(request, timeout=TIMEOUT)
+            return response
+        except HTTPError as error:
+            with closing(error):
+                raise self._refusal(error) from None
+        except (URLError, OSError, HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise MicroflowError(
+                f"No server answers at {self.url} ({reason}). Start one with microflow serve, or name another with --server."
+            ) from error
+
+    def _refusal(self, error: HTTPError) -> MicroflowError:
+        """What an answer that is no success says to a person."""
+        if error.code == 401:
+            return MicroflowError(f"The server {self.url} asks for its token: give it with --token or MICROFLOW_TOKEN.")
+        try:
+            detail = msgspec.json.decode(error.read(), type=_Problem).detail
+        except (msgspec.MsgspecError, UnicodeDecodeError, OSError, HTTPException):
+            return self._no_microflow(f"it answered {error.code} {error.reason}")
+        return MicroflowError(detail)
+
+    def _no_microflow(self, why: str) -> MicroflowError:
+        return MicroflowError(
+            f"What answers at {self.url} is no Microflow server, or another version of it: {why}. Look at --server."
+        )
+
+
+class _Problem(msgspec.Struct):
+    detail: str
+
+
+class _Items(msgspec.Struct, Generic[T]):
+    items: list[T]

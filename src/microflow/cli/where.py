@@ -1,0 +1,164 @@
+"""Which flows, which store or which server a command is about: the options that commands share, and what they mean.
+
+Without a server, what looks reads the store itself, which works while a server runs, and what runs a job starts an engine in this
+process. With a server everything goes through its REST API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from ..errors import DefinitionError, UnknownNameError
+from .commands import SHOW_TRACEBACK
+
+if TYPE_CHECKING:
+    from ..flow import Flow
+    from .client import Client
+    from .source import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Where(NamedTuple):
+    """What a command was told: flows by their specs, and a store's URL or a server's, with its token."""
+
+    specs: tuple[str, ...] = ()
+    store: str | None = None
+    server: str | None = None
+    token: str | None = None
+
+    def flows(self) -> list[Flow]:
+        """The flows, imported. Raises ``LoadError``, ``UsageError`` where none was named."""
+        from ..loading import load_flow
+
+        if not self.specs:
+            hint = " or a running server with --server URL" if "server" in click.get_current_context().params else ""
+            raise click.UsageError(f"Name the flow, as in -f my_flow:flow (or -f path/to/my_flow.py:flow){hint}.")
+        loaded: list[Flow] = []
+        for spec in self.specs:
+            flow = load_flow(spec)
+            if flow not in loaded:
+                loaded.append(flow)
+        return loaded
+
+    def names(self) -> list[str]:
+        """The names of the flows that were named; empty if none was."""
+        return [flow.name for flow in self.flows()] if self.specs else []
+
+    def client(self) -> Client:
+        """What talks to the server. Raises ``UsageError`` where none was named."""
+        from .client import Client
+
+        if self.server is None:
+            raise click.UsageError("Name the running server with --server URL, or MICROFLOW_SERVER.")
+        return Client(self.server, self.token)
+
+    @contextmanager
+    def source(self) -> Iterator[Source]:
+        """What is looked at: the server, or the store of the flow that was named, or else the store of this folder."""
+        if self.server is not None:
+            yield self.client()
+            return
+        from .source import open_store
+
+        with open_store(self.store or self._store_of_flow()) as source:
+            yield source
+
+    def _store_of_flow(self) -> str | None:
+        urls = {flow.store for flow in self.flows()} if self.specs else {None}
+        if len(urls) > 1:
+            raise DefinitionError("The flows have different stores; say which one with --store.")
+        return urls.pop()
+
+
+def flow_option(help: str, *, short: bool = True) -> Callable[[F], F]:  # noqa: A002 - as click calls it
+    """``-f``; repeatable."""
+    names = ("-f", "--flow") if short else ("--flow",)
+    return click.option(*names, "specs", multiple=True, metavar="FLOW", help=help)
+
+
+def store_option(command: F) -> F:
+    """``--store``."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        help="The store, as sqlite:///path. Default: the flow's, else MICROFLOW_STORE, else .microflow/store.db here.",
+    )(command)
+
+
+def server_options(command: F) -> F:
+    """``--server`` and ``--token``."""
+    command = click.option(
+        "--token", metavar="TOKEN", envvar="MICROFLOW_TOKEN", help="The server's token. [env: MICROFLOW_TOKEN]"
+    )(command)
+    return click.option(
+        "--server",
+        metavar="URL",
+        envvar="MICROFLOW_SERVER",
+        help="Act on the server that runs at this URL. [env: MICROFLOW_SERVER]",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, as the REST API has it.")(command)
+
+
+def traceback_option(command: F) -> F:
+    """``--traceback``, for commands that import flows."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.meta[SHOW_TRACEBACK] = value
+
+    return click.option(
+        "--traceback",
+        is_flag=True,
+        expose_value=False,
+        callback=keep,
+        help="If the flow can't be imported, show the traceback.",
+    )(command)
+
+
+def takes_where(command: F) -> Callable[..., Any]:
+    """Hand the options of this module to the command as one ``Where``, its first argument."""
+
+    @wraps(command)
+    def with_where(
+        *,
+        specs: tuple[str, ...] = (),
+        store: str | None = None,
+        server: str | None = None,
+        token: str | None = None,
+        **others: Any,
+    ) -> Any:
+        if store and server:
+            if click.get_current_context().get_parameter_source("server") is not ParameterSource.ENVIRONMENT:
+                raise click.UsageError("A server has its own store: give --server or --store, not both.")
+            server = None  # what is typed goes before what the environment says
+        return command(Where(specs, store or None, server or None, token or None), **others)
+
+    return with_where
+
+
+def find_job(known: Sequence[tuple[str, str]], text: str) -> tuple[str, str]:
+    """(flow, job) that ``text`` names, as JOB or FLOW/JOB. Raises ``UnknownNameError``."""
+    found = [(flow, job) for flow, job in known if text in (job, f"{flow}/{job}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{flow}/{job}" for flow, job in found)
+        raise UnknownNameError(f"Several flows have a job {text!r}; name one of {names}.")
+    full = [f"{flow}/{job}" for flow, job in known]
+    near = get_close_matches(text, [job for _, job in known], 3) or get_close_matches(text, full, 3)
+    if near:
+        hint = f"Did you mean {' or '.join(map(repr, near))}?"
+    else:
+        hint = f"There are {', '.join(full[:20])}{', …' if len(full) > 20 else ''}." if full else "There are no jobs."
+    raise UnknownNameError(f"There is no job {text!r}. {hint}")

@@ -1,0 +1,73 @@
+"""What an execution's runner tells while an attempt runs: kept, logged, and passed on to whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..model.events import Event
+from ..runners.base import Stop
+from ..runtime import Progress
+from ..store.executions import Opened
+from ..store.logs import Log
+from .resources import Resources
+
+_TAIL = 4096
+"""Bytes of the last output that the error of a dead worker shows."""
+
+
+class Observation:
+    """The ``Observer`` of one execution. ``opened`` gives its row, which is open before anything is observed."""
+
+    def __init__(self, resources: Resources, opened: Callable[[], Opened]) -> None:
+        self.stop = Stop()
+        self.progress_made: Progress | None = None
+        self.log_failure: str | None = None
+        self._resources = resources
+        self._opened = opened
+        self._log: Log | None = None
+        self._tail = b""
+
+    def output(self, data: bytes) -> None:
+        """The job printed this."""
+        resources, opened = self._resources, self._opened()
+        if self._log is None:
+            self._log = resources.logs.open(opened.id)
+        self._tail = (self._tail + data)[-_TAIL:]
+        try:
+            self._log.append(data)
+        except OSError as error:  # a full disk is no reason to stop the job; its execution says so
+            self.log_failure = f"its log could not be written: {error}"
+        if resources.echo is not None:
+            resources.echo(data)
+        if resources.events.listened:
+            resources.events.publish(Event("log", opened.flow, opened.job, opened.id, None, opened.root_id))
+
+    def progress(self, progress: Progress) -> None:
+        """The job said how far it is."""
+        self.progress_made = progress
+        if self._resources.events.listened:
+            event = self._opened().event("running")
+            self._resources.events.publish(msgspec.structs.replace(event, topic="progress"))
+
+    def context(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the job's earlier executions wrote, and its last successful output."""
+        opened = self._opened()
+        return self._resources.executions.context(opened.flow, opened.job)
+
+    @property
+    def last_words(self) -> str:
+        """The end of what this attempt printed."""
+        return self._tail.decode("utf-8", "replace")
+
+    def next_attempt(self) -> None:
+        """Another attempt follows: nobody has asked it to stop, and it has printed nothing. The log goes on."""
+        self.stop = Stop()
+        self._tail = b""
+
+    def close(self) -> None:
+        """Nothing is observed any more."""
+        if self._log is not None:
+            self._log.close()

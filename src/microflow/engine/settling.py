@@ -1,0 +1,60 @@
+"""What becomes of an attempt, and how an execution ends that never ran: pure functions of what is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ExecutionCancelled, ExecutionTimeout
+from ..jobs import Job
+from ..model.results import ExecutionError, ExecutionStatus
+from ..runners.base import Outcome
+from ..store.executions import Ending, Waiting
+from .admission import Limit
+from .calls import Prepared
+
+
+def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> tuple[Ending, bool]:
+    """What becomes of an attempt, and whether another one follows: a pure function of how it ended and who asked it to."""
+    if stop == "timeout":
+        message = f"attempt {attempt} took longer than the timeout of {job.timeout:g} s and was ended"
+        ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(ExecutionTimeout.__name__, message))
+    elif stop is not None:
+        ending = cancelled_ending("it was cancelled while it ran" if stop == "cancelled" else stop)
+    else:
+        ending = Ending(
+            status=outcome.status,
+            output=outcome.output,
+            error=outcome.error,
+            reason=outcome.reason,
+            run_key=outcome.run_key,
+            time_partition=outcome.time_partition,  # type: ignore[arg-type]  # encoded until _check_partition
+            cat_partition=outcome.cat_partition,
+            context=outcome.context,
+        )
+    ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
+    return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
+
+
+def cancelled_ending(reason: str) -> Ending:
+    error = ExecutionError(ExecutionCancelled.__name__, reason)
+    return Ending(status=ExecutionStatus.CANCELLED, error=error, reason=reason)
+
+
+def upstream_ending(prepared: Prepared, job: str) -> Ending:
+    culprit = prepared.culprit
+    name = f"job {culprit.job!r}" if culprit is not None and culprit.job else "an input"
+    if prepared.verdict.status is ExecutionStatus.SKIPPED:
+        because = f": {culprit.reason}" if culprit is not None and culprit.reason else ""
+        return Ending(status=ExecutionStatus.SKIPPED, reason=f"the input of {name} was skipped{because}")
+    status = culprit.status if culprit is not None else "error"
+    why = f": {culprit.error.type}: {culprit.error.message}" if culprit is not None and culprit.error else ""
+    message = f"The input of {name} ended as {status}, so {job!r} did not run{why}"
+    return Ending(status=ExecutionStatus.ERROR, error=ExecutionError("UpstreamFailed", message))
+
+
+def waiting_at(limit: Limit | None, now: float) -> Waiting:
+    if limit is None:
+        return Waiting("limit", "waits for a place", now)
+    if limit.reason == "run_key":
+        return Waiting("run_key", f"waits for the execution that runs with {limit.key}", now)
+    return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)

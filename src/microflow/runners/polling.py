@@ -1,0 +1,108 @@
+"""The channel for Unix: the calling thread polls both incoming pipes and the process itself."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from typing import Any
+
+from .channels import CHUNK, Output, Silence, decoded
+from .frames import FrameBuffer, FromWorker, framed, write_all
+
+assert sys.platform != "win32", "Windows can't poll pipes; there it is ThreadedChannel"
+
+
+class PollingChannel:
+    """One thread polls."""
+
+    mark = b""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._pipes = (process.stdin, process.stdout, process.stderr)
+        self._requests, self._frames, self._output = (pipe.fileno() for pipe in self._pipes)
+        self._buffer = FrameBuffer()
+        self._output_open = True
+        os.set_blocking(self._output, False)
+        os.set_blocking(self._frames, False)
+        self._poll = select.poll()
+        self._poll.register(self._frames, select.POLLIN)
+        self._poll.register(self._output, select.POLLIN)
+        # The process itself, since a copy of it that lives on (a task that forked) keeps the pipes open.
+        self._process = process
+        self._process_descriptor = -1
+        if hasattr(os, "pidfd_open"):
+            self._process_descriptor = os.pidfd_open(process.pid)
+            self._poll.register(self._process_descriptor, select.POLLIN)
+        self._patience = None if self._process_descriptor >= 0 else 1000
+
+    def send(self, message: Any) -> None:
+        write_all(self._requests, framed(message))
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        found = (self._frames, self._output, self._process_descriptor)
+        return found if self._process_descriptor >= 0 else found[:2]
+
+    def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
+        while True:
+            if (body := self._buffer.next()) is not None:
+                return decoded(body)
+            if wait:
+                self._poll.poll(self._patience)
+            if self._output_open:
+                self._read_output(output)
+            came = self._read_frames()
+            if came is None:
+                # its last words may have come between the look at the pipe and the look at the process
+                if _has_ended(self._process) and not self._read_frames():
+                    return None
+                if not wait and not self._buffer.whole:
+                    return Silence.SO_FAR
+            elif not came:
+                return None
+
+    def _read_frames(self) -> bool | None:
+        """Take in what has come: True if there was anything, False at the end of the pipe, None if nothing has come."""
+        try:
+            data = os.read(self._frames, CHUNK)
+        except BlockingIOError:
+            return None
+        self._buffer.feed(data)
+        return bool(data)
+
+    def _read_output(self, output: Output) -> bool:
+        try:
+            data = os.read(self._output, CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:  # every writer has closed it: poll would report that for ever
+            self._poll.unregister(self._output)
+            self._output_open = False
+            return False
+        output(data)
+        return True
+
+    def drain(self, output: Output) -> None:
+        # bounded, since a process that the task left behind may print without end
+        for _ in range(256):
+            if not self._output_open or not self._read_output(output):
+                return
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        if self._process_descriptor >= 0:
+            os.close(self._process_descriptor)
+            self._process_descriptor = -1
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process ended, without waiting for it: its number must stay its own until its tree was ended."""
+    if hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return process.poll() is not None

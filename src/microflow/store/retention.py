@@ -1,0 +1,50 @@
+"""Keeping history within bounds: old executions, their attempts and their logs, deleted in small steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .database import Database
+from .logs import Logs
+
+STEP = 200
+"""Executions that one step looks at: few enough that nobody who writes meanwhile waits long."""
+
+
+class Step(NamedTuple):
+    """What a step did: how many executions it deleted, and where the next one goes on (None: nothing is left to look at)."""
+
+    deleted: int
+    next: int | None
+
+
+class Retention:
+    """Deletes what ended before a moment. The newest execution of each partition and of each run key stays, and contexts."""
+
+    def __init__(self, database: Database, logs: Logs) -> None:
+        self._database = database
+        self._logs = logs
+
+    def step(self, before: float, after: int = 0) -> Step:
+        """Look at the next executions after the number ``after``; ``before`` is in seconds since the epoch.
+
+        The rows go first: a log that outlives its row is found again by nobody and deleted by whoever gets its number.
+        """
+        rows = self._database.read("old_executions", {"before": before, "after": after, "count": STEP})
+        if not rows:
+            return Step(0, None)
+        last, _, is_old = rows[-1]
+        old = [number for number, may_go, _ in rows if may_go]
+        if old:
+            with self._database.transaction():
+                self._database.execute("delete_old_executions", {"before": before, "after": after, "last": last})
+                self._database.execute("delete_attempts", {"after": after, "last": last})
+            self._logs.delete(old)
+        # executions are numbered in the order of time, so what follows one that is too young is too young as well
+        return Step(len(old), last if is_old and len(rows) == STEP else None)
+
+    def finish(self, before: float) -> None:
+        """Delete what belongs to no execution: records of ticks and of engines."""
+        with self._database.transaction():
+            self._database.execute("delete_ticks", {"before": before})
+            self._database.execute("delete_engines", {"before": before})

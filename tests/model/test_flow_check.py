@@ -1,0 +1,198 @@
+"""``flow.check()``: every mistake of a flow at once, each with its place and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from microflow import Flow, FlowCheckError, Schedule, create_flow
+from microflow.engine.engine import Engine
+
+
+@pytest.fixture
+def flow() -> Flow:
+    return create_flow("shop")
+
+
+def mistakes(flow: Flow) -> tuple[str, ...]:
+    with pytest.raises(FlowCheckError) as raised:
+        flow.check()
+    assert str(raised.value).startswith(f"Flow {flow.name!r} has {len(raised.value.mistakes)} mistake")
+    return raised.value.mistakes
+
+
+def nothing() -> None: ...
+
+
+def one(a: Any) -> None: ...
+
+
+def two(a: Any, b: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mistake"),
+    [
+        ({"retries": -1}, "retries is -1; it must be a whole number from 0 on."),
+        ({"retries": True}, "retries is True; it must be a whole number from 0 on."),
+        ({"retry_delay": "1"}, "retry_delay is '1'; give seconds, a list of seconds, or a Backoff."),
+        ({"retry_delay": [1, -1]}, "retry_delay is [1, -1]; give seconds, a list of seconds, or a Backoff."),
+        ({"retry_delay": float("inf")}, "retry_delay is inf; give seconds, a list of seconds, or a Backoff."),
+        ({"timeout": 0}, "timeout is 0; it must be a number of seconds above 0, or None."),
+        ({"timeout": "5"}, "timeout is '5'; it must be a number of seconds above 0, or None."),
+        ({"timeout": float("nan")}, "timeout is nan; it must be a number of seconds above 0, or None."),
+        ({"max_payload": 0}, "max_payload is 0; it must be a number of bytes from 1 on."),
+        (
+            {"runner": "cloud"},
+            "runner is 'cloud'; give 'process', 'fresh', 'thread', or an object with the methods of Runner.",
+        ),
+        (
+            {"run_strategy": "never"},
+            "run_strategy is 'never'; it must be one of 'any_success_no_error', 'any_success', 'all_success', 'always'.",
+        ),
+        (
+            {"max_concurrency": 0},
+            "max_concurrency has 0; give a whole number from 1 on, a ConcurrencyGroup, or a list of them.",
+        ),
+        (
+            {"max_concurrency": ["a"]},
+            "max_concurrency has 'a'; give a whole number from 1 on, a ConcurrencyGroup, or a list of them.",
+        ),
+        ({"schedule": 5}, "schedule is 5; give a crontab string or a Schedule."),
+        ({"name": ""}, "a name is a string that is not empty, without a slash."),
+        ({"name": "a/b"}, "a name is a string that is not empty, without a slash."),
+        ({"cat_partitions": []}, "cat_partitions is an empty list; name at least one category, or leave it out."),
+        (
+            {"partition_filter": "x", "cat_partitions": ["a"]},
+            "partition_filter is 'x'; it must be a function of the time partition",
+        ),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_reported(flow: Flow, arguments: dict[str, Any], mistake: str) -> None:
+    flow.task(**arguments)(nothing)
+
+    (found,) = mistakes(flow)
+    assert found.startswith(f"task {arguments.get('name', 'nothing')!r}: {mistake}")
+
+
+@pytest.mark.parametrize("frequency", ["dayly", 5])
+def test_an_unknown_frequency_is_reported(flow: Flow, frequency: Any) -> None:
+    flow.task(time_partitions=frequency)(nothing)
+
+    assert repr(frequency) in mistakes(flow)[0]
+
+
+def test_a_bad_cron_expression_is_reported_with_its_position(flow: Flow) -> None:
+    flow.task(schedule="* 25 * * *")(nothing)
+
+    (found,) = mistakes(flow)
+    assert "25" in found
+    assert "position" in found or "field" in found
+
+
+@pytest.mark.parametrize("limit", [0, "2", True])
+def test_a_flow_whose_limit_makes_no_sense_is_reported(limit: Any) -> None:
+    assert mistakes(create_flow("shop", max_concurrency=limit)) == (
+        f"max_concurrency is {limit!r}; it must be a whole number from 1 on, or None for the cores available.",
+    )
+
+
+def test_a_time_zone_that_is_none_is_reported() -> None:
+    assert "Mars/Olympus" in mistakes(create_flow("shop", timezone="Mars/Olympus"))[0]
+
+
+def test_a_cycle_is_reported_with_the_path_round_it(flow: Flow) -> None:
+    flow.task(name="a", inputs=["b"])(one)
+    flow.task(name="b", inputs=["c"])(one)
+    flow.manager(name="c", inputs=["a"])(one)
+
+    assert mistakes(flow) == ("the inputs form a cycle: a -> b -> c -> a. Drop one of these inputs.",)
+
+
+def test_a_job_that_is_its_own_input_is_a_cycle(flow: Flow) -> None:
+    flow.task(name="a", inputs=["a"])(one)
+
+    assert mistakes(flow) == ("the inputs form a cycle: a -> a. Drop one of these inputs.",)
+
+
+def test_an_unknown_input_is_reported_with_what_was_perhaps_meant(flow: Flow) -> None:
+    flow.task(name="load")(nothing)
+    flow.task(name="report", inputs=["laod"])(one)
+    flow.task(name="other", inputs=[nothing])(one)  # type: ignore[list-item]
+    flow.task(name="third", inputs=[create_flow("else").task(name="x")(nothing)])(one)
+
+    assert mistakes(flow) == (
+        "task 'report': the input 'laod' is no job of this flow; did you mean 'load'?",
+        f"task 'other': the input {nothing!r} is neither a job nor the name of one.",
+        "task 'third': the input 'x' is a job of flow 'else'; inputs are jobs of the same flow.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fn", "count", "takes"),
+    [
+        (one, 2, "1"),
+        (two, 1, "2"),
+        (lambda a, b=None: None, 3, "1 to 2"),
+        (lambda a, b, *rest: None, 1, "at least 2"),
+    ],
+)
+def test_a_function_that_cannot_take_its_inputs_is_reported(flow: Flow, fn: Any, count: int, takes: str) -> None:
+    names = [flow.task(name=f"input{number}")(nothing).name for number in range(count)]
+    flow.task(name="report", inputs=names)(fn)
+
+    assert mistakes(flow) == (
+        f"task 'report' declares {count} input{'s' if count > 1 else ''} and its function takes {takes}: give it one parameter for "
+        "each input, or none at all.",
+    )
+
+
+def test_a_function_with_a_required_keyword_is_reported(flow: Flow) -> None:
+    @flow.task
+    def load(a: Any, *, path: str) -> None: ...
+
+    assert mistakes(flow) == (
+        "task 'load': its parameter 'path' can only be given by name, and inputs are positional; give it a default, or drop the *.",
+    )
+
+
+def test_a_schedule_on_a_job_that_nothing_gives_its_input_is_reported(flow: Flow) -> None:
+    flow.task(schedule="@daily")(one)
+
+    assert mistakes(flow) == (
+        "task 'one' has a schedule, and nothing gives it its input 'a': declare inputs, or give the parameter a default.",
+    )
+
+
+def test_two_schedules_of_one_name_are_reported(flow: Flow) -> None:
+    flow.task(name="a", schedule=Schedule("@daily", name="night"))(nothing)
+    flow.task(name="b", schedule=Schedule("@weekly", name="night"))(nothing)
+
+    assert mistakes(flow) == (
+        "two schedules are named 'night'; give one of them another name, as in Schedule(…, name=…).",
+    )
+
+
+def test_every_mistake_is_reported_at_once_and_no_engine_starts(flow: Flow) -> None:
+    flow.task(name="a", inputs=["b"], retries=-1)(two)
+    flow.task(name="b", inputs=["a"], schedule="nonsense")(one)
+
+    with pytest.raises(FlowCheckError) as raised:
+        Engine([flow], store=":memory:")
+
+    assert len(raised.value.mistakes) == 4
+    assert str(raised.value).count("\n  - ") == 4
+
+
+# What is no mistake
+
+
+def test_a_function_without_parameters_may_declare_inputs(flow: Flow) -> None:
+    flow.task(name="a")(nothing)
+    flow.task(name="b", inputs=["a"])(nothing)
+    flow.task(name="c", inputs=["a", "b"])(lambda *results: None)
+    flow.task(name="d", inputs=["a"])(lambda first, second=None: None)
+
+    flow.check()
+    assert flow.input_names() == {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["a"]}
