@@ -200,6 +200,8 @@ class Flow:
         for job in self.jobs.values():
             schedule = job.schedule
             name = getattr(schedule, "name", None)
+            if isinstance(name, str) and name not in known and ("/" in name or not name):
+                yield f"the schedule {name!r}: a name is a string, not empty, without a slash."
             if isinstance(name, str) and known.setdefault(name, schedule) is not schedule:
                 yield f"two schedules are named {name!r}; give one of them another name, as in Schedule(…, name=…)."
 

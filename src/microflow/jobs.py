@@ -266,7 +266,7 @@ class Job(Generic[P]):
 
 def unknown_argument(kind: str, arguments: Iterable[str]) -> str | None:
     """What is wrong with the names of a decorator's arguments, in words; None if it has them all."""
-    known = Job.__init__.__kwdefaults__
+    known = Job.__init__.__kwdefaults__ or {}
     unknown = next((name for name in arguments if name not in known), None)
     if unknown is None:
         return None

@@ -94,7 +94,9 @@ def _module_of(spec: str, target: str) -> tuple[str, Path | None]:
     if "." in file.stem:
         raise LoadError(f"{target} can't be imported, since its name has a dot in it; rename the file.")
     folder, names = file.parent, [file.stem]
-    while (folder / "__init__.py").exists():  # a module of a package has its name in there, or its relative imports fail
+    while (
+        folder / "__init__.py"
+    ).exists():  # a module of a package has its name in there, or its relative imports fail
         names.insert(0, folder.name)
         folder = folder.parent
     _look_first_in(folder)
@@ -192,7 +194,9 @@ def _flow_of(module: ModuleType, attribute: str | None, target: str) -> Flow:
         raise LoadError(f"{target} holds several flows; say which one: {names}.")
     if getattr(module, "__file__", None) is None:
         raise LoadError(f"{target} is a folder; name a module in it, as in {target}.my_flow:flow.")
-    raise LoadError(f'{target} holds no flow; make one at its top level, as in: flow = create_flow("{module.__name__}")')
+    raise LoadError(
+        f'{target} holds no flow; make one at its top level, as in: flow = create_flow("{module.__name__}")'
+    )
 
 
 def _no_such_flow(module: ModuleType, attribute: str, target: str, flows: dict[str, Flow]) -> str:

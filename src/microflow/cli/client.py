@@ -121,8 +121,8 @@ class Client:
                     name = value.decode()
                 elif field == b"data":
                     yield None if name == RESYNC else msgspec.json.decode(value, type=Event)
-                elif field == b"":
-                    yield None  # a comment: the server lives
+                elif line.startswith(b":"):  # a comment, now and then: the server lives
+                    yield None
         except (OSError, HTTPException) as error:
             raise MicroflowError(f"The connection to the server {self.url} broke: {error}.") from error
 

@@ -78,7 +78,9 @@ def open_store(url: str | None) -> Iterator[Store]:
     url = url or default_url()
     path = path_from_url(url)
     if path is None:
-        raise StoreUnavailable(f"The store {url} is in the memory of another process, and can't be looked at from here.")
+        raise StoreUnavailable(
+            f"The store {url} is in the memory of another process, and can't be looked at from here."
+        )
     if not path.exists():
         raise StoreUnavailable(
             f"There is no store {url}: nothing has been executed with it yet. Name another one with --store or "

@@ -20,6 +20,7 @@ from .commands import SHOW_TRACEBACK
 
 if TYPE_CHECKING:
     from ..flow import Flow
+    from ..jobs import Job
     from .client import Client
     from .source import Source
 
@@ -51,6 +52,17 @@ class Where(NamedTuple):
     def names(self) -> list[str]:
         """The names of the flows that were named; empty if none was."""
         return [flow.name for flow in self.flows()] if self.specs else []
+
+    def job_here(self, text: str) -> tuple[list[Flow], Job[Any]]:
+        """The flows that were named, and the job of theirs that ``text`` means. Raises ``UnknownNameError``."""
+        flows = self.flows()
+        known = {(flow.name, name): job for flow in flows for name, job in flow.jobs.items()}
+        return flows, known[find_job(list(known), text)]
+
+    def job_there(self, client: Client, text: str) -> tuple[str, str]:
+        """(flow, job) of the server's that ``text`` means; flows that were named narrow it. Raises ``UnknownNameError``."""
+        names = self.names()
+        return find_job([(job.flow, job.name) for job in client.jobs() if not names or job.flow in names], text)
 
     def client(self) -> Client:
         """What talks to the server. Raises ``UsageError`` where none was named."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import PayloadError
+from ..errors import PartitionError, PayloadError
 from ..jobs import Job
 from ..model.payloads import decode, encode_inputs, encode_value
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
@@ -62,6 +62,8 @@ def prepare(call: Call) -> Prepared:
     moments: tuple[datetime | None, str | None] = (None, None)
     if job.partitions is not None and call.body is None:
         inputs, partitions, moments = _with_partitions(call)
+    elif call.body is None and (call.time_partition is not None or call.cat_partition is not None):
+        raise PartitionError(f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or name none.")
     if call.body is None:
         job.check_count(inputs)
     has_results = False

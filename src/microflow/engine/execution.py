@@ -32,7 +32,7 @@ from .admission import Limit, Place
 from .calls import Call, Prepared, partition_key, prepare, result_of, time_window
 from .observation import Observation
 from .resources import Resources
-from .settling import cancelled_ending, settle, upstream_ending, waiting_at
+from .settling import cancelled_ending, settle, stopped_ending, upstream_ending, waiting_at
 
 
 class State(Enum):
@@ -384,7 +384,7 @@ class Execution:
                 self._timer.cancel()
             if self._place is not None:
                 self._resources.admission.withdraw(self._place)
-            self._end(cancelled_ending("it was cancelled before it ran"))
+            self._end(stopped_ending(reason, "before it ran"))
             self._ready(self)
         else:
             self._ask_to_stop(reason)
@@ -393,7 +393,7 @@ class Execution:
     def _ask_to_stop(self, reason: str) -> None:
         self.stop.set(reason)
         for child in tuple(self.children):
-            child.cancel()
+            child.cancel("interrupted" if reason == "interrupted" else "cancelled")
 
     def _end(self, ending: Ending) -> State:
         """Close the row, give the places back, tell whoever waits. Runs once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ExecutionCancelled, ExecutionTimeout
+from ..errors import ExecutionCancelled, ExecutionTimeout, Interrupted
 from ..jobs import Job
 from ..model.results import ExecutionError, ExecutionStatus
 from ..runners.base import Outcome
@@ -19,7 +19,7 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
         message = f"attempt {attempt} took longer than the timeout of {job.timeout:g} s and was ended"
         ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(ExecutionTimeout.__name__, message))
     elif stop is not None:
-        ending = cancelled_ending("it was cancelled while it ran" if stop == "cancelled" else stop)
+        ending = stopped_ending(stop, "while it ran")
     else:
         ending = Ending(
             status=outcome.status,
@@ -33,6 +33,14 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
         )
     ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
     return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
+
+
+def stopped_ending(stop: str, when: str) -> Ending:
+    """How an execution ends that was asked to: by a cancel, or because its engine stops ("interrupted")."""
+    if stop == "interrupted":
+        message = f"the engine stopped {when}"
+        return Ending(status=ExecutionStatus.ERROR, error=ExecutionError(Interrupted.__name__, message))
+    return cancelled_ending(f"it was cancelled {when}")
 
 
 def cancelled_ending(reason: str) -> Ending:

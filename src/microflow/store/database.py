@@ -2,7 +2,7 @@
 
 WAL with ``synchronous=NORMAL``: a process that dies loses nothing that was committed. There is one write connection, used by the
 calling thread under a lock, since a hand-over to a writer thread costs more than the commit. Readers have read-only connections of
-their own, one for each thread. ``:memory:`` is the one-connection mode, for tests.
+their own, as many as read at the same time. ``:memory:`` is the one-connection mode, for tests.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
@@ -24,6 +24,8 @@ BUSY_TIMEOUT = 30.0
 """Seconds that a statement waits for another process that writes."""
 
 MEMORY = ":memory:"
+
+_CLOSED = "The store is closed: the engine that used it has stopped."
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any] | Sequence[Any]
@@ -46,14 +48,16 @@ def path_from_url(url: str) -> Path | None:
 
 
 class Database:
-    """An open store. ``path`` is its file (None for ``:memory:``); ``folder`` is where what belongs to it lies beside it."""
+    """An open store. ``path`` is its file (None for ``:memory:``); ``open_readers`` counts the connections that readers have."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.path = path_from_url(url)
         self._lock = threading.RLock()
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._idle_readers: list[sqlite3.Connection] = []
+        self.open_readers = 0
+        self._after_commit: list[Callable[[], None]] = []
         self._closed = False
         try:
             if self.path is not None:
@@ -65,9 +69,13 @@ class Database:
                 check_same_thread=False,
                 cached_statements=256,
             )
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            self._writer.execute("PRAGMA synchronous = NORMAL")
-            self._migrate()
+            try:
+                self._writer.execute("PRAGMA journal_mode = WAL")
+                self._writer.execute("PRAGMA synchronous = NORMAL")
+                self._migrate()
+            except BaseException:
+                self._writer.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(
                 f"The store {url!r} can't be opened: {error}. Check that its folder exists, can be written and is no network "
@@ -95,8 +103,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything executed inside is committed together at the end, or rolled back if something raises."""
+        """Everything executed inside is committed together at the end, or rolled back if something raises.
+
+        A transaction inside another one is part of it.
+        """
         with self._lock:
+            if not self._closed and self._writer.in_transaction:
+                yield
+                return
+            self._after_commit.clear()
             self.execute_text("BEGIN IMMEDIATE", ())
             try:
                 yield
@@ -105,6 +120,17 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+            callbacks = tuple(self._after_commit)
+        for callback in callbacks:
+            callback()
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this when what was written by this thread can be read by all: now, or when the transaction is committed."""
+        with self._lock:
+            if not self._closed and self._writer.in_transaction:
+                self._after_commit.append(callback)
+                return
+        callback()
 
     def execute(self, name: str, values: Values = ()) -> sqlite3.Cursor:
         """Carry out the statement of this name on the write connection; on its own it is its own transaction.
@@ -117,7 +143,7 @@ class Database:
         """The one place where something is written; tests make it fail."""
         with self._lock:
             if self._closed:
-                raise StoreError("The store is closed: the engine that used it has stopped.")
+                raise StoreError(_CLOSED)
             try:
                 return self._writer.execute(text, values)
             except sqlite3.Error as error:
@@ -139,38 +165,55 @@ class Database:
         if self.path is None:
             with self._lock:
                 return self.execute_text(text, values).fetchall()
+        reader = self._take_reader()
         try:
-            return self._reader().execute(text, values).fetchall()
+            return reader.execute(text, values).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"The store {self.url!r} can't be read: {error}.") from error
+        finally:
+            self._give_back(reader)
 
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            assert self.path is not None
+    def _take_reader(self) -> sqlite3.Connection:
+        """A connection that nobody else uses until it is given back, the last one used first."""
+        with self._readers_lock:
             if self._closed:
-                raise StoreError("The store is closed: the engine that used it has stopped.")
-            location = quote(self.path.as_posix(), safe="/:")
-            connection = sqlite3.connect(
+                raise StoreError(_CLOSED)
+            if self._idle_readers:
+                return self._idle_readers.pop()
+            self.open_readers += 1
+        assert self.path is not None
+        location = quote(self.path.as_posix(), safe="/:")
+        try:
+            return sqlite3.connect(
                 f"file:{location}?mode=ro",
                 uri=True,
                 timeout=BUSY_TIMEOUT,
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._local.connection = connection
-            with self._lock:
-                self._readers.append(connection)
-        return connection
+        except sqlite3.Error as error:
+            with self._readers_lock:
+                self.open_readers -= 1
+            raise StoreError(f"The store {self.url!r} can't be read: {error}.") from error
+
+    def _give_back(self, reader: sqlite3.Connection) -> None:
+        with self._readers_lock:
+            if not self._closed:
+                self._idle_readers.append(reader)
+                return
+            self.open_readers -= 1
+        reader.close()
 
     def close(self) -> None:
         """Close every connection; what comes later raises ``StoreError``. Calling it twice is fine."""
-        with self._lock:
+        with self._lock, self._readers_lock:
             if self._closed:
                 return
             self._closed = True
-            for connection in self._readers:
-                connection.close()
+            for reader in self._idle_readers:  # one that is in use is closed when it is given back
+                reader.close()
+            self.open_readers -= len(self._idle_readers)
+            self._idle_readers.clear()
             self._writer.close()
 
 

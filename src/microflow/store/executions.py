@@ -158,8 +158,7 @@ class Executions:
             1,
             bool(new.partitions),
         )
-        if self._events.listened:
-            self._events.publish(opened.event(values["status"]))  # type: ignore[arg-type]
+        self._publish(opened, str(values["status"]))
         return opened
 
     def start(self, opened: Opened, now: float, attempt: int = 1) -> Opened | None:
@@ -167,27 +166,32 @@ class Executions:
         values = {"id": opened.id, "started_at": now, "attempt": attempt, "engine_id": self.engine_id}
         if self._database.execute("start_execution", values).rowcount != 1:
             return None
-        if self._events.listened:
-            self._events.publish(opened.event("running"))
+        self._publish(opened, "running")
         return opened._replace(started_at=now, attempt=attempt)
 
     def wait(self, opened: Opened, waiting: Waiting) -> bool:
         """Queued, because of this; False if it has ended meanwhile."""
-        changed = self._database.execute(
-            "queue_execution", {"id": opened.id, "waiting": _json.encode(waiting).decode()}
-        ).rowcount
-        self._events.publish(opened.event("queued"))
-        return changed == 1
+        values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
+        changed = self._database.execute("queue_execution", values).rowcount == 1
+        if changed:
+            self._publish(opened, "queued")
+        return changed
 
     def retry(self, opened: Opened, failed: Ending, waiting: Waiting, now: float) -> bool:
         """Record the attempt that failed, and queue the execution for the next one; False if it has ended meanwhile."""
+        values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
         with self._database.transaction():
-            self._open_attempt(opened, failed.status, failed.error, now)
-            queued = self._database.execute(
-                "queue_execution", {"id": opened.id, "waiting": _json.encode(waiting).decode()}
-            ).rowcount
-        self._events.publish(opened.event("queued"))
-        return queued == 1
+            queued = self._database.execute("queue_execution", values).rowcount == 1
+            if queued:
+                self._open_attempt(opened, failed.status, failed.error, now)
+                self._publish(opened, "queued")
+        return queued
+
+    def _publish(self, opened: Opened, status: str) -> None:
+        """Tell whoever listens, once it can be read."""
+        if self._events.listened:
+            event = opened.event(status)
+            self._database.after_commit(lambda: self._events.publish(event))
 
     def _open_attempt(self, opened: Opened, status: ExecutionStatus, error: ExecutionError | None, now: float) -> None:
         self._database.execute(
@@ -236,8 +240,8 @@ class Executions:
                     self._save_run_key(opened, ending.run_key, values["output"])
                 if changed and keeps_context:
                     self._save_context(opened, ending.context)
-        if changed and self._events.listened:
-            self._events.publish(opened.event(str(ending.status)))
+        if changed:
+            self._publish(opened, str(ending.status))
         return changed
 
     def _mark_partitions(self, flow: str, job: str, identity: int, keys: Iterable[PartitionKey]) -> None:
@@ -277,11 +281,6 @@ class Executions:
                 self._database.execute("delete_context", names)
             else:
                 self._database.execute("save_context", {**names, "value": value.decode(), "execution_id": opened.id})
-
-    def save_progress(self, opened: Opened, progress: bytes) -> None:
-        """Record how far the execution is."""
-        self._database.execute("save_progress", {"id": opened.id, "progress": progress.decode()})
-        self._events.publish(msgspec.structs.replace(opened.event("running"), topic="progress"))
 
     def success_with_key(self, flow: str, job: str, run_key: str) -> tuple[int, bytes | None] | None:
         """(execution id, encoded output) of the newest success of a run key, if there is one."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 LOG_CAP = 10 * 1024 * 1024
 """Bytes kept of one execution's log."""
@@ -28,17 +29,23 @@ class LogPart(NamedTuple):
 
 
 class Log:
-    """One execution's log, being written. The file is made with the first byte: a silent job leaves none."""
+    """One execution's log, being written. The file is made with the first byte: a silent job leaves none.
 
-    def __init__(self, base: Path, cap: int) -> None:
+    ``goes_on``: what was written before, by an engine that died, stays in front of it.
+    """
+
+    def __init__(self, base: Path, cap: int, goes_on: bool = False) -> None:
         self._base = base
         self._cap = cap
         self._lock = threading.Lock()
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._written = 0
         self._piece_end = 0
         self._pieces: list[Path] = []
         self._closed = False
+        if goes_on and (pieces := _pieces(base)):
+            self._written = _start(pieces[-1]) + pieces[-1].stat().st_size
+            self._pieces = pieces[1:]
 
     def append(self, data: bytes) -> None:
         """Add what was printed. Raises ``OSError`` if it can't be written (a full disk)."""
@@ -51,11 +58,12 @@ class Log:
                     self._next_piece()
                 assert self._file is not None
                 count = min(len(rest), self._piece_end - self._written)
-                self._file.write(rest[:count])
-                self._written += count
-                rest = rest[count:]
-            if self._file is not None:
-                self._file.flush()
+                while count < len(rest) and rest[count] & 0xC0 == 0x80:
+                    count += 1  # no UTF-8 character is cut in two by the end of a piece
+                # without a buffer, so that it can be read at once and a full disk says so here, not when the file is closed
+                written = self._file.write(rest[:count])
+                self._written += written
+                rest = rest[written:]
 
     def _next_piece(self) -> None:
         if self._file is not None:
@@ -68,9 +76,9 @@ class Log:
         else:
             path, size = self._base.with_suffix(f".{self._written}.log"), self._cap // 4
             self._pieces.append(path)
-            if len(self._pieces) > 3:
+            if len(self._pieces) > 2:
                 self._pieces.pop(0).unlink(missing_ok=True)
-        self._file = path.open("wb")
+        self._file = open(path, "wb", buffering=0)
         self._piece_end = self._written + size
 
     def close(self) -> None:
@@ -92,9 +100,9 @@ class Logs:
     def _base(self, execution_id: int) -> Path:
         return self.folder / f"{execution_id // _FOLDER_SIZE:04d}" / f"{execution_id}.log"
 
-    def open(self, execution_id: int) -> Log:
-        """A log to write to."""
-        return Log(self._base(execution_id), self._cap)
+    def open(self, execution_id: int, *, goes_on: bool = False) -> Log:
+        """A log to write to; ``goes_on``: after what it holds, else from its beginning."""
+        return Log(self._base(execution_id), self._cap, goes_on)
 
     def read(self, execution_id: int, after: int = 0, limit: int = 1024 * 1024) -> LogPart:
         """At most ``limit`` bytes of what was printed after the offset ``after``, as text.

@@ -7,12 +7,19 @@ its tagged dates), never decoded on the way to an answer.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from ..model.results import ExecutionError, ExecutionStatus
 from .executions import Waiting
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time, in UTC."""
+
+_OBJECTS = {"type": "array", "items": {"type": "object"}}
+StoredInputs = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "array"})]
+StoredOutput = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"anyOf": [{"type": "object"}, _OBJECTS]})]
 
 
 class ProgressView(msgspec.Struct, frozen=True):
@@ -31,8 +38,8 @@ class WaitingView(msgspec.Struct, frozen=True):
 
     reason: str
     message: str
-    since: datetime
-    until: datetime | None = None
+    since: Moment
+    until: Moment | None = None
     held_by: tuple[int, ...] = ()
 
 
@@ -41,8 +48,8 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: int
     status: ExecutionStatus
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: Moment | None
+    ended_at: Moment | None
     error: ExecutionError | None
 
 
@@ -61,18 +68,18 @@ class ExecutionView(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str
     parent_id: int | None
     root_id: int
-    inputs: msgspec.Raw
-    output: msgspec.Raw | None
+    inputs: StoredInputs
+    output: StoredOutput | None
     error: ExecutionError | None
     reason: str | None
     run_key: str | None
     time_partition: str | None
     cat_partition: str | None
     attempt: int
-    scheduled_at: datetime | None
-    queued_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    scheduled_at: Moment | None
+    queued_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
     progress: ProgressView | None
     waiting: WaitingView | None
     cpu_seconds: float | None
@@ -96,9 +103,9 @@ class TreeNode(msgspec.Struct, kw_only=True):
     time_partition: str | None
     cat_partition: str | None
     attempt: int
-    queued_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    queued_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
     progress: ProgressView | None
     waiting: WaitingView | None
     children: list[TreeNode] = []
@@ -130,8 +137,8 @@ class Counts(msgspec.Struct, frozen=True):
 class Bucket(msgspec.Struct, frozen=True):
     """A stretch of time and how many executions that began in it have each status."""
 
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
     statuses: dict[str, int]
 
 
@@ -140,7 +147,7 @@ class Duration(msgspec.Struct, frozen=True):
 
     id: int
     status: ExecutionStatus
-    started_at: datetime
+    started_at: Moment
     seconds: float
 
 

@@ -162,7 +162,9 @@ class TokenCheck:
         else:
             request = Request(scope)
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            await RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)(scope, receive, send)
+            await RedirectResponse(f"/sign-in?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)(
+                scope, receive, send
+            )
 
     async def _admits(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)

@@ -9,6 +9,7 @@ import msgspec
 
 from ..jobs import Backoff, Job
 from ..model.schedules import describe, next_ticks
+from ..store.views import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     catch_up: str
     overlap: str
-    next: tuple[datetime, ...]
+    next: tuple[Moment, ...]
 
 
 class LimitDefinition(msgspec.Struct, frozen=True, kw_only=True):

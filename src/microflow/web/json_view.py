@@ -13,6 +13,7 @@ from ..model.payloads import decode
 
 _LINE = 76
 _INDENT = "  "
+_SHORT = 32
 _BEGINNING = 160
 _READ_WHOLE = 4096
 
@@ -29,10 +30,10 @@ def json_html(stored: Any) -> Markup:
     )
 
 
-def json_text(stored: Any) -> str:
-    """A stored payload as indented JSON that can be typed in again: dates stay tagged."""
-    encoded = stored if isinstance(stored, (bytes, str)) else bytes(stored)
-    return json.dumps(json.loads(encoded), indent=2, ensure_ascii=False)
+def json_text(plain: Any) -> str:
+    """A payload as JSON that can be typed in again, indented unless it is short; in ``plain`` dates are tagged."""
+    line = json.dumps(plain, ensure_ascii=False)
+    return line if len(line) <= _SHORT else json.dumps(plain, indent=2, ensure_ascii=False)
 
 
 def inputs_line(stored: Any, partition_shown: object = False) -> str:

@@ -4,14 +4,13 @@ them.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
 from ..engine.engine import LimitState
 from ..model.results import ExecutionStatus
-from ..store.reading import ExecutionView
+from ..store.views import ExecutionView, Moment
 from .definitions import FlowView, JobView
 from .parameters import Identity
 
@@ -54,8 +53,8 @@ class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
     run_key: str | None = None
     time_partition: str | None = None
     cat_partition: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ITEMS)] = 50
     cursor: str | None = None
 

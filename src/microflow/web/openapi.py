@@ -44,7 +44,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "security": [{}, {"token": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": {name: _described(schema) for name, schema in schemas.items()},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "Where the server has a token."}
             },
@@ -104,8 +104,22 @@ def _query_parameters(form: type[msgspec.Struct]) -> Iterable[dict[str, Any]]:
             "name": field.encode_name,
             "in": "query",
             "required": field.required,
-            "schema": _inlined(schema, definitions),
+            "schema": _alone(_inlined(schema, definitions)),
         }
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema whose description is text on one line, where the docstring it comes from is indented and marked up."""
+    text = " ".join(schema.get("description", "").replace("``", "`").split())
+    return {**schema, "description": text} if text else schema
+
+
+def _alone(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without null, since a query can leave a parameter out but can't say null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    return (
+        {**kinds[0], **{key: value for key, value in schema.items() if key != "anyOf"}} if len(kinds) == 1 else schema
+    )
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -79,6 +79,7 @@ async def read_bytes(request: Request, limit: int = MAXIMUM_BODY) -> bytes:
     raise Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"The body is larger than the {limit:,} bytes that this address takes. Send it in parts, or hand over a key to the data.",
+        kind="body-too-large",
         headers={"Connection": "close"},
     )
 

@@ -95,9 +95,10 @@ CREATE TABLE schedules (
     name TEXT NOT NULL,
     cron TEXT NOT NULL,
     timezone TEXT NOT NULL,
-    served_since REAL NOT NULL,         -- ticks before this are no business of this expression
+    served_since REAL,                  -- since when it has been served as it is now; null: never, so it has missed nothing
     seen_until REAL NOT NULL,           -- every tick up to this moment has its record
     paused_at REAL,
+    removed_at REAL,                    -- since when its flow has been served without it
     PRIMARY KEY (flow, name)
 );
 
@@ -107,7 +108,9 @@ CREATE TABLE ticks (
     at REAL NOT NULL,
     outcome TEXT NOT NULL,              -- 'run', 'queued', 'overlap', 'missed' or 'paused'
     reason TEXT,
-    execution_id INTEGER,
+    execution_id INTEGER,               -- the tick's run; for an overlap the run that was still going
+    count INTEGER NOT NULL DEFAULT 1,   -- above 1: this record stands for so many ticks that did not run
+    first_at REAL NOT NULL,             -- the first of them
     recorded_at REAL NOT NULL,
     PRIMARY KEY (flow, schedule, at)
 );

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UnknownNameError
 from ...model.results import ExecutionStatus
+from ...store.reading import Page
 from ..live_views import with_live_state
 from ..problems import Problem
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ...engine.engine import Engine
-    from ...store.reading import ExecutionView, Filters, Page, Reading
+    from ...store.reading import ExecutionView, Filters, Reading
     from ..rendering import Templates
     from ..site import Site
 
@@ -50,7 +51,7 @@ class Desk(NamedTuple):
     def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
         """A list of executions as they are at this moment. Raises ``ValueError`` for a cursor that no list gave."""
         page = self.reading.executions(filters, limit, cursor)
-        return type(page)([with_live_state(self.engine, item) for item in page.items], page.next)
+        return Page([with_live_state(self.engine, item) for item in page.items], page.next)
 
 
 Handler = Callable[[Desk, "Request"], "Response"]

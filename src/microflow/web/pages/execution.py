@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from starlette.responses import RedirectResponse, StreamingResponse
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
@@ -15,7 +15,7 @@ from ...store.reading import ExecutionView
 from ..parameters import read_id
 from .calls import calls_of
 from .desk import Desk, threaded
-from .log_view import log_pieces, newest_part
+from .log_view import LogResponse, NewestPart, newest_part
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -50,11 +50,7 @@ def show_execution(desk: Desk, request: Request) -> Response:
 def show_log(desk: Desk, request: Request) -> Response:
     """What the execution printed, as text."""
     execution = desk.execution(read_id(request.path_params["id"]))
-    return StreamingResponse(
-        log_pieces(desk.engine.logs, execution.id),
-        media_type="text/plain; charset=utf-8",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
-    )
+    return LogResponse(desk.site, execution.id)
 
 
 def cancel_execution(desk: Desk, request: Request) -> Response:
@@ -91,7 +87,8 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             "given": _inputs(desk, execution),
             "known": _parameter_names(desk, execution) is not None,
             "calls": calls_of(tree, moment) if tree.execution.children else None,
-            "log": newest_part(desk.engine.logs, id_),
+            # a page that is live already has its log, and asks for what comes after it
+            "log": NewestPart("", 0, 0) if "Microflow-Live" in request.headers else newest_part(desk.engine.logs, id_),
             "notice": notice,
         },
         status=status,

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from ..site import Site
 
 TAIL = 96 * 1024
 """Bytes of a log that a page shows at most when it is opened; a module of the page adds what comes after."""
 
 _PIECE = 256 * 1024
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_OVERWRITTEN = re.compile(r"[^\n]*\r")
 
 
 class Part(Protocol):
@@ -40,27 +50,49 @@ def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
     """At most ``tail`` bytes from the end of a log, beginning with a whole line."""
     first = logs.read(execution_id, 0, tail)
     if not _goes_on(logs, execution_id, first.next):
-        return NewestPart(first.text, 0, first.next)
+        return NewestPart(cleaned(first.text), 0, first.next)
     begin = _last_start(logs, execution_id, first.next, tail // 2)
     text, offset = "", begin
     while (part := logs.read(execution_id, offset, tail)).text and len(text) < 2 * tail:
         text, offset = text + part.text, part.next
     _, newline, whole = text.partition("\n")
     kept = whole if newline else text
-    return NewestPart(kept, offset - len(kept.encode("utf-8", "replace")), offset)
+    return NewestPart(cleaned(kept), offset - len(kept.encode("utf-8", "replace")), offset)
 
 
-def log_pieces(logs: Log, execution_id: int) -> Iterator[str]:
-    """The whole log, piece by piece; where something was not kept, a line says so."""
-    offset = 0
-    while True:
-        part = logs.read(execution_id, offset, _PIECE)
-        if part.left_out:
-            yield f"\n[{part.left_out:,} bytes were left out here to keep the log within its limit]\n"
-        if not part.text:
-            return
-        yield part.text
-        offset = part.next
+def cleaned(text: str) -> str:
+    """Text as it is shown: without colours and cursor movements, and of a line that was written over only its last version.
+
+    static/js/execution-log.js does the same with what comes later.
+    """
+    return _OVERWRITTEN.sub("", _ESCAPES.sub("", text).replace("\r\n", "\n"))
+
+
+class LogResponse(Response):
+    """Answers with a whole log as text, piece by piece; where something was not kept, a line says so."""
+
+    def __init__(self, site: Site, execution_id: int) -> None:
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        super().__init__(None, 200, headers, "text/plain; charset=utf-8")
+        del self.headers["content-length"]
+        self._site = site
+        self._execution_id = execution_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        offset = 0
+        while scope["method"] != "HEAD":
+            part = await self._site.run(self._site.engine.logs.read, self._execution_id, offset, _PIECE)
+            gap = (
+                f"\n[{part.left_out:,} bytes were left out here to keep the log within its limit]\n"
+                if part.left_out
+                else ""
+            )
+            if not part.text:
+                break
+            await send({"type": "http.response.body", "body": (gap + part.text).encode(), "more_body": True})
+            offset = part.next
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _goes_on(logs: Log, execution_id: int, offset: int) -> bool:

@@ -55,13 +55,19 @@ class RunForm(msgspec.Struct):
 
 def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
     """The form as it is first seen: what must be given is an empty dict; after an ``earlier`` execution, what that was given."""
-    if earlier is not None:
-        texts = [json_text(value) for value in msgspec.json.decode(earlier.inputs, type=list[msgspec.Raw])]
-        form = RunForm(_fields(job, texts), with_inputs=earlier.kind == "dag")
-        form.time_partition, form.cat_partition = earlier.time_partition or "", earlier.cat_partition or ""
-        return form
-    texts = ["{}"] * _required(job)
-    return RunForm(_fields(job, texts), with_inputs=bool(job.inputs))
+    texts = ["{}"] * _prefilled(job)
+    if earlier is None:
+        return RunForm(_fields(job, texts), with_inputs=bool(job.inputs))
+    given = json.loads(bytes(earlier.inputs))
+    if job.partitions is not None and given and isinstance(given[0], dict):
+        # they have fields of their own in the form
+        given[0] = {key: value for key, value in given[0].items() if key not in ("time_partition", "cat_partition")}
+    return RunForm(
+        _fields(job, [json_text(value) for value in given] or texts),
+        with_inputs=earlier.kind == "dag",
+        time_partition=earlier.time_partition or "",
+        cat_partition=earlier.cat_partition or "",
+    )
 
 
 def typed_form(job: JobView, body: bytes) -> tuple[RunForm, str]:
@@ -101,8 +107,7 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
             cat_partition=form.cat_partition or None,
         ).id
     except PartitionError as error:
-        field = "cat_partition" if form.cat_partition and "categor" in str(error) else "time_partition"
-        form.mistakes = {field if job.partitions is not None else "form": str(error)}
+        form.mistakes = {_partition_field(job, form, error): str(error)}
     except PayloadError as error:
         place = _PLACE.search(str(error))
         index = int(place[1]) if place else -1
@@ -115,7 +120,18 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
     return None
 
 
-def _required(job: JobView) -> int:
+def _partition_field(job: Job[Any], form: RunForm, error: PartitionError) -> str:
+    """Beside which field a partition's mistake stands: there is one for each dimension that the job has."""
+    dimensions = job.partitions
+    if dimensions is None:
+        return "form"
+    about_category = bool(form.cat_partition) and "categor" in str(error)
+    if dimensions.cat is not None and (about_category or dimensions.time is None):
+        return "cat_partition"
+    return "form" if dimensions.time is None else "time_partition"
+
+
+def _prefilled(job: JobView) -> int:
     # a partitioned job that is given nothing gets a dict with its partition's keys
     return max(job.parameters.required, 0 if job.partitions is None else min(1, len(job.parameters.names)))
 
@@ -123,15 +139,10 @@ def _required(job: JobView) -> int:
 def _fields(job: JobView, texts: Sequence[str]) -> list[InputField]:
     names = job.parameters.names
     count = max(len(names), len(texts)) if job.parameters.variable else len(names)
-    needed = (
-        job.parameters.required
-        if job.partitions is None
-        else max(job.parameters.required - 1, 0) and job.parameters.required
-    )
     return [
         InputField(
             names[index] if index < len(names) else f"input {index + 1}",
-            index < needed,
+            index < job.parameters.required and not (index == 0 and job.partitions is not None),
             texts[index] if index < len(texts) else "",
             "",
         )

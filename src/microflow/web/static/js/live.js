@@ -74,7 +74,7 @@ async function refresh() {
   all = false;
   const address = location.href;
   try {
-    const response = await fetch(source(), { cache: "no-store", headers: { Accept: "text/html" } });
+    const response = await fetch(source(), { cache: "no-store", headers: { Accept: "text/html", "Microflow-Live": "1" } });
     if (response.redirected && new URL(response.url).pathname === "/sign-in") location.reload();
     const text = response.headers.get("Content-Type")?.startsWith("text/html") ? await response.text() : "";
     // filters have changed meanwhile: what came is of another list

@@ -1,0 +1,113 @@
+"""What a person gives a job as its inputs: JSON on the command line, in a file, or from standard input.
+
+Inputs stay plain JSON here, with tagged dates (see ``model/payloads.py``): that is what a server is sent, and what is decoded for an
+engine in this process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from ..model.payloads import decode
+
+STANDARD_INPUT = "-"
+
+
+def read_inputs(given: Sequence[str]) -> list[Any]:
+    """The inputs that ``--input`` options name: JSON, ``@file.json``, or ``-``. Raises ``UsageError`` saying where and why."""
+    if given.count(STANDARD_INPUT) > 1:
+        raise click.UsageError("--input - reads standard input, which can be read only once.")
+    inputs = []
+    for number, text in enumerate(given, start=1):
+        name = "--input" if len(given) == 1 else f"--input number {number}"
+        if text == STANDARD_INPUT:
+            text, name = _standard_input(), f"{name} (standard input)"
+        elif text.startswith("@"):
+            text, name = _content(text[1:]), f"{name} ({text[1:]})"
+        inputs.append(parse(text, name))
+    return inputs
+
+
+def read_lines(file: str) -> list[Any]:
+    """The inputs in a file of JSON lines (``-`` is standard input), one on each line that is not empty.
+
+    Raises ``UsageError`` with the number of the line.
+    """
+    name = "standard input" if file == STANDARD_INPUT else file
+    text = _standard_input() if file == STANDARD_INPUT else _content(file)
+    return [
+        parse(line, f"{name}, line {number}")
+        for number, line in enumerate(
+            text.split("\n"), start=1
+        )  # JSON may hold what str.splitlines takes for a line's end
+        if line.strip() != ""
+    ]
+
+
+def parse(text: str, name: str) -> Any:
+    """One input: a JSON object, or a list of objects. ``name`` says in a ``UsageError`` which one it is."""
+    try:
+        value = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        _refuse(name, text, f"{error.msg} at line {error.lineno}, column {error.colno}")
+    except (ValueError, RecursionError) as error:
+        _refuse(name, text, str(error))
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, dict):
+            raise click.UsageError(
+                f"{name} holds {_described(item)}; an input is a JSON object or a list of objects, as in "
+                '{"my_value": 1}.'
+            )
+    return value
+
+
+def decoded(inputs: Sequence[Any]) -> list[Any]:
+    """The inputs as a job gets them, dates as dates. Raises ``PayloadError`` for a tagged date that is none."""
+    return [decode(json.dumps(value)) for value in inputs]
+
+
+def _standard_input() -> str:
+    if sys.stdin.isatty():
+        click.echo("Reading JSON from the keyboard; Ctrl-D ends it (Ctrl-Z and Enter on Windows).", err=True)
+    try:
+        return click.get_text_stream("stdin", encoding="utf-8", errors="strict").read()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"Standard input is no text in UTF-8: {error}.") from None
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{path!r} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path!r} is no text in UTF-8: {error}.") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON; use null or a string instead")
+
+
+def _refuse(name: str, text: str, why: str) -> NoReturn:
+    first = text.strip().splitlines()[0][:60] if text.strip() else ""
+    message = f"{name} is no valid JSON: {why}{f', in {first}' if first else ' (it is empty)'}"
+    if first.startswith(("{", "'")) and '"' not in text and len(first) > 2:
+        message += (
+            "\nThe shell may have taken the quotation marks. Put the JSON into single quotes, as in --input "
+            "'{\"my_value\": 1}', or into a file: --input @file.json."
+        )
+    raise click.UsageError(message)
+
+
+def _described(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return {str: "a string", int: "a number", float: "a number", list: "a list in a list"}[type(value)]

@@ -1,0 +1,17 @@
+"""Ending this process without waiting for anything in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process now: a thread that runs somebody's code can't be ended, and would be waited for otherwise."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # whoever read it has gone
+    os._exit(code)

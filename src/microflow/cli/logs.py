@@ -1,0 +1,49 @@
+"""``microflow logs``."""
+
+from __future__ import annotations
+
+import threading
+
+import click
+
+from .source import Source
+from .where import Where, flow_option, server_options, store_option, takes_where, traceback_option
+
+LOOK = 0.25
+"""Seconds between looks at a log that is followed."""
+
+
+@click.command("logs")
+@click.argument("id", type=click.IntRange(min=1))
+@click.option("-f", "--follow", is_flag=True, help="Go on until the execution has ended.")
+@flow_option("The flow whose store is looked at.", short=False)
+@store_option
+@server_options
+@traceback_option
+@takes_where
+def command(where: Where, id: int, follow: bool) -> None:  # noqa: A002 - as it is called elsewhere
+    """Print what an execution printed.
+
+    \b
+    Examples:
+      microflow logs 12
+      microflow logs 12 -f --server http://localhost:3000
+
+    What it called has logs of its own; microflow show ID names it.
+    """
+    with where.source() as source:
+        _print(source, id, follow)
+
+
+def _print(source: Source, id: int, follow: bool) -> None:  # noqa: A002
+    after, never = 0, threading.Event()
+    while True:
+        part = source.log(id, after)
+        if part.left_out:
+            click.echo(f"[{part.left_out:,} bytes are no longer kept]", err=True)
+        click.echo(part.text, nl=False)
+        after = part.next
+        if not part.text:
+            if part.ended or not follow:
+                return
+            never.wait(LOOK)  # Ctrl-C ends the waiting at once, on every platform

@@ -1,0 +1,96 @@
+"""``serve --reload``: noticing that a source file changed, and starting this process anew in its own place.
+
+Files are looked at by their times, which works everywhere. The new process has the same number where the system can do that, and
+the same port.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from ..loading import source_files
+
+LOOK = 0.5
+"""Seconds between looks at the files while nothing is served."""
+
+RESTART = 75
+"""The exit code by which a process asks the one that waits for it to be started anew; only where there is no exec."""
+
+_VARIABLE = "MICROFLOW_RELOADED"
+
+
+class Reloaded(NamedTuple):
+    """What a process that was started anew is told by the one before it: its port, and the files that it watched."""
+
+    port: int
+    files: tuple[Path, ...]
+
+
+def reloaded() -> Reloaded | None:
+    """What the process before this one left; None where there was none. Taken away, so that no job finds it."""
+    text = os.environ.pop(_VARIABLE, None)
+    if text is None:
+        return None
+    told = json.loads(text)
+    return Reloaded(told["port"], tuple(map(Path, told["files"])))
+
+
+class Watch:
+    """The source files of the modules that are imported, and others that are named; ``changed`` compares their times."""
+
+    def __init__(self, others: Iterable[Path] = ()) -> None:
+        self._others = tuple(others)
+        self._times: dict[Path, int] = {}
+        self.changed()
+
+    @property
+    def files(self) -> list[Path]:
+        """What is watched."""
+        return list(self._times)
+
+    def changed(self) -> bool:
+        """Whether a file has another time than when it was first seen; files of newly imported modules are added."""
+        found = {file: _time_of(file) for file in {*self._times, *self._others, *source_files()}}
+        changed = any(self._times.get(file, time) != time for file, time in found.items())
+        self._times = found | self._times
+        return changed
+
+    def wait(self) -> None:
+        """Return when a file has changed."""
+        never = threading.Event()
+        while not self.changed():
+            never.wait(LOOK)
+
+
+def restart(port: int, files: Iterable[Path]) -> NoReturn:
+    """Start this process anew, with the same arguments. Everything that it had open must be closed."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    told = {"port": port, "files": [str(file) for file in files]}
+    environment = {**os.environ, _VARIABLE: json.dumps(told)}
+    arguments = [sys.executable, *sys.orig_argv[1:]]
+    if sys.platform != "win32":
+        os.execve(sys.executable, arguments, environment)
+    # Windows has no exec: the first process waits for the ones after it, which end with a code to be started anew
+    if os.environ.get(_NESTED):
+        sys.exit(RESTART)
+    while (code := subprocess.call(arguments, env={**environment, _NESTED: "1"})) == RESTART:
+        pass
+    sys.exit(code)
+
+
+_NESTED = "MICROFLOW_RELOADING"
+
+
+def _time_of(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0  # gone, perhaps only while an editor replaces it

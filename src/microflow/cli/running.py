@@ -1,0 +1,178 @@
+"""Carrying out one execution from the command line, here or on a server, while its log and its progress are shown."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import MicroflowError
+from ..store.reading import Filters, Reading
+from ..store.views import ExecutionView
+from .commands import INTERRUPTED
+from .display import Display, Step
+from .leaving import leave_at_once
+
+if TYPE_CHECKING:
+    from ..engine.engine import Engine, Submitted
+    from ..flow import Flow
+    from .client import Client
+
+_LOOK = 0.1
+"""Seconds between looks at the progress of an execution in this process."""
+
+_TERMINATED = 128 + int(signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the same as Ctrl-C, with an exit code of its own."""
+
+
+def run_here(
+    flows: Sequence[Flow], store: str | None, submit: Callable[[Engine], Submitted], display: Display
+) -> ExecutionView:
+    """Start an engine in this process, begin an execution with it, and wait for its end and that of all it started.
+
+    Ctrl-C and SIGTERM cancel it; a second one ends the process at once, and the next engine records the interruption.
+    """
+    from ..engine.engine import Engine
+
+    engine = Engine(flows, store=store, kind="local", echo=display.log)
+    with _terminable():
+        engine.start()
+        try:
+            submitted = submit(engine)
+            _watch(engine, submitted, display)
+            ended = Reading(engine.database).execution(submitted.id)
+            engine.stop(
+                grace=threading.TIMEOUT_MAX, reason="the command was done"
+            )  # a manager may have left work behind
+        except KeyboardInterrupt as interruption:
+            display.close()
+            display.say("Interrupted: cancelling what runs. Ctrl-C again leaves at once.")
+            code = _TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
+            _cancel(engine, code)
+            raise click.exceptions.Exit(code) from None
+        except BaseException:
+            engine.stop(grace=0)
+            raise
+        finally:
+            display.close()
+    return ended
+
+
+def _watch(engine: Engine, submitted: Submitted, display: Display) -> None:
+    """Wait for the end, showing the progress."""
+    known = None
+    while not wait([submitted.future], _LOOK).done:
+        progress = engine.progress(submitted.id)
+        if progress is not None and progress is not known:
+            known = progress
+            display.step(Step(*progress))
+
+
+def _cancel(engine: Engine, code: int) -> None:
+    """End everything that the engine runs; leave at once where that can't be waited for."""
+    try:
+        engine.stop(grace=0, reason="interrupted")
+    except KeyboardInterrupt:
+        leave_at_once(code)
+    if any(thread.name.startswith("microflow") and thread.is_alive() for thread in threading.enumerate()):
+        leave_at_once(code)  # a manager that calls nothing can't be ended, and its thread would be waited for
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """While this lasts, SIGTERM raises ``Terminated`` in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_there(client: Client, submit: Callable[[], ExecutionView], display: Display) -> ExecutionView:
+    """Begin an execution on a server and follow it to its end: what it prints, and what everything below it prints.
+
+    Ctrl-C leaves it running there.
+    """
+    execution = None
+    try:
+        with client.events() as events:  # before it begins, so that nothing is missed
+            execution = submit()
+            following = _Following(client, execution.id, display)
+            return following.until_end(events)
+    except KeyboardInterrupt:
+        display.close()
+        if execution is not None:
+            display.say(
+                f"Execution {execution.id} goes on at {client.url}. See it with microflow logs {execution.id} -f, end it with "
+                f"microflow cancel {execution.id}."
+            )
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    finally:
+        display.close()
+
+
+class _Following:
+    """One execution of a server and everything below it, as its events tell."""
+
+    def __init__(self, client: Client, id: int, display: Display) -> None:  # noqa: A002
+        self._client = client
+        self._id = id
+        self._display = display
+        self._offsets: dict[int, int] = {id: 0}
+
+    def until_end(self, events: Iterator[Any]) -> ExecutionView:
+        execution = self._look()
+        for event in () if execution.status.final else events:
+            if event is None:
+                self._find_others()
+                execution = self._look()
+            elif event.id == self._id and event.topic in ("execution", "progress"):
+                execution = self._look()
+            elif event.topic == "log" and event.root_id == execution.root_id:
+                self._offsets.setdefault(event.id, 0)
+                self._read_log(event.id)
+            if execution.status.final:
+                break
+        if not execution.status.final:
+            raise MicroflowError(
+                f"The server {self._client.url} ended the connection while execution {self._id} was {execution.status}. "
+                f"See what becomes of it with microflow show {self._id}."
+            )
+        for known in tuple(self._offsets):
+            self._read_log(known)
+        return execution
+
+    def _look(self) -> ExecutionView:
+        execution = self._client.execution(self._id)
+        if execution.progress is not None:
+            progress = execution.progress
+            self._display.step(Step(progress.done, progress.total, progress.message))
+        return execution
+
+    def _find_others(self) -> None:
+        """Events were lost: any execution below this one may have printed something."""
+        for execution in self._client.executions(Filters(root=self._id), 500).items:
+            self._offsets.setdefault(execution.id, 0)
+        for known in tuple(self._offsets):
+            self._read_log(known)
+
+    def _read_log(self, id: int) -> None:  # noqa: A002
+        while (part := self._client.log(id, self._offsets[id])).text:
+            self._offsets[id] = part.next
+            self._display.log(part.text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,143 @@
+"""A server's life: sockets, engine, application and event loop, put together and taken apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import uvicorn
+from starlette.applications import Starlette
+
+from ..engine.engine import Engine
+from ..web.app import create_app
+from ..web.security import LOCAL_HOSTS
+from .listening import names_of
+from .stopping import Stopping
+
+_TICK = 1.0
+"""Seconds between updates of the Date header; and, on Windows, until Ctrl-C is noticed."""
+
+_LAST_REQUESTS = 5
+"""Seconds that requests still have when everything else has ended."""
+
+
+CHANGED = "a source file changed"
+"""The reason of an end that is a restart."""
+
+
+class End(NamedTuple):
+    """How a server ended: why, whether everything had ended by itself, and whether somebody could not wait for that."""
+
+    reason: str
+    ended: bool
+    hurried: bool
+
+
+class Settings(NamedTuple):
+    """What ``serve`` was told, beside the flows."""
+
+    host: str
+    token: str | None
+    no_auth: bool
+    grace: float
+    changed: Callable[[], bool] | None = None
+    """Whether the server should restart; asked every second, in a thread."""
+
+
+def serve(
+    engine: Engine,
+    sockets: Sequence[socket.socket],
+    settings: Settings,
+    ready: Callable[[], None],
+    say: Callable[[str], None],
+) -> End:
+    """Serve a started engine until a signal ends it, and stop the engine. ``ready`` is called when requests are answered."""
+    _log_to_standard_error()
+    try:
+        hosts = (*LOCAL_HOSTS, *names_of(settings.host))
+        app = create_app(engine, token=settings.token, no_auth=settings.no_auth, hosts=hosts)
+        server = _Server(app, engine, settings, ready, say)
+        server.run(list(sockets))
+    except BaseException:
+        engine.stop(grace=0, reason="the server failed")
+        raise
+    stopping = server.stopping
+    assert stopping is not None, "the loop of the server has run"
+    if stopping.failure is not None:
+        raise stopping.failure
+    return End(stopping.reason, stopping.ended, stopping.hurried)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, with an end of its own, and without its ten looks a second."""
+
+    def __init__(
+        self, app: Starlette, engine: Engine, settings: Settings, ready: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_LAST_REQUESTS,
+            )
+        )
+        self._site = app.state.site
+        self._engine = engine
+        self._settings = settings
+        self._ready = ready
+        self._say = say
+        self.stopping: Stopping | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals begin the end, which is more than uvicorn's own."""
+        self.stopping = Stopping(self._engine, self._settings.grace, self._say, self._leave_requests)
+        with self.stopping.on_signals():
+            yield
+
+    def _leave_requests(self) -> None:
+        self.force_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it; then everybody may know."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def main_loop(self) -> None:
+        """Keep the Date header right until the engine has stopped."""
+        stopping = self.stopping
+        assert stopping is not None
+        while not stopping.done.is_set():
+            await self.on_tick(0)
+            if not stopping.reason and await self._should_restart():
+                stopping.begin(CHANGED)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.done.wait(), _TICK)
+        self._site.close()
+
+    async def _should_restart(self) -> bool:
+        changed = self._settings.changed
+        return changed is not None and await asyncio.to_thread(changed)
+
+
+def _log_to_standard_error() -> None:
+    """What the server itself has to say, in one format; jobs' records go to their logs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in ("microflow", "uvicorn", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.addHandler(handler)
+        logger.propagate = False

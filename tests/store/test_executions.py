@@ -1,0 +1,303 @@
+"""The life of executions in the store: who comes too late changes nothing, who hears of a change can read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from microflow import ExecutionError, ExecutionStatus, UnknownNameError
+from microflow.model.events import Event, EventBus
+from microflow.store.database import Database
+from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
+from microflow.store.partitions import PartitionStatuses
+
+QUEUED, RUNNING, SUCCESS, SKIPPED, ERROR, CANCELLED = ExecutionStatus
+BUSY = Waiting("limit", "waits for a place", 1.0)
+BROKEN = ExecutionError("ValueError", "no")
+NEW = {"flow": "shop", "job": "load", "kind": "task", "trigger": "call", "inputs": b'[{"a":1}]'}
+TABLES = ("executions", "attempts", "run_keys", "partitions", "context", "engines")
+
+
+@pytest.fixture(params=["file", "memory"])
+def database(store: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    database = Database(store if request.param == "file" else ":memory:")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def events() -> EventBus:
+    return EventBus()
+
+
+@pytest.fixture
+def executions(database: Database, events: EventBus) -> Executions:
+    executions = Executions(database, events)
+    executions.register(pid=1, process_started=0.0, kind="server", now=0.0)
+    return executions
+
+
+def opened(executions: Executions, **given: Any) -> Opened:
+    return executions.open(NewExecution(**{**NEW, **given}), 1.0)
+
+
+def row(database: Database, execution_id: int) -> dict[str, Any]:
+    cursor = database.execute_text("SELECT * FROM executions WHERE id = ?", (execution_id,))
+    (values,) = cursor.fetchall()
+    return dict(zip([column[0] for column in cursor.description], values, strict=True))
+
+
+def everything(database: Database) -> dict[str, list[Any]]:
+    return {table: database.execute_text(f"SELECT * FROM {table} ORDER BY 1, 2, 3", ()).fetchall() for table in TABLES}
+
+
+# Too late
+
+
+def test_an_execution_that_does_not_exist_is_unknown(executions: Executions) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"There is no execution 7; it may have been deleted with the old history\."
+    ):
+        executions.call_of(7)
+
+
+def test_an_execution_ends_once(executions: Executions, database: Database) -> None:
+    load = opened(executions)
+
+    assert executions.finish(load, Ending(status=SUCCESS, output=b'{"a":1}'), 2.0)
+    before = everything(database)
+    assert not executions.finish(load, Ending(status=ERROR, error=BROKEN, run_key="k"), 3.0)
+    assert not executions.finish(load, Ending(status=SUCCESS, run_key="k", context={"a": b"1"}), 3.0)
+    assert everything(database) == before
+
+
+def test_what_was_cancelled_while_it_was_queued_never_starts(executions: Executions, database: Database) -> None:
+    load = opened(executions, waiting=BUSY)
+    executions.finish(load, Ending(status=CANCELLED), 2.0)
+
+    assert executions.start(load, 3.0) is None
+    assert row(database, load.id)["status"] == "cancelled"
+    assert row(database, load.id)["started_at"] is None
+
+
+def test_what_has_ended_does_not_wait_again_and_nobody_is_told_so(
+    executions: Executions, database: Database, events: EventBus
+) -> None:
+    load = opened(executions)
+    executions.finish(load, Ending(status=CANCELLED), 2.0)
+    heard: list[Event] = []
+    events.subscribe(heard.append)
+
+    assert not executions.wait(load, BUSY)
+    assert not executions.retry(load, Ending(status=ERROR, error=BROKEN), BUSY, 3.0)
+    assert row(database, load.id)["status"] == "cancelled"
+    assert heard == []
+
+
+def test_only_one_can_start_a_queued_execution(executions: Executions) -> None:
+    load = opened(executions, waiting=BUSY)
+
+    assert executions.start(load, 2.0) is not None
+    assert executions.start(load, 2.0) is None
+
+
+# The way through
+
+
+def test_a_row_holds_what_was_called(executions: Executions, database: Database) -> None:
+    manager = opened(executions, job="all", kind="manager", trigger="api", options=b'{"force":true}')
+    task = opened(executions, parent_id=manager.id, root_id=manager.root_id, position=3, scheduled_at=0.5, waiting=BUSY)
+
+    assert manager.root_id == manager.id
+    assert task.root_id == manager.id
+    held = row(database, task.id)
+    assert held["status"] == "queued"
+    assert (held["parent_id"], held["root_id"], held["position"]) == (manager.id, manager.id, 3)
+    assert (held["queued_at"], held["started_at"], held["scheduled_at"]) == (1.0, None, 0.5)
+    assert json.loads(held["waiting"]) == {"reason": "limit", "message": "waits for a place", "since": 1.0}
+    assert executions.call_of(task.id).inputs == b'[{"a":1}]'
+    assert executions.call_of(manager.id).options == '{"force":true}'
+    assert row(database, manager.id)["root_id"] is None
+
+
+def test_from_queued_to_its_end(executions: Executions, database: Database) -> None:
+    load = executions.start(opened(executions, waiting=BUSY), 2.0)
+    assert load is not None
+
+    executions.finish(
+        load, Ending(status=SUCCESS, output=b'{"n":1}', cpu_seconds=0.5, peak_memory=10, progress=b"[1]"), 3.0
+    )
+
+    held = row(database, load.id)
+    assert held["status"] == "success"
+    assert (held["started_at"], held["ended_at"], held["waiting"]) == (2.0, 3.0, None)
+    assert (held["output"], held["cpu_seconds"], held["peak_memory"], held["progress"]) == ('{"n":1}', 0.5, 10, "[1]")
+
+
+def test_a_failed_attempt_is_recorded_and_the_execution_waits(executions: Executions, database: Database) -> None:
+    load = opened(executions)
+
+    assert executions.retry(load, Ending(status=ERROR, error=BROKEN), Waiting("retry", "in 5 s", 2.0, 7.0), 2.0)
+
+    assert row(database, load.id)["status"] == "queued"
+    assert json.loads(row(database, load.id)["waiting"])["until"] == 7.0
+    ((_, attempt, status, started, ended, error),) = everything(database)["attempts"]
+    assert (attempt, status, started, ended, json.loads(error)["type"]) == (1, "error", 1.0, 2.0, "ValueError")
+    again = executions.start(load, 7.0, attempt=2)
+    assert again is not None
+    assert again.attempt == 2
+
+
+def test_whoever_hears_of_a_change_can_read_it(executions: Executions, database: Database, events: EventBus) -> None:
+    heard: list[tuple[str, str]] = []
+    events.subscribe(lambda event: heard.append((event.status, database.read("call_of", {"id": event.id})[0][3])))
+
+    load = opened(executions, waiting=BUSY, partitions=[("2026", "")])
+    executions.start(load, 2.0)
+    executions.retry(load, Ending(status=ERROR, error=BROKEN), BUSY, 2.0)
+    executions.start(load, 3.0, attempt=2)
+    executions.finish(load, Ending(status=SUCCESS, run_key="k", context={"a": b"1"}), 4.0)
+
+    assert heard == [(status, status) for status in ("queued", "running", "queued", "running", "success")]
+
+
+# Run keys
+
+
+def test_a_run_key_leads_to_its_newest_success(executions: Executions) -> None:
+    assert executions.success_with_key("shop", "load", "k") is None
+    executions.finish(opened(executions, run_key="k"), Ending(status=ERROR, error=BROKEN, run_key="k"), 2.0)
+    executions.finish(opened(executions, run_key="k"), Ending(status=SKIPPED, run_key="k"), 2.0)
+    assert executions.success_with_key("shop", "load", "k") is None
+
+    first, second = opened(executions, run_key="k"), opened(executions, run_key="k")
+    executions.finish(first, Ending(status=SUCCESS, output=b'{"n":1}', run_key="k"), 2.0)
+    assert executions.success_with_key("shop", "load", "k") == (first.id, b'{"n":1}')
+    executions.finish(second, Ending(status=SUCCESS, output=b'{"n":2}', run_key="k"), 2.0)
+
+    assert executions.success_with_key("shop", "load", "k") == (second.id, b'{"n":2}')
+    assert executions.success_with_key("shop", "other", "k") is None
+    assert executions.success_with_key("other", "load", "k") is None
+
+
+def test_a_run_key_set_afterwards_is_on_the_execution(executions: Executions, database: Database) -> None:
+    load = opened(executions)
+    executions.finish(load, Ending(status=SUCCESS, output=b"{}", run_key="late"), 2.0)
+
+    assert row(database, load.id)["run_key"] == "late"
+    assert executions.success_with_key("shop", "load", "late") == (load.id, b"{}")
+
+
+# Context
+
+
+@pytest.mark.parametrize("status", [SUCCESS, SKIPPED])
+def test_context_is_kept_when_the_execution_succeeds_or_is_skipped(
+    executions: Executions, status: ExecutionStatus
+) -> None:
+    executions.finish(opened(executions), Ending(status=SUCCESS, context={"a": b"1", "b": b'"x"'}), 2.0)
+    executions.finish(opened(executions), Ending(status=status, context={"a": b"2", "b": None}), 2.0)
+
+    assert executions.context("shop", "load")[0] == {"a": 2}
+    assert executions.context("shop", "other")[0] == {}
+
+
+@pytest.mark.parametrize("status", [ERROR, CANCELLED])
+def test_context_is_dropped_when_the_execution_fails_or_is_cancelled(
+    executions: Executions, status: ExecutionStatus
+) -> None:
+    executions.finish(opened(executions), Ending(status=status, context={"a": b"1"}), 2.0)
+
+    assert executions.context("shop", "load")[0] == {}
+
+
+def test_the_last_output_is_that_of_the_newest_success(executions: Executions) -> None:
+    assert executions.context("shop", "load") == ({}, {})
+    executions.finish(opened(executions), Ending(status=SUCCESS, output=b'{"cursor":1}'), 2.0)
+    executions.finish(opened(executions), Ending(status=SUCCESS, output=b'{"cursor":2}'), 2.0)
+    executions.finish(opened(executions), Ending(status=SKIPPED, output=b'{"cursor":3}'), 2.0)
+    assert executions.context("shop", "load") == ({}, {"cursor": 2})
+
+    executions.finish(opened(executions), Ending(status=SUCCESS, output=b"[{}]"), 2.0)
+    assert executions.context("shop", "load") == ({}, {})
+
+
+# Partitions
+
+
+def test_a_partition_has_the_status_of_its_newest_execution_that_was_not_skipped(
+    executions: Executions, database: Database
+) -> None:
+    statuses = PartitionStatuses(database)
+    shown = [
+        (SKIPPED, "skipped"),
+        (SUCCESS, "success"),
+        (SKIPPED, "success"),
+        (ERROR, "error"),
+        (CANCELLED, "cancelled"),
+    ]
+    for status, after in shown:
+        load = opened(executions, partitions=[("2026-01", "red")])
+        assert statuses.of_job("shop", "load") == {("2026-01", "red"): "running"}
+        executions.finish(load, Ending(status=status), 2.0)
+        assert statuses.of_job("shop", "load") == {("2026-01", "red"): after}
+
+
+def test_a_batch_stands_for_all_its_partitions(executions: Executions, database: Database) -> None:
+    load = opened(executions, partitions=[("2026-02", ""), ("2026-01", "")])
+    executions.finish(load, Ending(status=ERROR, error=BROKEN), 2.0)
+
+    statuses = PartitionStatuses(database)
+    assert statuses.of_job("shop", "load") == {("2026-01", None): "error", ("2026-02", None): "error"}
+    assert statuses.earliest("shop", "load") == "2026-01"
+    assert statuses.earliest("shop", "other") is None
+
+
+def test_a_partition_set_afterwards_has_the_executions_status(executions: Executions, database: Database) -> None:
+    load = opened(executions)
+    executions.finish(load, Ending(status=SUCCESS, partition=("", "red"), cat_partition="red"), 2.0)
+
+    assert PartitionStatuses(database).of_job("shop", "load") == {(None, "red"): "success"}
+    assert row(database, load.id)["cat_partition"] == "red"
+
+
+# Engines that died
+
+
+def test_what_a_dead_engine_left_ends_and_what_has_an_attempt_left_is_queued_again(
+    executions: Executions, database: Database, events: EventBus
+) -> None:
+    dead = executions.engine_id
+    manager = opened(executions, job="all", kind="manager")
+    task = opened(executions, parent_id=manager.id, root_id=manager.id, partitions=[("2026", "")])
+    queued = opened(executions, waiting=BUSY)
+    done = opened(executions)
+    executions.finish(done, Ending(status=SUCCESS), 2.0)
+    later = Executions(database, events)
+    later.register(pid=2, process_started=0.0, kind="server", now=3.0)
+    assert later.engines() == [(dead, 1, 0.0, "server")]
+    heard: list[tuple[int, str]] = []
+    events.subscribe(lambda event: heard.append((event.id, event.status)))
+
+    error = ExecutionError("Interrupted", "the engine ended")
+    again = Waiting("retry", "it is tried again", 3.0)
+    assert [found.id for found, _ in later.unfinished(dead)] == [queued.id, task.id, manager.id]
+    assert later.interrupt(dead, error, 3.0, {queued.id: again}) == 3
+
+    assert [row(database, number)["status"] for number in (manager.id, task.id, queued.id, done.id)] == [
+        "error",
+        "error",
+        "queued",
+        "success",
+    ]
+    assert json.loads(row(database, task.id)["error"])["type"] == "Interrupted"
+    assert row(database, queued.id)["engine_id"] == later.engine_id
+    assert PartitionStatuses(database).of_job("shop", "load") == {("2026", None): "error"}
+    assert later.engines() == []
+    assert later.interrupt(dead, error, 3.0, {}) == 0
+    assert [number for number, status in heard if status == "error"] == [task.id, manager.id], (
+        "children end before their parents"
+    )
