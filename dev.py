@@ -227,8 +227,9 @@ def check_javascript() -> int:
 
 
 def docs(arguments: Sequence[str]) -> int:
-    """Build the documentation; a warning is an error."""
+    """Write the page of the command line anew, and build the documentation; a warning is an error."""
     environment = set_up("run", "docs")
+    call([str(environment.python), "docs/command_line.py"])
     code = run([environment.command("sphinx-build"), "-W", "-q", *arguments, "docs", "docs/_build"])
     if code == 0:
         note(f"The documentation is {ROOT / 'docs/_build/index.html'}")

@@ -188,7 +188,10 @@ class Flow:
                 "default, or drop the *."
             )
         if job.partitions is not None and not takes_none and parameters.required > 1 and not job.inputs:
-            yield f"{where} is partitioned and its function requires {parameters.required} inputs; its first is the partition's dict."
+            yield (
+                f"{where} is partitioned and its function requires {parameters.required} inputs; a partition gives it one, a dict "
+                "with the keys."
+            )
         if job.schedule is not None and parameters.required and not job.inputs and job.partitions is None:
             yield (
                 f"{where} has a schedule, and nothing gives it its input {parameters.names[0]!r}: declare inputs, or give the "

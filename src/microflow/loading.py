@@ -165,7 +165,7 @@ def _place_of(error: BaseException) -> Place | None:
         if not frame.filename.startswith("<frozen") and not Path(frame.filename).is_relative_to(_PACKAGE)
     ]
     own = [frame for frame in frames if not _is_installed(Path(frame.file).resolve())]
-    return (own or frames or [None])[-1]
+    return next(reversed(own or frames), None)
 
 
 def _is_installed(file: Path) -> bool:

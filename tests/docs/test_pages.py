@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,13 @@ def test_every_error_has_its_heading() -> None:
     } - {"MicroflowError"}
 
     assert sorted(errors - set(headings("errors.md"))) == []
+
+
+def test_the_page_of_the_command_line_is_its_help() -> None:
+    script = [sys.executable, "-c", "import command_line; print(command_line.page(), end='')"]
+    page = subprocess.run(script, cwd=ROOT / "docs", capture_output=True, encoding="utf-8", check=True).stdout
+
+    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == page, "python3 dev.py docs writes it anew"
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

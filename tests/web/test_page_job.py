@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from microflow import ConcurrencyGroup, Flow, create_flow
+from microflow import ConcurrencyGroup, ExecutionStatus, Flow, create_flow
 from microflow.engine.engine import Engine
 
 
@@ -79,15 +80,20 @@ def client(books: Engine, make_client: Any) -> Any:
 
 
 def run(client: Any, books: Engine, job: str, fields: Any) -> Any:
-    """Send the form of a job; the result of the execution that it leads to."""
+    """Send the form of a job, and wait for the end of the execution that it leads to."""
+    ended = Event()
+
+    def listen(change: Any) -> None:
+        if change.topic == "execution" and change.parent_id is None and ExecutionStatus(change.status).final:
+            ended.set()
+
+    unsubscribe = books.events.subscribe(listen)
     answer = client.form(f"/jobs/library/{job}", fields)
     assert answer.status == 303, words(answer.text)
-    shown = client.get(answer.headers["location"])
-    assert shown.status == 200
-    id_ = int(answer.headers["location"].rpartition("/")[2])
-    while not client.get(f"/api/executions/{id_}").json["ended_at"]:
-        pass
-    return client.get(f"/api/executions/{id_}").json
+    assert ended.wait(60)
+    unsubscribe()
+    assert client.get(answer.headers["location"]).status == 200
+    return client.get(f"/api{answer.headers['location']}").json
 
 
 def test_it_tells_what_the_code_says_of_the_job(client: Any) -> None:
@@ -155,7 +161,9 @@ def test_a_mistake_stands_beside_its_field_and_nothing_typed_is_lost(client: Any
 def test_an_input_that_is_too_large_is_told(client: Any) -> None:
     answer = client.form("/jobs/library/small", [("input", '{"text": "%s"}' % ("x" * 100))])
     assert answer.status == 422
-    assert "at most 64 bytes" in words(f"<main{answer.text.partition('form-mistake')[2]}")
+    assert "the inputs take 113 bytes when encoded, and the limit is 64" in words(
+        f"<main{answer.text.partition('form-mistake')[2]}"
+    )
     assert editors(answer.text) == ['{"text": "%s"}' % ("x" * 100)]
 
 

@@ -56,7 +56,7 @@ class Client:
 
     def execution(self, id: int) -> ExecutionView:  # noqa: A002 - the field is called id everywhere else
         """One execution, as it is at this moment."""
-        return self._get(f"/api/executions/{id}", ExecutionView)
+        return _view(self._get(f"/api/executions/{id}", _Execution))
 
     def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
         """At most ``limit`` executions, newest first."""
@@ -66,7 +66,8 @@ class Client:
             if name in asked:
                 asked[name] = asked[name].isoformat()
         asked |= {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
-        return self._get("/api/executions", Page, asked)
+        page = self._get("/api/executions", _Page, asked)
+        return Page([_view(item) for item in page.items], page.next)
 
     def tree(self, id: int) -> Tree:  # noqa: A002
         """An execution and everything below it."""
@@ -135,7 +136,7 @@ class Client:
     def _post(self, path: str, body: Mapping[str, Any] | None = None) -> ExecutionView:
         data = json.dumps(body or {}, ensure_ascii=False).encode("utf-8", "surrogatepass")
         headers = {**self._headers, "Content-Type": "application/json"}
-        return self._read(Request(self.url + path, data, headers, method="POST"), ExecutionView)
+        return _view(self._read(Request(self.url + path, data, headers, method="POST"), _Execution))
 
     def _read(self, request: Request, form: type[T]) -> T:
         with closing(self._open(request)) as response:
@@ -181,3 +182,18 @@ class _Problem(msgspec.Struct):
 
 class _Items(msgspec.Struct, Generic[T]):
     items: list[T]
+
+
+class _Execution(ExecutionView, frozen=True, kw_only=True):
+    """An execution as it is decoded: where its type may be null too, msgspec keeps no JSON as it is."""
+
+    output: msgspec.Raw
+
+
+class _Page(msgspec.Struct):
+    items: list[_Execution]
+    next: str | None
+
+
+def _view(told: _Execution) -> ExecutionView:
+    return msgspec.structs.replace(told, output=None) if bytes(told.output) == b"null" else told

@@ -22,25 +22,18 @@ _PAGE = 500
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Moment(click.ParamType):
-    """A date, a time, or how long ago: 2026-11-22, 2026-11-22T05:00, 30m, 2h, 7d."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """An aware datetime; one without a zone is meant where this machine is."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            if ago := re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value):
-                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
-            return datetime.fromisoformat(value).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no moment; give one as 2026-11-22, 2026-11-22T05:00, or as an age: 30m, 2h, 7d.",
-                param,
-                ctx,
-            )
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """An aware datetime of a date, a time, or an age; one without a zone is meant where this machine is."""
+    if value is None:
+        return None
+    try:
+        if ago := re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value):
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is no moment; give one as 2026-11-22, 2026-11-22T05:00, or as an age: 30m, 2h, 7d."
+        ) from None
 
 
 @click.command("executions")
@@ -56,9 +49,9 @@ class Moment(click.ParamType):
 @click.option("--time-partition", metavar="TIME")
 @click.option("--cat-partition", metavar="NAME")
 @click.option(
-    "--since", type=Moment(), metavar="TIME", help="Queued then or later: 2026-11-22, 2026-11-22T05:00, 2h, 7d."
+    "--since", callback=_moment, metavar="TIME", help="Queued then or later: 2026-11-22, 2026-11-22T05:00, 2h, 7d."
 )
-@click.option("--until", type=Moment(), metavar="TIME", help="Queued then or earlier.")
+@click.option("--until", callback=_moment, metavar="TIME", help="Queued then or earlier.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many."
 )

@@ -1,7 +1,7 @@
 """What a person gives a job as its inputs: JSON on the command line, in a file, or from standard input.
 
-Inputs stay plain JSON here, with tagged dates (see ``model/payloads.py``): that is what a server is sent, and what is decoded for an
-engine in this process.
+Inputs stay plain JSON here, with tagged dates (see ``model/payloads.py``): that is what a server is sent, and what is decoded
+for an engine in this process.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _standard_input() -> str:
     if sys.stdin.isatty():
         click.echo("Reading JSON from the keyboard; Ctrl-D ends it (Ctrl-Z and Enter on Windows).", err=True)
     try:
-        return click.get_text_stream("stdin", encoding="utf-8", errors="strict").read()
+        return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise click.UsageError(f"Standard input is no text in UTF-8: {error}.") from None
 

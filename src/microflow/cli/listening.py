@@ -1,6 +1,6 @@
 """The sockets that a server listens on, bound before anything else starts, so that a port that is taken is known exactly.
 
-``localhost`` is 127.0.0.1, and ::1 too where this machine has it: a browser may ask for either, and nobody else may answer one of them.
+``localhost`` is 127.0.0.1, and ::1 too where this machine has it: a browser may ask for either, and nobody else may answer one.
 """
 
 from __future__ import annotations

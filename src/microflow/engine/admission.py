@@ -25,7 +25,7 @@ PATIENCE = 8
 
 
 class Limit:
-    """So many places. ``name`` and ``key`` are for people; ``reason`` says why one waits here ("limit" or "run_key")."""
+    """So many places. ``name`` and ``key`` are for people; ``reason`` is why one waits here ("limit", "run_key", "schedule")."""
 
     __slots__ = ("__weakref__", "flow", "holders", "key", "name", "parked", "places", "reason")
 

@@ -10,10 +10,11 @@ from typing import Any
 from ..errors import CallError
 from ..jobs import Job
 from ..model.results import ExecutionResult
+from ..runners.base import Outcome
 from ..runtime import PartitionSelection, Progress
 from ..store.executions import Opened
 from .calls import Call, prepare
-from .dag import DagRun
+from .dag import DagRun, outcome_of_run
 from .execution import Execution, State
 from .fanout import Calls, FanOut, Source, refuse_cancelled
 from .limits import UNLIMITED
@@ -159,7 +160,7 @@ class Caller:
         keep: bool = True,
     ) -> Calls:
         """One DAG run of ``job`` for each call, which holds what all jobs of that run have in common."""
-        runs = (Call(job=job, trigger=call.trigger, kind="dag", body=_dag_body(job, call)) for call in calls)
+        runs = (Call(job=job, trigger=call.trigger, kind="dag", body=dag_body([job], call)) for call in calls)
         source = Calls(self._placed, runs, ended, keep)
         self.fan_out(source, min(UNLIMITED, max_concurrency or UNLIMITED))
         return source
@@ -204,5 +205,6 @@ class Caller:
         return self._partition_runs.run(self, job, keys, batch_size, max_concurrency, with_inputs).results
 
 
-def _dag_body(job: Job[Any], template: Call) -> Callable[[Caller], ExecutionResult]:
-    return lambda caller: caller.run_dag_calls([job], template)[0]
+def dag_body(jobs: Sequence[Job[Any]], template: Call) -> Callable[[Caller], Outcome]:
+    """What a DAG run that is an execution of its own does; ``template`` holds what its calls have in common."""
+    return lambda caller: outcome_of_run(caller.run_dag_calls(jobs, template))

@@ -13,7 +13,8 @@ from ..jobs import Job
 from ..model.payloads import decode, encode_inputs, encode_value
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
 from ..runners.base import InputStatus
-from ..store.executions import PartitionKey
+from ..store.executions import Claim, PartitionKey
+from .admission import Limit
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -21,6 +22,7 @@ class Call(msgspec.Struct, kw_only=True):
 
     ``body`` and ``kind`` are set for runs that have no function of the user's (a DAG run, a mapping): ``job`` is then their target.
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them.
+    ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution.
     """
 
     job: Job[Any]
@@ -35,6 +37,8 @@ class Call(msgspec.Struct, kw_only=True):
     kind: str = ""
     body: Callable[..., Any] | None = None
     upstream: tuple[ExecutionResult, ...] | None = None
+    limits: tuple[Limit, ...] = ()
+    claim: Claim | None = None
 
 
 class Prepared(msgspec.Struct, kw_only=True):
@@ -63,7 +67,9 @@ def prepare(call: Call) -> Prepared:
     if job.partitions is not None and call.body is None:
         inputs, partitions, moments = _with_partitions(call)
     elif call.body is None and (call.time_partition is not None or call.cat_partition is not None):
-        raise PartitionError(f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or name none.")
+        raise PartitionError(
+            f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or name none."
+        )
     if call.body is None:
         job.check_count(inputs)
     has_results = False

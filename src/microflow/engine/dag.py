@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import sys
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ import msgspec
 from ..errors import DefinitionError
 from ..jobs import Job
 from ..model.graph import Readiness, closure
-from ..model.results import ExecutionResult
+from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
+from ..runners.base import Outcome
+from ..runners.calling import outcome_of
 from .calls import Call
 
 
@@ -76,3 +79,20 @@ def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
             edges[job.name] = [known.name for known in inputs]
             rest += inputs
     return edges
+
+
+def outcome_of_run(results: Sequence[ExecutionResult]) -> Outcome:
+    """How a DAG run ends: as its target does; of several targets, as a list of results, with how many ended with which status."""
+    if len(results) == 1:
+        return outcome_of(results[0], results[0].job or "", sys.maxsize)  # the target has measured its output
+    counts = Counter(str(result.status) for result in results)
+    status = combined_status([result.status for result in results])
+    output = msgspec.json.encode(dict(sorted(counts.items())))
+    failed = [result for result in results if result.status in (ExecutionStatus.ERROR, ExecutionStatus.CANCELLED)]
+    if not failed:
+        reason = f"all {len(results)} jobs were skipped" if status is ExecutionStatus.SKIPPED else None
+        return Outcome(status, output, reason=reason)
+    first = failed[0]
+    why = f"{first.error.type}: {first.error.message}" if first.error else f"it ended as {first.status}"
+    message = f"{len(failed)} of {len(results)} jobs failed; the first, {first.job!r}: {why}"
+    return Outcome(status, output, ExecutionError("ExecutionFailed", message))

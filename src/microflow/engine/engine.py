@@ -22,7 +22,6 @@ from ..model.events import EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionResult
 from ..runners.base import Outcome, Request, Runner
-from ..runners.calling import outcome_of
 from ..runners.processes import FreshProcesses, ProcessPool
 from ..runners.refusal import Refusal
 from ..runners.threads import Capture, ThreadRunner
@@ -34,8 +33,8 @@ from ..store.lock import ServerLock
 from ..store.logs import Logs
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
-from .caller import Caller
-from .calls import Call
+from .caller import Caller, dag_body
+from .calls import Call, prepare
 from .execution import Execution
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .partition_runs import PartitionRuns
@@ -259,7 +258,7 @@ class Engine:
                 job,
                 "dag",
                 trigger,
-                lambda caller: _handed_on(caller.run_dag_calls([job], template)[0]),
+                dag_body([job], template),
                 options=options,
             )
         call = Call(
@@ -282,9 +281,14 @@ class Engine:
         batch_size: int | None = None,
         max_concurrency: int | None = None,
     ) -> Submitted:
-        """Begin a mapping of a job over a list of inputs (a tuple is several positional ones), as one execution with children."""
+        """Begin a mapping of a job over a list of inputs (a tuple is several positional ones), as one execution with children.
+
+        Raises ``PayloadError``, ``InputCountError``, ``PartitionError``; nothing has happened then.
+        """
         items: Iterable[Any] = inputs if batch_size is None else list(batches(inputs, batch_size))
         calls = [Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger="map") for item in items]
+        for call in calls:
+            prepare(call)  # so that nothing runs if one of them can't
 
         def body(caller: Caller) -> Outcome:
             ended = caller.reporter(len(calls))
@@ -411,11 +415,6 @@ class Engine:
         self._own_runners.add(job.runner)
         runner: Runner = job.runner
         return runner
-
-
-def _handed_on(result: ExecutionResult) -> Outcome:
-    """The end of a DAG run is that of its target."""
-    return outcome_of(result, result.job or "", sys.maxsize)  # the target has measured its output
 
 
 def _options(**given: Any) -> bytes | None:

@@ -35,6 +35,10 @@ from .resources import Resources
 from .settling import cancelled_ending, settle, stopped_ending, upstream_ending, waiting_at
 
 
+LEFT = "waits for a server: the one that claimed this tick stopped before its turn came"
+"""Why the run of a tick that was left to the next server does not run."""
+
+
 class State(Enum):
     """Where a live execution is: about to be told whether it may run, allowed to, running, waiting until it may, or ended."""
 
@@ -55,6 +59,8 @@ class Execution:
         parent: Execution | None,
         ready: Callable[[Execution], None],
     ) -> None:
+        if call.scheduled_at is None and parent is not None:
+            call.scheduled_at = parent.call.scheduled_at  # whatever a tick's run calls is of that tick
         self.call = call
         self.job: Job[Any] = call.job
         self.kind = call.kind or call.job.kind
@@ -130,10 +136,8 @@ class Execution:
         if not prepared.verdict.run:
             self._open(None)
             return self._end(upstream_ending(prepared, self.job.name))
-        is_task = self.job.kind == "task" and self.call.body is None
         run_key = prepared.run_key if not self.call.force and self.call.body is None else None
-        limits = resources.limits.needed(self.job, prepared.first, run_key, is_task) if self.call.body is None else []
-        self._place = Place(limits, _places_of_ancestors(parent))
+        self._place = Place(self._limits(prepared, run_key), _places_of_ancestors(parent))
         if resources.admission.take(self._place):
             return self._admitted(run_key)
         return self._park(run_key)
@@ -142,14 +146,18 @@ class Execution:
         """Take over an execution that a dead engine left and that is queued again; as ``begin``, with its row open already."""
         self._prepared = prepare(self.call)
         self._opened = opened
-        self.attempt_number = opened.attempt + 1
-        run_key = self._prepared.run_key
-        is_task = self.job.kind == "task"
-        self._place = Place(self._resources.limits.needed(self.job, self._prepared.first, run_key, is_task), ())
+        self.attempt_number = opened.attempt if opened.started_at is None else opened.attempt + 1
+        self._place = Place(self._limits(self._prepared, self._prepared.run_key), ())
         self._resources.live.add(self)
         self.state = State.PARKED
         self._try_again()
         return State.PARKED
+
+    def _limits(self, prepared: Prepared, run_key: str | None) -> list[Limit]:
+        if self.call.body is not None:
+            return list(self.call.limits)
+        is_task = self.job.kind == "task"
+        return [*self.call.limits, *self._resources.limits.needed(self.job, prepared.first, run_key, is_task)]
 
     def _admitted(self, run_key: str | None) -> State:
         assert self._place is not None
@@ -239,6 +247,7 @@ class Execution:
                 partitions=keys,
             ),
             self._resources.clock.now(),
+            call.claim,
         )
         if self._place is not None:
             self._place.execution_id = self._opened.id
@@ -388,6 +397,20 @@ class Execution:
             self._ready(self)
         else:
             self._ask_to_stop(reason)
+        return True
+
+    def leave(self) -> bool:
+        """Leave a tick's run that has not begun to the next server: its row stays queued; False if it has begun, or is no tick's."""
+        with self._lock:
+            opened = self._opened
+            is_tick = self.call.trigger == "schedule" and self.parent is None
+            if self.state is not State.PARKED or not is_tick or opened is None or opened.started_at is not None:
+                return False
+            self.state = State.ENDED  # whoever grants it now finds that it is too late
+        assert self._place is not None
+        self._resources.admission.withdraw(self._place)
+        self._resources.executions.wait(opened, Waiting("schedule", LEFT, self._resources.clock.now()))
+        self._resources.live.remove(self)
         return True
 
     def _ask_to_stop(self, reason: str) -> None:

@@ -33,10 +33,10 @@ class Observation:
     def output(self, data: bytes) -> None:
         """The job printed this."""
         resources, opened = self._resources, self._opened()
-        if self._log is None:
-            self._log = resources.logs.open(opened.id)
         self._tail = (self._tail + data)[-_TAIL:]
         try:
+            if self._log is None:  # a later attempt's goes on after what was written before an engine died
+                self._log = resources.logs.open(opened.id, goes_on=opened.attempt > 1)
             self._log.append(data)
         except OSError as error:  # a full disk is no reason to stop the job; its execution says so
             self.log_failure = f"its log could not be written: {error}"

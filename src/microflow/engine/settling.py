@@ -65,4 +65,6 @@ def waiting_at(limit: Limit | None, now: float) -> Waiting:
         return Waiting("limit", "waits for a place", now)
     if limit.reason == "run_key":
         return Waiting("run_key", f"waits for the execution that runs with {limit.key}", now)
+    if limit.reason == "schedule":
+        return Waiting("schedule", f"waits for the previous run of schedule {limit.name!r}", now)
     return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)

@@ -157,7 +157,7 @@ def _outcome_of_list(items: list[Any], job: str, max_payload: int) -> Outcome:
 
 
 def error_of(error: BaseException, skip_frames: int = 0) -> ExecutionError:
-    """An exception as what is recorded of it, however badly it behaves; ``skip_frames`` outermost frames are ours, not the job's."""
+    """An exception as what is recorded of it, however badly it behaves; ``skip_frames`` outermost frames are not the job's."""
     kind = type(error)
     try:
         message = str(error)

@@ -71,7 +71,8 @@ class Worker:
         faulthandler.enable(file=2)
         _log_to_standard_error()
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
-        meter, surroundings = Meter(), Surroundings()
+        meter = Meter()
+        surroundings = Surroundings((self._requests, self._responses, *meter.descriptors))
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
                 sys.path[:] = message.path
@@ -100,10 +101,12 @@ class Worker:
             outcome = call(fn, data, execution, request.max_payload)
         except SystemExit as error:
             surroundings.leave_if_forked()
+            surroundings.leave_if_robbed()
             _flush()
             self._send(Exited(_exit_code(error)))
             return
         surroundings.leave_if_forked()
+        surroundings.leave_if_robbed()
         _flush()
         retire = surroundings.restore()
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()

@@ -53,7 +53,10 @@ class Functions:
         return self.pickled(job)
 
     def pickled(self, job: Any, why: str = "") -> Pickled:
-        """The function by value; ``why`` says what went wrong when it was imported. Raises ``PayloadError`` if it can't be pickled."""
+        """The function by value; ``why`` says what went wrong when it was imported.
+
+        Raises ``PayloadError`` if it can't be pickled.
+        """
         with self._lock:
             known = self._by_value.get(id(job))
         if known is None:

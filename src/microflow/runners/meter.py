@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import NamedTuple
-
-_RESET_ABOVE = 16 * 1024 * 1024
-"""Bytes by which the peak must be over the start's for the kernel's mark to be reset: below that it says nothing of a task."""
 
 
 class Usage(NamedTuple):
@@ -27,6 +25,11 @@ if sys.platform == "win32":
             self._process = psutil.Process()
             self._cpu = 0.0
 
+        @property
+        def descriptors(self) -> tuple[int, ...]:
+            """The open files it reads from: none."""
+            return ()
+
         def start(self) -> None:
             """An attempt begins."""
             self._cpu = time.process_time()
@@ -42,53 +45,82 @@ if sys.platform == "win32":
 else:
     import resource
 
-    _UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes elsewhere
-
     class Meter:
         """Measures attempts, one after the other, in this process."""
 
         def __init__(self) -> None:
-            self._first_peak = self._peak = self._maximum()
+            self._memory = _memory()
+            self._first = self._memory.resident()
             self._children_peak = 0
             self._cpu = 0.0
 
-        @staticmethod
-        def _maximum() -> int:
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+        @property
+        def descriptors(self) -> tuple[int, ...]:
+            """The open files it reads from."""
+            return self._memory.descriptors
 
         def start(self) -> None:
             """An attempt begins."""
-            if self._peak - self._first_peak > _RESET_ABOVE:
-                self._reset()
+            self._memory.forget_peak()
             children = resource.getrusage(resource.RUSAGE_CHILDREN)
             own = resource.getrusage(resource.RUSAGE_SELF)
             self._cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
             self._children_peak = children.ru_maxrss
-
-        def _reset(self) -> None:
-            """Forget the peak of earlier attempts (proc(5), clear_refs); elsewhere than on Linux it is the worker's, not the task's."""
-            if sys.platform == "linux":
-                try:
-                    with open("/proc/self/clear_refs", "w") as file:
-                        file.write("5")
-                except OSError:
-                    return  # a container may forbid it; the figure is then the worker's peak
 
         def stop(self) -> Usage:
             """The attempt ended."""
             children = resource.getrusage(resource.RUSAGE_CHILDREN)
             own = resource.getrusage(resource.RUSAGE_SELF)
             cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime - self._cpu
-            self._peak = own.ru_maxrss * _UNIT
             grown_children = children.ru_maxrss * _UNIT if children.ru_maxrss > self._children_peak else 0
-            return Usage(cpu, max(self._peak, grown_children))
+            return Usage(cpu, max(self._memory.peak(), grown_children))
 
         def grown(self) -> int:
-            """Bytes of resident memory over those at the start of this process; asked only when the peak says that it may matter."""
-            if self._peak - self._first_peak < _RESET_ABOVE:
-                return 0
-            try:
-                with open("/proc/self/statm") as file:
-                    return int(file.read().split()[1]) * resource.getpagesize() - self._first_peak
-            except OSError:
-                return self._peak - self._first_peak
+            """Bytes of resident memory over those at the start of this process."""
+            return self._memory.resident() - self._first
+
+    _UNIT = 1 if sys.platform == "darwin" else 1024
+    """What ``ru_maxrss`` counts in, see getrusage(2): bytes on macOS, kilobytes elsewhere."""
+
+    class _UsageMemory:
+        """Where there is no /proc: the peak is that of the whole process, and stands for what is resident too."""
+
+        descriptors: tuple[int, ...] = ()
+
+        def forget_peak(self) -> None:
+            """The system can't."""
+
+        def peak(self) -> int:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+
+        resident = peak
+
+    class _ProcMemory:
+        """Linux: the kernel keeps the peak and forgets it when told to (proc(5), VmHWM and clear_refs).
+
+        ``ru_maxrss`` would not do: a process takes it over from the one that started it.
+        """
+
+        def __init__(self) -> None:
+            self._status = os.open("/proc/self/status", os.O_RDONLY)
+            self._clear = os.open("/proc/self/clear_refs", os.O_WRONLY)
+            self.descriptors = (self._status, self._clear)
+
+        def forget_peak(self) -> None:
+            os.pwrite(self._clear, b"5", 0)
+
+        def _bytes(self, name: bytes) -> int:
+            _, _, rest = os.pread(self._status, 4096, 0).partition(name)
+            return int(rest[: rest.index(b"kB")]) * 1024
+
+        def peak(self) -> int:
+            return self._bytes(b"VmHWM:")
+
+        def resident(self) -> int:
+            return self._bytes(b"VmRSS:")
+
+    def _memory() -> _ProcMemory | _UsageMemory:
+        try:
+            return _ProcMemory()
+        except OSError:
+            return _UsageMemory()  # macOS, or a container that hides /proc

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 _SIGNALS = tuple(
@@ -18,7 +19,8 @@ _SIGNALS = tuple(
 class Surroundings:
     """The state of a fresh worker, taken once, that every task finds."""
 
-    def __init__(self) -> None:
+    def __init__(self, own_descriptors: Sequence[int] = ()) -> None:
+        self._own = [(descriptor, _identity(descriptor)) for descriptor in own_descriptors]
         self._pid = os.getpid()
         self._folder = os.getcwd()
         self._environment = _environment().copy()
@@ -32,6 +34,12 @@ class Surroundings:
         """End this process if it is a copy of the worker: a task forked, and the copy came back here."""
         if os.getpid() != self._pid:
             os._exit(0)
+
+    def leave_if_robbed(self) -> None:
+        """End this process if the task closed what the worker itself needs: its numbers may stand for the task's files now."""
+        if any(_identity(descriptor) != known for descriptor, known in self._own):
+            os.write(2, b"The task closed the descriptors of its worker, so how it ended can't be told.\n")
+            os._exit(1)
 
     def restore(self) -> str:
         """Put things back as they were; why this worker should run nothing more, "" if it is as good as new."""

@@ -6,7 +6,7 @@ was too late. Events are published after the commit, so that nobody hears of a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,6 +30,10 @@ class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     since: float
     until: float | None = None
+
+
+Claim = Callable[[int, Waiting | None], None]
+"""Takes what an execution is for, such as a tick, given its number and why it waits; raises if another has taken it."""
 
 
 class NewExecution(msgspec.Struct, kw_only=True):
@@ -120,8 +124,11 @@ class Executions:
         """Record that the engine ended, and why."""
         self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
 
-    def open(self, new: NewExecution, now: float) -> Opened:
-        """Insert the execution, and with it the mark on the partitions it stands for; publish it."""
+    def open(self, new: NewExecution, now: float, claim: Claim | None = None) -> Opened:
+        """Insert the execution, and with it the mark on the partitions it stands for; publish it.
+
+        ``claim`` is called within the transaction; if it raises, nothing has been opened.
+        """
         values = {
             "flow": new.flow,
             "job": new.job,
@@ -142,10 +149,12 @@ class Executions:
             "options": None if new.options is None else new.options.decode(),
             "engine_id": self.engine_id,
         }
-        if new.partitions:
+        if new.partitions or claim is not None:
             with self._database.transaction():
                 identity = self._database.insert("open_execution", values)
                 self._mark_partitions(new.flow, new.job, identity, new.partitions)
+                if claim is not None:
+                    claim(identity, new.waiting)
         else:
             identity = self._database.insert("open_execution", values)
         opened = Opened(

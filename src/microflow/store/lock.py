@@ -28,8 +28,8 @@ class ServerLock:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip("\0 \n") or "unknown"
             os.close(descriptor)
             raise StoreLocked(
-                f"Another server (process {holder}) runs on this store, {self._path.with_suffix('')}. Stop it, let commands act on it "
-                "with --server URL, or give this one another store with --store."
+                f"Another server (process {holder}) runs on this store, {self._path.with_suffix('')}. Stop it, let commands act "
+                "on it with --server URL, or give this one another store with --store."
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())

@@ -1,8 +1,8 @@
 """What executions print: one file each, appended as it happens, capped, read after an offset.
 
-Offsets count the bytes that were printed. Of a log longer than ``cap`` the head and the tail are kept, half of the cap
-each: the head in ``<id>.log``, the rest in rotating pieces ``<id>.<offset>.log`` of a quarter of the cap, of which the
-newest two or three stay.
+Offsets count the bytes that were printed. Of a log longer than ``cap`` the head and the tail are kept, at most half of
+the cap each: the head in ``<id>.log``, the rest in rotating pieces ``<id>.<offset>.log`` of a quarter of the cap, of
+which the newest two stay.
 """
 
 from __future__ import annotations
@@ -44,8 +44,13 @@ class Log:
         self._pieces: list[Path] = []
         self._closed = False
         if goes_on and (pieces := _pieces(base)):
-            self._written = _start(pieces[-1]) + pieces[-1].stat().st_size
-            self._pieces = pieces[1:]
+            self._go_on(pieces)
+
+    def _go_on(self, pieces: list[Path]) -> None:
+        last, self._pieces = pieces[-1], pieces[1:]
+        self._written = _start(last) + last.stat().st_size
+        self._piece_end = _start(last) + self._cap // (4 if self._pieces else 2)
+        self._file = last.open("ab", buffering=0)
 
     def append(self, data: bytes) -> None:
         """Add what was printed. Raises ``OSError`` if it can't be written (a full disk)."""
@@ -57,9 +62,7 @@ class Log:
                 if self._file is None or self._written >= self._piece_end:
                     self._next_piece()
                 assert self._file is not None
-                count = min(len(rest), self._piece_end - self._written)
-                while count < len(rest) and rest[count] & 0xC0 == 0x80:
-                    count += 1  # no UTF-8 character is cut in two by the end of a piece
+                count = _up_to_whole_character(rest, self._piece_end - self._written)
                 # without a buffer, so that it can be read at once and a full disk says so here, not when the file is closed
                 written = self._file.write(rest[:count])
                 self._written += written
@@ -78,7 +81,7 @@ class Log:
             self._pieces.append(path)
             if len(self._pieces) > 2:
                 self._pieces.pop(0).unlink(missing_ok=True)
-        self._file = open(path, "wb", buffering=0)
+        self._file = path.open("wb", buffering=0)
         self._piece_end = self._written + size
 
     def close(self) -> None:
@@ -154,6 +157,14 @@ def _pieces(base: Path) -> list[Path]:
 def _start(piece: Path) -> int:
     middle = piece.name.split(".")[1]
     return int(middle) if middle.isdecimal() else 0
+
+
+def _up_to_whole_character(data: memoryview, count: int) -> int:
+    """``count`` bytes of the data, or a few more where that would cut a UTF-8 character in two."""
+    end = min(count + 3, len(data))
+    while count < end and data[count] & 0xC0 == 0x80:
+        count += 1
+    return min(count, len(data))
 
 
 def _whole_characters(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ class PartitionStatuses:
         self._database = database
 
     def of_job(self, flow: str, job: str) -> dict[PartitionKey, str]:
-        """The status of every partition of a job that was executed: of the execution that runs now, else of the newest ended one."""
+        """The status of every executed partition of a job: of the execution that runs now, else of the newest ended one."""
         rows = self._database.read("partition_statuses", {"flow": flow, "job": job})
         return {(time or None, category or None): status for time, category, status in rows if status is not None}
 

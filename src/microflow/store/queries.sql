@@ -39,9 +39,12 @@ UPDATE engines SET ended_at = :ended_at, reason = :reason WHERE id = :id AND end
 -- name: open_engines
 SELECT id, pid, process_started, kind, started_at FROM engines WHERE ended_at IS NULL ORDER BY id
 
+-- The run of a tick that has not begun is nobody's yet: the next server begins it.
 -- name: unfinished_of_engine
 SELECT id, flow, job, kind, parent_id, root_id, status, attempt, started_at FROM executions
-WHERE status IN ('queued', 'running') AND engine_id = :engine_id ORDER BY id DESC
+WHERE status IN ('queued', 'running') AND engine_id = :engine_id
+    AND NOT (status = 'queued' AND trigger = 'schedule' AND parent_id IS NULL AND started_at IS NULL)
+ORDER BY id DESC
 
 -- name: run_key_success
 SELECT execution_id, output FROM run_keys WHERE flow = :flow AND job = :job AND run_key = :run_key
@@ -61,31 +64,9 @@ ON CONFLICT (flow, job, key) DO UPDATE SET value = excluded.value, execution_id 
 DELETE FROM context WHERE flow = :flow AND job = :job AND key = :key
 
 -- name: last_output
-SELECT output FROM executions WHERE flow = :flow AND job = :job AND status = 'success' ORDER BY id DESC LIMIT 1
-
--- name: open_partition
-INSERT INTO partitions (flow, job, time_partition, cat_partition, live_id)
-VALUES (:flow, :job, :time_partition, :cat_partition, :execution_id)
-ON CONFLICT (flow, job, time_partition, cat_partition) DO UPDATE SET live_id = excluded.live_id
-
--- name: finish_partitions
-UPDATE partitions SET status = :status, execution_id = :execution_id, started_at = :started_at, ended_at = :ended_at,
-    attempt = :attempt, live_id = NULL
-WHERE live_id = :execution_id
-
--- name: skip_partitions
-UPDATE partitions SET status = coalesce(status, 'skipped'), execution_id = coalesce(execution_id, :execution_id),
-    started_at = coalesce(started_at, :started_at), ended_at = coalesce(ended_at, :ended_at), live_id = NULL
-WHERE live_id = :execution_id
+SELECT output FROM executions WHERE flow = :flow AND job = :job AND status = 'success' AND kind IN ('task', 'manager')
+ORDER BY id DESC LIMIT 1
 
 -- name: call_of
 SELECT flow, job, kind, status, trigger, inputs, time_partition, cat_partition, scheduled_at, options
 FROM executions WHERE id = :id
-
--- name: partition_statuses
-SELECT p.time_partition, p.cat_partition, CASE WHEN e.id IS NULL THEN p.status ELSE e.status END
-FROM partitions p LEFT JOIN executions e ON e.id = p.live_id
-WHERE p.flow = :flow AND p.job = :job
-
--- name: earliest_partition
-SELECT min(time_partition) FROM partitions WHERE flow = :flow AND job = :job AND time_partition <> ''

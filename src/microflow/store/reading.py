@@ -27,11 +27,13 @@ from .views import (
     Counts,
     Duration,
     ExecutionView,
+    Newest,
     Page,
     Tree,
     TreeNode,
     attempt_view,
     execution_view,
+    newest_view,
     tree_node,
     utc,
 )
@@ -44,6 +46,7 @@ __all__ = [
     "Duration",
     "ExecutionView",
     "Filters",
+    "Newest",
     "Page",
     "Reading",
     "Tree",
@@ -176,6 +179,11 @@ class Reading:
             Duration(id_, ExecutionStatus(status), utc(started), max(ended - started, 0.0))
             for id_, status, started, ended in rows
         ]
+
+    def newest(self, flow: str, job: str) -> Newest | None:
+        """The newest execution of a job itself; runs over its inputs or partitions are executions of others."""
+        rows = self._database.read("newest_of_job", {"flow": flow, "job": job})
+        return newest_view(rows[0]) if rows else None
 
     def _ids(self, filters: Filters, limit: int, before: int | None) -> list[int]:
         """The newest ids that the filters let through, merged from the sources that the chosen index has."""

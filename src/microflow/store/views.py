@@ -151,6 +151,15 @@ class Duration(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Newest(msgspec.Struct, frozen=True):
+    """The newest execution of a job: its number, its status, and when it ran."""
+
+    id: int
+    status: ExecutionStatus
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
 _error = msgspec.json.Decoder(ExecutionError)
 _progress = msgspec.json.Decoder(ProgressView)
 _waiting = msgspec.json.Decoder(Waiting)
@@ -232,6 +241,12 @@ def attempt_view(row: tuple[Any, ...]) -> AttemptView:
         ended_at=_moment(ended_at),
         error=_error_view(error),
     )
+
+
+def newest_view(row: tuple[Any, ...]) -> Newest:
+    """A row of the statement ``newest_of_job``."""
+    id_, status, started_at, ended_at = row
+    return Newest(id_, ExecutionStatus(status), _moment(started_at), _moment(ended_at))
 
 
 def _moment(seconds: float | None) -> datetime | None:

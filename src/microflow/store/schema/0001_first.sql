@@ -68,16 +68,16 @@ CREATE INDEX run_keys_execution ON run_keys (execution_id);
 CREATE TABLE partitions (
     flow TEXT NOT NULL,
     job TEXT NOT NULL,
-    time_partition TEXT NOT NULL,       -- '' where the job has no such dimension
-    cat_partition TEXT NOT NULL,
+    cat_partition TEXT NOT NULL,        -- '' where the job has no such dimension
+    time_partition TEXT NOT NULL,       -- in the text form of its frequency
     status TEXT,                        -- of the newest execution that was not skipped, else 'skipped'; null: none ended yet
     execution_id INTEGER,               -- that execution
     started_at REAL,
     ended_at REAL,
     attempt INTEGER,
     live_id INTEGER,                    -- the execution that is queued or running for it now
-    PRIMARY KEY (flow, job, time_partition, cat_partition)
-);
+    PRIMARY KEY (flow, job, cat_partition, time_partition)
+) WITHOUT ROWID;                        -- a job's grid lies together, row by row as it is drawn
 CREATE INDEX partitions_live ON partitions (live_id) WHERE live_id IS NOT NULL;
 CREATE INDEX partitions_execution ON partitions (execution_id);
 

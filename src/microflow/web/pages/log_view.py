@@ -51,8 +51,8 @@ def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
     first = logs.read(execution_id, 0, tail)
     if not _goes_on(logs, execution_id, first.next):
         return NewestPart(cleaned(first.text), 0, first.next)
-    begin = _last_start(logs, execution_id, first.next, tail // 2)
-    text, offset = "", begin
+    step = tail // 4
+    text, offset = "", max(_near_end(logs, execution_id, first.next, step) - 3 * step, 0)
     while (part := logs.read(execution_id, offset, tail)).text and len(text) < 2 * tail:
         text, offset = text + part.text, part.next
     _, newline, whole = text.partition("\n")
@@ -99,7 +99,7 @@ def _goes_on(logs: Log, execution_id: int, offset: int) -> bool:
     return logs.read(execution_id, offset, 1).next > offset
 
 
-def _last_start(logs: Log, execution_id: int, known: int, step: int) -> int:
+def _near_end(logs: Log, execution_id: int, known: int, step: int) -> int:
     """An offset at most ``step`` bytes before the end, found by doubling and halving: a log does not say how long it is."""
     low, width = known, step
     while _goes_on(logs, execution_id, low + width):
