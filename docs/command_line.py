@@ -14,8 +14,31 @@ BEGINNING = """# Command line
 
 <!-- Written by docs/command_line.py from the commands themselves. -->
 
-Every command prints this help with `--help`. What goes wrong is one message on standard error. `microflow COMMAND` and
-`python -m microflow COMMAND` are the same.
+Every command prints this help with `--help`. `microflow COMMAND` and `python -m microflow COMMAND` are the same.
+
+A flow is named as `module:flow`, or by its file, `path/to/my_flow.py:flow`. Where a module holds one flow, `:flow` may be left out.
+Modules are looked for in the working directory first.
+
+| exit code | means |
+|---|---|
+| 0 | done; a job that was skipped counts as that |
+| 1 | the job failed, or a server had to end what still ran |
+| 2 | wrong use, or something that can't be done; one message on standard error says what |
+| 130 | Ctrl-C |
+
+Results go to standard output, as JSON where `--json` is given. What jobs print, progress and messages go to standard error.
+Progress is a bar on a terminal, and plain lines elsewhere.
+
+**Without a server**, commands that look (`executions`, `show`, `logs`) read the store, also while a server runs on it, and commands
+that execute (`run`, `map`, `retry`) start an engine in their own process. **With `--server URL`** they act on the server that runs
+there, which needs no `-f`.
+
+| variable | stands for |
+|---|---|
+| `MICROFLOW_STORE` | `--store`, for flows that name no store of their own |
+| `MICROFLOW_SERVER` | `--server`, where no `--store` is given |
+| `MICROFLOW_TOKEN` | `--token` |
+| `NO_COLOR` | no colours |
 """
 
 

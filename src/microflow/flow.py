@@ -57,6 +57,7 @@ class Flow:
     """A named set of jobs. Make one with ``create_flow``.
 
     ``jobs`` maps names to jobs in the order of definition. ``runtime`` is the engine that serves the flow in this process, if any.
+    ``is_stand_in``: this only stands for a flow that could not be imported in a worker process.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Flow:
         self.jobs: dict[str, Job[Any]] = {}
         self.context = FlowContext()
         self.runtime: Runtime | None = None
+        self.is_stand_in = False
 
     @overload
     def task(self, fn: Callable[P, Any], /) -> Task[P]: ...
@@ -210,7 +212,8 @@ class Flow:
 
     def run_all(self) -> list[ExecutionResult]:
         """Run every job that declares inputs or is one, each once, as much as possible at the same time; their results."""
-        return runtime_for(self).run_dag(self.dag_jobs())
+        # a stand-in has no jobs; it is met in a task only, where the runtime says that a task can't call any
+        return runtime_for(self).run_dag([] if self.is_stand_in else self.dag_jobs())
 
     def dag_jobs(self) -> list[Job[Any]]:
         """Every job that declares inputs or is one. Raises ``CallError`` if there is none."""
@@ -259,7 +262,9 @@ def referenced_flow(module: str | None, attribute: str | None, name: str) -> Flo
         found = getattr(import_module(module), attribute)
         if isinstance(found, Flow):
             return found
-    return Flow(name)
+    stand_in = Flow(name)
+    stand_in.is_stand_in = True
+    return stand_in
 
 
 def _referenced_job(module: str | None, attribute: str | None, flow_name: str, name: str, kind: str) -> Job[Any]:

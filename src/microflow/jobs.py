@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec
 
@@ -18,6 +16,7 @@ from .runtime import runtime_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
 P = ParamSpec("P")
 
@@ -62,12 +61,16 @@ class Backoff:
         self.maximum = maximum
         self.jitter = jitter
 
-    def delay(self, attempt: int, chance: Callable[[], float] = random.random) -> float:
+    def delay(self, attempt: int, chance: Callable[[], float] | None = None) -> float:
         """Seconds to wait after attempt number ``attempt`` (from 1 on) failed; ``chance`` gives a number from 0 to 1."""
         try:
             whole = min(self.initial * self.factor ** (attempt - 1), self.maximum)
         except OverflowError:
             whole = self.maximum
+        if chance is None:
+            from random import random
+
+            chance = random
         return whole * (1 - self.jitter * chance())
 
     def __repr__(self) -> str:

@@ -6,17 +6,19 @@ inside a task. A call made where there is no runtime is carried out by the one i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from concurrent.futures import Future
 from contextvars import ContextVar
 from datetime import date, datetime
 from importlib import import_module
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from .errors import CallError, OutsideExecutionError
 from .model.payloads import encode_value
 from .model.results import ExecutionResult
+
+if TYPE_CHECKING:
+    import logging
+    from concurrent.futures import Future
 
 LOCAL_RUNTIME = ("microflow.engine.local", "start")
 """What starts a runtime for a call outside any execution: named, not imported, since it lives floors above."""
@@ -189,6 +191,8 @@ class CurrentExecution:
     @property
     def logger(self) -> logging.Logger:
         """A logger of the standard library, named after the flow and the job; its records are in the execution's log."""
+        import logging  # late, as everything that a flow's definition does not need
+
         return logging.getLogger(f"{self.flow}.{self.job}")
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:

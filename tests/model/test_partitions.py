@@ -12,11 +12,10 @@ from microflow.errors import DefinitionError, PartitionError
 from microflow.model.partitions import (
     ABSENT_LETTER,
     STATUS_LETTERS,
+    Cells,
     Frequency,
     Partitions,
     TimePartitions,
-    encode_grid,
-    select,
 )
 from microflow.model.results import ExecutionStatus
 
@@ -173,7 +172,7 @@ def test_a_filter_that_fails_or_answers_something_else_is_told() -> None:
         with pytest.raises(PartitionError, match=f"returned {answer!r} for a; it must return True or False"):
             vague.check(None, "a")
         with pytest.raises(PartitionError, match="it must return True or False"):
-            list(vague.cells(None))
+            vague.mark_absent(["."], None)
 
 
 # Axes
@@ -241,28 +240,56 @@ def test_an_axis_of_chosen_partitions_is_in_order_and_without_doubles() -> None:
 # Cells
 
 
-def test_cells_go_by_time_and_then_by_category() -> None:
-    partitions = Partitions("job", TimePartitions("yearly", "2025", timezone=BERLIN), ["b", "a"])
-    axis = partitions.time_axis(None, None, NOW)
-    ascending = [("2025", "b"), ("2025", "a"), ("2026", "b"), ("2026", "a")]
-    assert list(partitions.cells(axis)) == ascending
-    assert list(partitions.cells(axis, order="desc")) == ascending[2:] + ascending[:2]
-    assert list(partitions.cells(axis, partitions.categories(["a"]))) == [("2025", "a"), ("2026", "a")]
+def test_categories_are_chosen_in_their_order() -> None:
+    partitions = Partitions("job", "daily", ["b", "a"])
+    assert partitions.categories() == ("b", "a")
     assert partitions.categories(["a", "b", "a"]) == ("b", "a")
-    with pytest.raises(PartitionError, match="order is 'up'; it must be one of 'asc', 'desc'"):
-        partitions.cells(axis, order="up")  # type: ignore[arg-type]
+    assert partitions.categories([]) == ()
+    assert Partitions("job", "daily").categories() == (None,)
     with pytest.raises(PartitionError, match="has no category 'c'"):
         partitions.categories(["c"])
-    with pytest.raises(PartitionError, match="give a list"):
-        partitions.categories("ab")
+    with pytest.raises(PartitionError, match="has no categories"):
+        Partitions("job", "daily").categories(["c"])
+    for wrong in ("ab", 3):
+        with pytest.raises(PartitionError, match="give a list"):
+            partitions.categories(wrong)  # type: ignore[arg-type]
 
 
-def test_cells_of_jobs_with_one_dimension() -> None:
-    only_time = Partitions("job", TimePartitions("yearly", "2025", timezone=BERLIN))
-    assert list(only_time.cells(only_time.time_axis(None, None, NOW))) == [("2025", None), ("2026", None)]
-    only_cat = Partitions("job", cat=["a", "b"])
-    assert only_cat.time_axis(None, None, NOW) is None
-    assert list(only_cat.cells(None)) == [(None, "a"), (None, "b")]
+@pytest.mark.parametrize("wrong", ["2026-11-22", date(2026, 11, 22), 5])
+def test_time_partitions_are_a_list(wrong: object) -> None:
+    with pytest.raises(PartitionError, match="give a list of time partitions"):
+        Partitions("job", "daily").time_axis_of(wrong)  # type: ignore[arg-type]
+
+
+def test_cells_go_by_time_and_then_by_category() -> None:
+    ascending = [("2025", "b"), ("2025", "a"), ("2026", "b"), ("2026", "a")]
+    cells = Cells(["2025", "2026"], ["b", "a"], ["..", ".."])
+    assert list(cells) == ascending
+    assert list(cells) == ascending  # again, from the beginning
+    assert list(Cells(["2025", "2026"], ["b", "a"], ["..", ".."], order="desc")) == ascending[2:] + ascending[:2]
+    assert list(Cells(["2025", "2026"], [None], [".."])) == [("2025", None), ("2026", None)]
+    assert list(Cells([None], ["a", "b"], [".", "."])) == [(None, "a"), (None, "b")]
+    assert len(cells) == 4
+    assert list(Cells(["2025"], (), [])) == list(Cells([], ["a"], [""])) == []
+    with pytest.raises(PartitionError, match="order is 'up'; it must be one of 'asc', 'desc'"):
+        Cells(["2025"], [None], ["."], order="up")  # type: ignore[arg-type]
+    with pytest.raises(PartitionError, match="only is 'broken'; it must be one of 'all', 'missing'"):
+        Cells(["2025"], [None], ["."], "broken")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [("all", "1234567"), ("missing", "37"), ("failed", "24"), ("missing_or_failed", "2347")],
+)
+def test_cells_are_picked_by_status(only: str, expected: str) -> None:
+    cells = Cells("12345678", [None], ["sekcrq. "], only)  # type: ignore[arg-type]
+    assert "".join(text or "" for text, _ in cells) == expected
+    assert len(cells) == len(expected)
+
+
+def test_every_status_has_a_letter_of_its_own() -> None:
+    assert set(STATUS_LETTERS) == {str(status) for status in ExecutionStatus}
+    assert len(set(STATUS_LETTERS.values())) == len(STATUS_LETTERS)
 
 
 def test_the_filter_gets_the_start_and_the_category() -> None:
@@ -273,37 +300,8 @@ def test_the_filter_gets_the_start_and_the_category() -> None:
         return time is not None and time.year % 2 == 1
 
     partitions = Partitions("job", TimePartitions("yearly", "2024", timezone="UTC"), filter=odd_years)
-    assert list(partitions.cells(partitions.time_axis(None, None, NOW))) == [("2025", None)]
+    assert partitions.mark_absent(["..."], partitions.time_axis(None, None, NOW)) == [" . "]
     assert asked == [(datetime(year, 1, 1, tzinfo=ZoneInfo("UTC")), None) for year in (2024, 2025, 2026)]
-
-
-STATUSES = {("1", None): "success", ("2", None): "error", ("3", None): "skipped", ("4", None): "cancelled"}
-STATUSES |= {("5", None): "running", ("6", None): "queued"}
-
-
-@pytest.mark.parametrize(
-    ("only", "expected"),
-    [("all", "1234567"), ("missing", "37"), ("failed", "24"), ("missing_or_failed", "2347")],
-)
-def test_select(only: str, expected: str) -> None:
-    cells = [(text, None) for text in "1234567"]
-    assert "".join(text for text, _ in select(cells, STATUSES, only)) == expected  # type: ignore[arg-type]
-    enums = {key: ExecutionStatus(status) for key, status in STATUSES.items()}
-    assert "".join(text for text, _ in select(cells, enums, only)) == expected  # type: ignore[arg-type]
-
-
-def test_select_refuses_another_word() -> None:
-    with pytest.raises(PartitionError, match="only is 'broken'; it must be one of 'all', 'missing'"):
-        select([], {}, "broken")  # type: ignore[arg-type]
-
-
-def test_a_grid_is_one_letter_for_each_cell() -> None:
-    rows = [("2024", "a", "success"), ("2025", "b", "error"), ("2026", "a", "queued"), ("1999", "a", "error")]
-    rows += [("2024", "gone", "error"), ("2026", "b", ExecutionStatus.RUNNING)]
-    assert encode_grid(["2024", "2025", "2026"], ["a", "b"], rows) == ["s.q", ".er"]
-    assert encode_grid([None], ["a", "b"], [(None, "b", "skipped")]) == [".", "k"]
-    assert set(STATUS_LETTERS) == {str(status) for status in ExecutionStatus}
-    assert len(set(STATUS_LETTERS.values())) == len(STATUS_LETTERS)
 
 
 def test_a_cell_that_is_filtered_out_is_a_space_even_if_it_was_executed() -> None:
@@ -314,7 +312,12 @@ def test_a_cell_that_is_filtered_out_is_a_space_even_if_it_was_executed() -> Non
         lambda time, cat: not (time.year == 2025 and cat == "b"),
     )
     axis = partitions.time_axis(None, None, NOW)
-    rows = [("2025", "a", "success"), ("2025", "b", "error"), ("2026", "b", "cancelled")]
-    assert partitions.encode(axis, rows) == [".s.", f".{ABSENT_LETTER}c"]
-    assert partitions.encode(axis, rows, ("b",)) == [f".{ABSENT_LETTER}c"]
-    assert Partitions("job", cat=["a", "b"]).encode(None, [(None, "b", "success")]) == [".", "s"]
+    assert partitions.mark_absent([".s.", ".ec"], axis) == [".s.", f".{ABSENT_LETTER}c"]
+    assert partitions.mark_absent([".ec"], axis, ("b",)) == [f".{ABSENT_LETTER}c"]
+    assert Partitions("job", cat=["a", "b"]).mark_absent([".", "s"], None) == [".", "s"]
+
+
+def test_a_partition_executed_ahead_of_its_time_does_not_hide_those_before() -> None:
+    axis = Partitions("job", TimePartitions("daily", timezone=BERLIN)).time_axis(None, None, NOW, "2027-01-01")
+    assert axis is not None
+    assert axis.texts == ["2026-11-22"]

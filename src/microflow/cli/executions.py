@@ -123,8 +123,14 @@ def _print(executions: list[ExecutionView]) -> None:
             str(execution.status),
             "" if (seconds := seconds_taken(execution)) is None else duration(seconds),
             "" if execution.parent_id is None else str(execution.parent_id),
-            f"{execution.flow}/{execution.job}",
+            _name(execution),
         )
         for execution in executions
     ]
     print_table(("ID", "STARTED", "STATUS", "TOOK", "PARENT", "JOB"), rows, right=(0, 3, 4), style=style)
+
+
+def _name(execution: ExecutionView) -> str:
+    """The job, and what kind of run of it this is where it is no plain one."""
+    kind = "" if execution.kind in ("task", "manager") else f" ({execution.kind})"
+    return f"{execution.flow}/{execution.job}{kind}"

@@ -69,7 +69,33 @@ def print_json(value: Any) -> None:
 
 
 def payload_text(stored: Any) -> str:
-    """A stored payload as JSON that can be typed in again, on one line where it fits."""
-    plain = json.loads(bytes(stored))
-    line = json.dumps(plain, ensure_ascii=False)
-    return line if len(line) <= LINE else json.dumps(plain, ensure_ascii=False, indent=2)
+    """A stored payload as JSON that can be typed in again; what fits on a line is on one."""
+    return _written(json.loads(bytes(stored)), "")
+
+
+def _written(value: Any, indent: str) -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, (dict, list)) or not value or len(indent) + len(line) <= LINE:
+        return line
+    deeper = f"{indent}  "
+    if isinstance(value, dict):
+        opening, closing = "{}"
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_written(item, deeper)}" for key, item in value.items()]
+    else:
+        opening, closing = "[]"
+        parts = [_written(item, deeper) for item in value]
+        if not any(isinstance(item, (dict, list)) for item in value):
+            parts = _filled(parts, LINE - len(deeper))
+    inner = ",\n".join(f"{deeper}{part}" for part in parts)
+    return f"{opening}\n{inner}\n{indent}{closing}"
+
+
+def _filled(parts: list[str], width: int) -> list[str]:
+    """Many small parts, as many on each line as it holds."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) + 2 < width:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return lines

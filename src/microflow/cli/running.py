@@ -6,13 +6,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import MicroflowError
+from ..errors import ConflictError, MicroflowError
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView
 from .commands import INTERRUPTED
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _LOOK = 0.1
 """Seconds between looks at the progress of an execution in this process."""
+
+_CANCELLING = 2.0
+"""Seconds that what was cancelled has to end; a task needs next to none."""
 
 _TERMINATED = 128 + int(signal.SIGTERM)
 
@@ -44,6 +47,7 @@ def run_here(
     from ..engine.engine import Engine
 
     engine = Engine(flows, store=store, kind="local", echo=display.log)
+    submitted = None
     with _terminable():
         engine.start()
         try:
@@ -54,10 +58,8 @@ def run_here(
                 grace=threading.TIMEOUT_MAX, reason="the command was done"
             )  # a manager may have left work behind
         except KeyboardInterrupt as interruption:
-            display.close()
-            display.say("Interrupted: cancelling what runs. Ctrl-C again leaves at once.")
             code = _TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
-            _cancel(engine, code)
+            _interrupt(engine, submitted, display, code)
             raise click.exceptions.Exit(code) from None
         except BaseException:
             engine.stop(grace=0)
@@ -77,12 +79,20 @@ def _watch(engine: Engine, submitted: Submitted, display: Display) -> None:
             display.step(Step(*progress))
 
 
-def _cancel(engine: Engine, code: int) -> None:
-    """End everything that the engine runs; leave at once where that can't be waited for."""
+def _interrupt(engine: Engine, submitted: Submitted | None, display: Display, code: int) -> None:
+    """Cancel what was begun, and end everything else; leave at once where that can't be waited for."""
+    display.close()
+    display.say("Interrupted: what runs is cancelled. Ctrl-C again leaves at once.")
     try:
-        engine.stop(grace=0, reason="interrupted")
+        if submitted is not None:
+            with suppress(ConflictError):  # it has just ended
+                engine.cancel(submitted.id)
+        engine.stop(grace=_CANCELLING, reason="interrupted")
     except KeyboardInterrupt:
         leave_at_once(code)
+    if submitted is not None:
+        done = submitted.future.done()
+        display.say(f"Execution {submitted.id}: {submitted.future.result().status if done else 'did not end in time'}")
     if any(thread.name.startswith("microflow") and thread.is_alive() for thread in threading.enumerate()):
         leave_at_once(code)  # a manager that calls nothing can't be ended, and its thread would be waited for
 

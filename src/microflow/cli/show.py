@@ -49,7 +49,7 @@ def _print(execution: ExecutionView) -> None:
     click.secho(f"Execution {execution.id} of {execution.flow}/{execution.job}", bold=True)
     for name, text in _facts(execution):
         shown = click.style(text, fg=COLORS[execution.status]) if name == "status" else text
-        click.echo(f"  {name:15}{shown}")
+        click.echo(f"  {name:16}{shown}")
     click.echo(_indented("inputs", payload_text(execution.inputs)))
     if execution.output is not None:
         click.echo(_indented("output", payload_text(execution.output)))
@@ -107,7 +107,7 @@ def _times(execution: ExecutionView) -> Iterator[tuple[str, str]]:
 def _indented(name: str, text: str) -> str:
     lines = text.splitlines() or [""]
     if len(lines) == 1 and len(lines[0]) <= 61:
-        return f"  {name:15}{lines[0]}"
+        return f"  {name:16}{lines[0]}"
     return "\n".join([f"  {name}", *(f"    {line}" for line in lines)])
 
 

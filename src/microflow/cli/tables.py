@@ -23,7 +23,7 @@ def print_table(
 
     ``right``: the columns that are aligned to the right. ``style`` is given a cell's column and text, and colours it.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = shutil.get_terminal_size().columns if on_terminal() else None
     widths = [max(_width(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
     for number, row in enumerate((heads, *rows)):
         cells = []
@@ -34,6 +34,11 @@ def print_table(
             shown = click.style(text, bold=True) if number == 0 else style(column, text)
             cells.append(space + shown if column in right else shown + space if column < len(row) - 1 else shown)
         click.echo(GAP.join(cells).rstrip())
+
+
+def on_terminal() -> bool:
+    """Whether a person looks at standard output."""
+    return sys.stdout.isatty()
 
 
 def moment(when: datetime | None) -> str:

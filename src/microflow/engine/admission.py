@@ -7,8 +7,8 @@ up nobody who does not need it, and among those that wait for the same limit the
 
 A request that needs two busy limits could for ever find one of them full. After ``PATIENCE`` vain tries it is
 privileged: nobody who comes later takes a place in its limits until it has had its turn. One at a time has that
-privilege, and it does not bind those whose own callers hold a place in one of these limits, since they must end for that
-place to be free.
+privilege, and it does not bind those whose own callers hold a place anywhere, since they must end for that place to be
+free.
 """
 
 from __future__ import annotations
@@ -132,13 +132,14 @@ class Admission:
         for limit in place.limits:
             if limit.full:
                 return limit
-            if first is not None and first is not place and limit in first.limits and not self._must_pass(place, first):
+            if first is not None and first is not place and limit in first.limits and not self._must_pass(place):
                 return limit
         return None
 
     @staticmethod
-    def _must_pass(place: Place, first: Place) -> bool:
-        return any(limit in first.limits for ancestor in place.ancestors if ancestor.held for limit in ancestor.limits)
+    def _must_pass(place: Place) -> bool:
+        # whatever place its callers hold, somebody may wait for it that the privileged one waits for
+        return any(ancestor.held for ancestor in place.ancestors)
 
     def _hold(self, place: Place) -> None:
         place.held = True

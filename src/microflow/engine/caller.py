@@ -14,7 +14,7 @@ from ..runners.base import Outcome
 from ..runtime import PartitionSelection, Progress
 from ..store.executions import Opened
 from .calls import Call, prepare
-from .dag import DagRun, outcome_of_run
+from .dag import DagRun, closure_of, outcome_of_run
 from .execution import Execution, State
 from .fanout import Calls, FanOut, Source, refuse_cancelled
 from .limits import UNLIMITED
@@ -171,7 +171,9 @@ class Caller:
         def start(call: Call, ready: Callable[[Execution], None]) -> Execution:
             return Execution(self._resources, call, self._parent, ready)
 
-        FanOut(source, start, self._executor, width=width, window=window or (WINDOW if keyed else width)).run()
+        window = window or (WINDOW if keyed else width)
+        gate = self._parent.call.gate if self._parent is not None else None
+        FanOut(source, start, self._executor, width=width, window=window, gate=gate).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""
@@ -201,8 +203,11 @@ class Caller:
     ) -> list[ExecutionResult]:
         """Carry out a partitioned job over partitions."""
         refuse_cancelled(self._parent)
-        keys = self._partition_runs.plan(job, selection)
-        return self._partition_runs.run(self, job, keys, batch_size, max_concurrency, with_inputs).results
+        plan = self._partition_runs.plan(job, selection, batch_size, max_concurrency, with_inputs)
+        if self._before is not None:
+            for known in closure_of(job) if with_inputs else [job]:
+                self._before(known)
+        return self._partition_runs.run(self, plan).results
 
 
 def dag_body(jobs: Sequence[Job[Any]], template: Call) -> Callable[[Caller], Outcome]:

@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
-from ..errors import PartitionError, PayloadError
+from ..errors import PayloadError
 from ..jobs import Job
-from ..model.payloads import decode, encode_inputs, encode_value
+from ..model.payloads import decode, encode_inputs
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
 from ..runners.base import InputStatus
-from ..store.executions import Claim, PartitionKey
+from ..store.executions import Claim
+from ..store.partitions import StoredKey
 from .admission import Limit
+from .gates import Gate
+from .partition_keys import run_keyed, with_keys
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -23,6 +26,7 @@ class Call(msgspec.Struct, kw_only=True):
     ``body`` and ``kind`` are set for runs that have no function of the user's (a DAG run, a mapping): ``job`` is then their target.
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution.
+    ``gate`` is that of a run over many inputs, which can be paused.
     """
 
     job: Job[Any]
@@ -39,10 +43,15 @@ class Call(msgspec.Struct, kw_only=True):
     upstream: tuple[ExecutionResult, ...] | None = None
     limits: tuple[Limit, ...] = ()
     claim: Claim | None = None
+    gate: Gate | None = None
 
 
 class Prepared(msgspec.Struct, kw_only=True):
-    """A call that may run: what the row and the worker's frame hold of it."""
+    """A call that may run: what the row and the worker's frame hold of it.
+
+    ``partitions`` are those that the execution stands for; the other three are the one that the caller named (its time
+    partition as the job sees it, and as text).
+    """
 
     inputs: bytes
     first: Mapping[str, Any]
@@ -50,8 +59,9 @@ class Prepared(msgspec.Struct, kw_only=True):
     culprit: ExecutionResult | None = None
     statuses: list[Any] | None = None
     run_key: str | None = None
-    partitions: Sequence[PartitionKey] = ()
+    partitions: Sequence[StoredKey] = ()
     time_partition: datetime | None = None
+    time_text: str | None = None
     cat_partition: str | None = None
 
 
@@ -62,16 +72,12 @@ def prepare(call: Call) -> Prepared:
     """
     job = call.job
     inputs = call.inputs
-    partitions: list[PartitionKey] = []
-    moments: tuple[datetime | None, str | None] = (None, None)
-    if job.partitions is not None and call.body is None:
-        inputs, partitions, moments = _with_partitions(call)
-    elif call.body is None and (call.time_partition is not None or call.cat_partition is not None):
-        raise PartitionError(
-            f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or name none."
-        )
     if call.body is None:
+        keyed = with_keys(job, call.inputs, call.time_partition, call.cat_partition)
+        inputs = keyed.inputs
         job.check_count(inputs)
+    else:
+        keyed = run_keyed(job, call.time_partition, call.cat_partition)
     has_results = False
     for value in inputs:
         if type(value) is not dict and _holds_result(value):
@@ -100,9 +106,10 @@ def prepare(call: Call) -> Prepared:
         culprit=None if verdict.run else results[verdict.culprit],
         statuses=statuses,
         run_key=_run_key(first, job.name),
-        partitions=partitions,
-        time_partition=moments[0],
-        cat_partition=moments[1],
+        partitions=keyed.keys,
+        time_partition=keyed.time_partition,
+        time_text=keyed.text,
+        cat_partition=keyed.cat_partition,
     )
 
 
@@ -173,85 +180,6 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
     return str(value)
 
 
-def _with_partitions(call: Call) -> tuple[tuple[Any, ...], list[PartitionKey], tuple[datetime | None, str | None]]:
-    """The inputs of a partitioned job with both keys in the first one (in each of its dicts, for a batch), checked.
-
-    What the caller gave apart from the inputs (the API, a DAG run over partitions) goes before what stands in them.
-    """
-    job = call.job
-    assert job.partitions is not None
-    inputs = list(call.inputs)
-    if not inputs:
-        if not job.parameters.names and not job.parameters.variable:
-            key, moments = _checked(job, call.time_partition, call.cat_partition)
-            return (), [key] if key else [], moments
-        inputs = [{}]
-    first = inputs[0].output if isinstance(inputs[0], ExecutionResult) else inputs[0]
-    if isinstance(first, list):
-        keys: list[PartitionKey] = []
-        batch = []
-        for item in first:
-            if not isinstance(item, Mapping):
-                return call.inputs, [], (None, None)  # encode_inputs says what is wrong with it
-            key, (start, category) = _checked(
-                job,
-                item.get("time_partition", call.time_partition),
-                item.get("cat_partition", call.cat_partition),
-            )
-            keys += [key] if key else []
-            batch.append({**item, "time_partition": start, "cat_partition": category})
-        return (batch, *inputs[1:]), keys, (None, None)
-    if not isinstance(first, Mapping) and first is not None:
-        return call.inputs, [], (None, None)
-    given = first or {}
-    time_partition = call.time_partition if call.time_partition is not None else given.get("time_partition")
-    cat_partition = call.cat_partition if call.cat_partition is not None else given.get("cat_partition")
-    key, (start, category) = _checked(job, time_partition, cat_partition)
-    data = {**given, "time_partition": start, "cat_partition": category}
-    if isinstance(inputs[0], ExecutionResult):
-        known = inputs[0]
-        inputs[0] = ExecutionResult(
-            data if known.output is not None else None,
-            status=known.status,
-            error=known.error,
-            job=known.job,
-            execution_id=known.execution_id,
-            reason=known.reason,
-            run_key=known.run_key,
-        )
-    else:
-        inputs[0] = data
-    return tuple(inputs), [key] if key else [], (start, category)
-
-
-def _checked(
-    job: Job[Any], time_partition: Any, cat_partition: Any
-) -> tuple[PartitionKey | None, tuple[datetime | None, str | None]]:
-    """The key under which the store knows a partition (None if the caller named none), and its two values as the job sees them."""
-    assert job.partitions is not None
-    if time_partition is None and cat_partition is None:
-        return None, (None, None)
-    start, category = job.partitions.check(time_partition, cat_partition)
-    return partition_key(job, start, category), (start, category)
-
-
-def partition_key(job: Job[Any], start: datetime | None, category: str | None) -> PartitionKey | None:
-    """The key of a partition in the store; None unless every dimension of the job has its value."""
-    partitions = job.partitions
-    assert partitions is not None
-    if (partitions.time is not None and start is None) or (partitions.cat is not None and category is None):
-        return None
-    text = partitions.time.text(start) if partitions.time is not None and start is not None else ""
-    return text, category or ""
-
-
-def time_window(job: Job[Any], start: datetime | None) -> bytes | None:
-    """The start and the end of a time partition, encoded as a worker's frame holds them."""
-    if start is None or job.partitions is None or job.partitions.time is None:
-        return None
-    return encode_value(list(job.partitions.time.window(start)), job=job.name, place="time_window")
-
-
 def result_of(
     ending: Any,
     *,
@@ -269,7 +197,7 @@ def result_of(
         reason=ending.reason,
         run_key=ending.run_key or run_key,
         time_partition=time_partition,
-        cat_partition=ending.cat_partition or cat_partition,
+        cat_partition=cat_partition,
         job=job,
         execution_id=execution_id,
     )

@@ -65,6 +65,11 @@ class DagRun:
         self._ready.extend(self._readiness.done(name))
 
 
+def closure_of(job: Job[Any]) -> list[Job[Any]]:
+    """A job with everything it declares as inputs, and what they declare; what others need comes first."""
+    return [job.flow.jobs[name] for name in closure([job.name], _edges([job]))]
+
+
 def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
     """The declared inputs of the targets and of all they need. Raises ``DefinitionError`` for an unknown one."""
     flow = targets[0].flow

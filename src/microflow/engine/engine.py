@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, UnknownNameError
+from ..errors import CallError, ConflictError, DefinitionError, Interrupted, UnknownNameError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
-from ..model.results import ExecutionResult
+from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Runner
 from ..runners.processes import FreshProcesses, ProcessPool
 from ..runners.refusal import Refusal
@@ -33,13 +33,18 @@ from ..store.lock import ServerLock
 from ..store.logs import Logs
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
+from ..store.schedules import Schedules
 from .caller import Caller, dag_body
 from .calls import Call, prepare
 from .execution import Execution
+from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
-from .partition_runs import PartitionRuns
+from .limits import LimitKind
+from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
 from .recovery import recover
 from .resources import Resources
+from .schedule_runs import ScheduleRuns, served_schedules
+from .scheduler import Scheduler, SchedulerConfig
 from .timers import Timers
 
 GRACE = 30.0
@@ -59,8 +64,12 @@ class Submitted(NamedTuple):
 
 
 class LimitState(msgspec.Struct, frozen=True):
-    """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn."""
+    """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn.
 
+    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for one value of its key, of a run key.
+    """
+
+    kind: LimitKind
     name: str
     flow: str
     key: str | None
@@ -127,9 +136,10 @@ class Engine:
         for flow in self.flows.values():
             flow.runtime = self._outside
         for opened, call in again:
-            self._outside.start(call, opened)
+            self._schedule_runs.take_over(opened, call)
         if self.kind == "server":
             self._housekeeping.start()
+            self.scheduler.start()
 
     def _build(self) -> None:
         self.executions = Executions(self.database, self.events)
@@ -158,9 +168,15 @@ class Engine:
             HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
         )
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="microflow")
-        self.partition_statuses = PartitionStatuses(self.database)
-        self._partition_runs = PartitionRuns(self.partition_statuses, self._clock)
+        self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
+        self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
+        served = served_schedules(self.flows.values())
+        self.schedules = Schedules(self.database, self.events)
+        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources)
+        self.scheduler = Scheduler(
+            SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
+        )
 
     def _log_folder(self) -> Path:
         if self.database.path is not None:
@@ -172,7 +188,7 @@ class Engine:
         return Caller(
             self._resources,
             self._executor,
-            self._partition_runs,
+            self.partitions,
             parent,
             trigger=trigger,
             before=self._pool.functions.renew if parent is None else None,
@@ -186,11 +202,14 @@ class Engine:
         with self._stop_lock:
             if self._stopped:
                 return True
+            self.scheduler.stop()
             self._resources.stopping = True
             self._housekeeping.stop()
+            self._schedule_runs.leave(self._clock.now())
             for flow in self.flows.values():
                 if flow.runtime is self._outside:
                     flow.runtime = None
+            self._gates.interrupt()
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
                 self._end_live()
@@ -198,6 +217,9 @@ class Engine:
                 runner.close()
             self._timers.stop()
             self._executor.shutdown(wait=ended, cancel_futures=True)
+            if not ended:  # what could not be ended is not left as running in the store: nobody would look for it
+                error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
+                self.executions.interrupt(self.executions.engine_id, error, self._clock.now(), {})
             self.executions.unregister(now=self._clock.now(), reason=reason)
             self.database.close()
             if self._lock is not None:
@@ -251,15 +273,11 @@ class Engine:
                 raise CallError(
                     f"Job {job.name!r} was to run with its inputs and was given inputs too; its declared inputs are what it gets."
                 )
-            template = Call(
-                job=job, trigger="call", force=force, time_partition=time_partition, cat_partition=cat_partition
-            )
+            time, cat = check_closure_key(job, time_partition, cat_partition)
+            template = Call(job=job, trigger="call", force=force, time_partition=time, cat_partition=cat)
+            body = dag_body([job], template)
             return self._submit_body(
-                job,
-                "dag",
-                trigger,
-                dag_body([job], template),
-                options=options,
+                job, "dag", trigger, body, options=options, time_partition=time, cat_partition=cat
             )
         call = Call(
             job=job,
@@ -295,7 +313,7 @@ class Engine:
             return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False).summary(job.name)
 
         options = _options(batch_size=batch_size, max_concurrency=max_concurrency)
-        return self._submit_body(job, "map", trigger, body, options=options)
+        return self._submit_body(job, "map", trigger, body, options=options, gate=Gate())
 
     def submit_partitions(
         self,
@@ -308,71 +326,98 @@ class Engine:
         with_inputs: bool = False,
     ) -> Submitted:
         """Begin a run over partitions, as one execution with children. Raises ``PartitionError``."""
-        keys = self._partition_runs.plan(job, selection)
-        count = -(-len(keys) // batch_size) if batch_size else len(keys)
+        plan = self.partitions.plan(job, selection, batch_size, max_concurrency, with_inputs)
+        return self._submit_plan(plan, selection, trigger)
 
+    def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
         def body(caller: Caller) -> Outcome:
-            ended = caller.reporter(count)
-            runs = self._partition_runs
-            return runs.run(
-                caller, job, keys, batch_size, max_concurrency, with_inputs, ended=ended, keep=False
-            ).summary(job.name)
+            ended = caller.reporter(plan.executions)
+            return self.partitions.run(caller, plan, ended=ended, keep=False).summary(plan.job.name)
 
-        options = _options(batch_size=batch_size, max_concurrency=max_concurrency, with_inputs=with_inputs)
-        return self._submit_body(job, "partitions", trigger, body, options=options)
+        options = encode_options(plan, selection)
+        return self._submit_body(plan.job, "partitions", trigger, body, options=options, gate=Gate())
 
     def _submit_body(
-        self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], *, options: bytes | None
+        self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any
     ) -> Submitted:
         self._pool.functions.renew(job)
-        return Submitted(*self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, options=options)))
+        return Submitted(*self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, **more)))
 
     def cancel(self, execution_id: int) -> None:
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
         execution = self._resources.live.get(execution_id)
         if execution is None or not execution.cancel():
-            status = self.executions.call_of(execution_id).status
+            status = ExecutionStatus(self.executions.call_of(execution_id).status)
+            if not status.final:
+                raise ConflictError(f"Execution {execution_id} is {status} in another process; cancel it there.")
             raise ConflictError(f"Execution {execution_id} has ended ({status}), so there is nothing to cancel.")
 
+    def pause(self, execution_id: int) -> None:
+        """Begin nothing new in a run over many inputs or partitions. Raises ``UnknownNameError``, ``ConflictError``."""
+        self._gates.pause(execution_id)
+
+    def resume(self, execution_id: int) -> None:
+        """Go on with a run that is paused. Raises ``UnknownNameError``, ``ConflictError``."""
+        self._gates.resume(execution_id)
+
     def retry(self, execution_id: int) -> Submitted:
-        """Begin a new execution of the same job with the same inputs. Raises ``UnknownNameError``, ``ConflictError``."""
+        """Begin a new execution of the same job with the same inputs. Raises ``UnknownNameError``, ``ConflictError``.
+
+        Of a run over partitions, what did not succeed is run again.
+        """
         row = self.executions.call_of(execution_id)
         if self._resources.live.get(execution_id) is not None:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
+        if row.kind == "partitions":
+            plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
+            return self._submit_plan(plan, selection, "retry")
         if row.kind not in ("task", "manager", "dag"):
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
             )
-        options = msgspec.json.decode(row.options) if row.options else {}
         return self.submit(
             self.job(row.flow, row.job),
             () if row.kind == "dag" else decode(row.inputs),
             trigger="retry",
             with_inputs=row.kind == "dag",
             force=True,
-            time_partition=options.get("time_partition", row.time_partition),
-            cat_partition=options.get("cat_partition", row.cat_partition),
+            time_partition=row.time_partition,
+            cat_partition=row.cat_partition,
         )
 
+    def pause_schedule(self, flow: str, name: str) -> None:
+        """From now on its ticks are recorded and do not run. Raises ``UnknownNameError``."""
+        self.scheduler.pause(self.scheduler.find(flow, name))
+
+    def resume_schedule(self, flow: str, name: str) -> None:
+        """From now on its ticks run again; none of those that passed meanwhile does. Raises ``UnknownNameError``."""
+        self.scheduler.resume(self.scheduler.find(flow, name))
+
+    def run_schedule(self, flow: str, name: str, *, trigger: str = "python") -> Submitted:
+        """Begin a run of a schedule now; it is no tick. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap."""
+        return Submitted(*self.scheduler.run(self.scheduler.find(flow, name), trigger))
+
     def concurrency(self) -> list[LimitState]:
-        """Every limit that matters now, with who holds its places and who waits for one."""
+        """Every limit of flows and groups, and those of keys and run keys in use, with who holds their places and who waits."""
+        self._resources.limits.define(self.flows.values())
         return [
             LimitState(
+                kind,
                 limit.name,
                 limit.flow,
                 limit.key,
                 limit.places,
-                sorted(place.execution_id for place in tuple(limit.holders)),
+                sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id),
                 [place.execution_id for _, place in sorted(limit.parked, key=lambda entry: entry[0])],
             )
-            for limit in self._resources.limits.all()
+            for kind, limit in self._resources.limits.all()
         ]
 
     def held_by(self, execution_id: int) -> list[int]:
         """The executions that hold what a queued one waits for; empty if it waits for no place."""
         execution = self._resources.live.get(execution_id)
         limit = execution.waits_at if execution is not None else None
-        return sorted(place.execution_id for place in tuple(limit.holders)) if limit is not None else []
+        return sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id) if limit is not None else []
 
     def progress(self, execution_id: int) -> Progress | None:
         """How far a running execution is, if it said so."""

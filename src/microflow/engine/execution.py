@@ -29,14 +29,11 @@ from ..runners.calling import error_of
 from ..runners.workers import Attempt
 from ..store.executions import Ending, NewExecution, Opened, Waiting
 from .admission import Limit, Place
-from .calls import Call, Prepared, partition_key, prepare, result_of, time_window
+from .calls import Call, Prepared, prepare, result_of
 from .observation import Observation
+from .partition_keys import named_afterwards, time_window
 from .resources import Resources
 from .settling import cancelled_ending, settle, stopped_ending, upstream_ending, waiting_at
-
-
-LEFT = "waits for a server: the one that claimed this tick stopped before its turn came"
-"""Why the run of a tick that was left to the next server does not run."""
 
 
 class State(Enum):
@@ -59,9 +56,9 @@ class Execution:
         parent: Execution | None,
         ready: Callable[[Execution], None],
     ) -> None:
+        self.call: Call = call
         if call.scheduled_at is None and parent is not None:
             call.scheduled_at = parent.call.scheduled_at  # whatever a tick's run calls is of that tick
-        self.call = call
         self.job: Job[Any] = call.job
         self.kind = call.kind or call.job.kind
         self.parent = parent
@@ -91,6 +88,11 @@ class Execution:
     def stop(self) -> Stop:
         """What asks the attempt that runs now to end."""
         return self.observation.stop
+
+    @property
+    def row(self) -> Opened:
+        """Its row, which is open."""
+        return self._row()
 
     def _row(self) -> Opened:
         assert self._opened is not None, "its row is not open yet"
@@ -126,6 +128,13 @@ class Execution:
 
         Raises what ``prepare`` raises, ``ExecutionCancelled`` if the caller was cancelled, ``StoreError``; nothing is left behind.
         """
+        state = self._begin()
+        if self.parent is not None and (reason := self.parent.stop.reason) is not None:
+            # asked to end while this was being opened, the caller may not have seen it among its children
+            self.cancel(_passed_on(reason))
+        return state
+
+    def _begin(self) -> State:
         resources, parent = self._resources, self.parent
         if parent is not None and parent.stop.reason is not None:
             raise ExecutionCancelled(
@@ -145,7 +154,7 @@ class Execution:
     def resume(self, opened: Opened) -> State:
         """Take over an execution that a dead engine left and that is queued again; as ``begin``, with its row open already."""
         self._prepared = prepare(self.call)
-        self._opened = opened
+        self._opened = opened._replace(partitions=self._prepared.partitions)
         self.attempt_number = opened.attempt if opened.started_at is None else opened.attempt + 1
         self._place = Place(self._limits(self._prepared, self._prepared.run_key), ())
         self._resources.live.add(self)
@@ -226,8 +235,6 @@ class Execution:
     def _open(self, waiting: Waiting | None) -> None:
         prepared, call, parent = self._prepared, self.call, self.parent
         assert prepared is not None
-        keys = prepared.partitions
-        single = keys[0] if len(keys) == 1 else None
         self._opened = self._resources.executions.open(
             NewExecution(
                 flow=self.job.flow.name,
@@ -239,12 +246,12 @@ class Execution:
                 root_id=None if parent is None else parent.root_id,
                 position=call.position,
                 run_key=prepared.run_key,
-                time_partition=(single[0] or None) if single else None,
-                cat_partition=(single[1] or None) if single else prepared.cat_partition,
+                time_partition=prepared.time_text,
+                cat_partition=prepared.cat_partition,
                 scheduled_at=call.scheduled_at,
                 waiting=waiting,
                 options=call.options,
-                partitions=keys,
+                partitions=prepared.partitions,
             ),
             self._resources.clock.now(),
             call.claim,
@@ -259,6 +266,8 @@ class Execution:
 
     def attempt(self) -> State:
         """Run, settle, close, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
+        if self.stop.reason is not None:
+            return self._end(stopped_ending(self.stop.reason, "before it ran"))
         self._set_timeout()
         try:
             outcome = self._resources.run(self, self._request())
@@ -273,6 +282,8 @@ class Execution:
         """
         if not self._resources.can_start(self):
             return None
+        if self.stop.reason is not None:
+            return self._end(stopped_ending(self.stop.reason, "before it ran"))
         self._set_timeout()
         try:
             return self._resources.start(self, self._request())
@@ -289,7 +300,12 @@ class Execution:
 
     def _set_timeout(self) -> None:
         if self.job.timeout is not None and self.call.body is None:
-            self._timer = self._resources.timers.later(self.job.timeout, lambda: self._ask_to_stop("timeout"))
+            stop = self.stop
+            self._timer = self._resources.timers.later(self.job.timeout, lambda: self._time_out(stop))
+
+    def _time_out(self, stop: Stop) -> None:
+        if stop is self.stop:  # else that attempt is over, and the next one has its own
+            self._ask_to_stop("timeout")
 
     def _failed(self, error: Exception) -> Outcome:
         if isinstance(error, WorkerDied):
@@ -306,7 +322,8 @@ class Execution:
         ending, retry = settle(outcome, self.stop.reason, self.job, self.attempt_number)
         if self.observation.log_failure is not None:
             ending.reason = ending.reason or self.observation.log_failure
-        if retry and not self._resources.stopping:
+        # what a run over many inputs began has been tried again by itself, as often as the job says
+        if retry and self.call.body is None and not self._resources.stopping:
             return self._retry(ending)
         return self._end(ending)
 
@@ -399,31 +416,30 @@ class Execution:
             self._ask_to_stop(reason)
         return True
 
-    def leave(self) -> bool:
-        """Leave a tick's run that has not begun to the next server: its row stays queued; False if it has begun, or is no tick's."""
+    def leave(self, waiting: Waiting) -> bool:
+        """Leave its row queued, for another engine to take it over; False if it has begun."""
         with self._lock:
-            opened = self._opened
-            is_tick = self.call.trigger == "schedule" and self.parent is None
-            if self.state is not State.PARKED or not is_tick or opened is None or opened.started_at is not None:
+            if self.state is not State.PARKED or self._opened is None or self._opened.started_at is not None:
                 return False
             self.state = State.ENDED  # whoever grants it now finds that it is too late
         assert self._place is not None
         self._resources.admission.withdraw(self._place)
-        self._resources.executions.wait(opened, Waiting("schedule", LEFT, self._resources.clock.now()))
         self._resources.live.remove(self)
-        return True
+        return self._resources.executions.wait(self._opened, waiting)
 
     def _ask_to_stop(self, reason: str) -> None:
         self.stop.set(reason)
+        if self.call.gate is not None:
+            self.call.gate.release()
         for child in tuple(self.children):
-            child.cancel("interrupted" if reason == "interrupted" else "cancelled")
+            child.cancel(_passed_on(reason))
 
     def _end(self, ending: Ending) -> State:
         """Close the row, give the places back, tell whoever waits. Runs once."""
         assert self._opened is not None
         assert self._prepared is not None
         resources = self._resources
-        self._check_partition(ending)
+        self._name_partition(ending)
         if self.observation.progress_made is not None:
             ending.progress = msgspec.json.encode(self.observation.progress_made._asdict())
         ending.run_key = ending.run_key or self._prepared.run_key
@@ -450,23 +466,28 @@ class Execution:
             self.parent.children.discard(self)
         return State.ENDED
 
-    def _check_partition(self, ending: Ending) -> None:
+    def _name_partition(self, ending: Ending) -> None:
         """A partition that the result named afterwards: in its text form, or the error that there is no such partition."""
         if ending.time_partition is None and ending.cat_partition is None:
             return
-        named = decode(ending.time_partition) if ending.time_partition is not None else None
+        prepared = self._prepared
+        assert prepared is not None
+        named = None if ending.time_partition is None else decode(ending.time_partition)
         try:
-            if self.job.partitions is None:
-                raise PartitionError(
-                    f"Job {self.job.name!r} returned a partition, and it has none; declare its partitions."
-                )
-            start, category = self.job.partitions.check(named, ending.cat_partition)
-            ending.partition = partition_key(self.job, start, category)
-            text = self.job.partitions.time.text(start) if self.job.partitions.time and start else None
-            ending.time_partition = text
+            found, ending.partition = named_afterwards(
+                self.job, (prepared.time_partition, prepared.cat_partition), (named, ending.cat_partition)
+            )
         except PartitionError as error:
             ending.status, ending.output, ending.error = ExecutionStatus.ERROR, None, error_of(error)
             ending.time_partition = ending.cat_partition = None
+            return
+        ending.time_partition, ending.cat_partition = found.text, found.category
+        prepared.time_partition, prepared.cat_partition = found.start, found.category
+
+
+def _passed_on(reason: str) -> str:
+    """The reason for which those below an execution end, when it is asked to."""
+    return "interrupted" if reason == "interrupted" else "cancelled"
 
 
 def _places_of_ancestors(parent: Execution | None) -> list[Place]:

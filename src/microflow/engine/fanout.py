@@ -20,6 +20,7 @@ from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, co
 from ..runners.base import Outcome
 from .calls import Call
 from .execution import Execution, State
+from .gates import Gate
 from .waiter import Waiter
 
 
@@ -46,12 +47,15 @@ class FanOut:
         *,
         width: int,
         window: int,
+        gate: Gate | None = None,
     ) -> None:
         self._source = source
         self._start = start
         self._executor = executor
         self._width = width
         self._window = window
+        self._gate = gate
+        self._held_back: tuple[int, Call] | None = None
         self._numbers: dict[Execution, int] = {}
         self._attempts: dict[Any, Execution] = {}
         self._running = 0
@@ -62,6 +66,8 @@ class FanOut:
 
     def run(self) -> None:
         """Carry out all calls. Raises what the source or a call's preparation raised, after what runs has ended."""
+        if self._gate is not None:
+            self._gate.watch(self._waiter.wake)
         try:
             while self._start_what_can_start():
                 for attempt in self._waiter.wait():
@@ -71,6 +77,8 @@ class FanOut:
                         self._waiter.forget(attempt)
                         self._after(execution, state)
         finally:
+            if self._gate is not None:
+                self._gate.watch(None)
             self._waiter.close()
         if self._error is not None:
             raise self._error
@@ -85,15 +93,18 @@ class FanOut:
                 elif execution.state is State.ENDED:
                     self._ended(execution)
             if self._running >= self._width or not self._take_new():
-                return bool(self._numbers)
+                return bool(self._numbers) or self._held_back is not None
 
     def _take_new(self) -> bool:
         """Begin the source's next call; False if there is none now, or if enough of them wait."""
         if self._error is not None or len(self._numbers) - self._running >= self._window:
             return False
         try:
-            found = self._source.next()
+            found, self._held_back = self._held_back or self._source.next(), None
             if found is None:
+                return False
+            if self._gate is not None and not self._gate.lets_through():
+                self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
                 return False
             execution = self._start(found[1], self._when_ready)
             self._numbers[execution] = found[0]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 from ..jobs import ConcurrencyGroup, Job
 from .admission import Limit
+
+LimitKind = Literal["flow", "group", "key", "run_key"]
+"""Whose limit it is: a flow's own, that of a group (a job's own number is one), of a group for one value of its key, of a run key."""
 
 UNLIMITED = 128
 """How many executions of a job without any limit (a manager) one mapping or DAG run has at the same time."""
@@ -96,12 +99,21 @@ class Limits:
         places += [group.max_concurrency for group in job.limits if group.key is None]
         return min(places)
 
-    def all(self) -> list[Limit]:
-        """Every limit there is, the flows' first."""
+    def define(self, flows: Iterable[Any]) -> None:
+        """Have the limits that the flows' code names, whether anybody has needed them yet or not."""
+        for flow in flows:
+            self.of_flow(flow)
+            for job in flow.jobs.values():
+                for group in job.limits:
+                    if group.key is None:
+                        self.of_group(group, flow.name)
+
+    def all(self) -> list[tuple[LimitKind, Limit]]:
+        """Every limit there is, the flows' first, then groups, and keys and run keys as long as they are in use."""
         with self._lock:
             return [
-                *(limit for _, limit in self._flows.values()),
-                *(limit for _, limit in self._groups.values()),
-                *self._keyed.values(),
-                *self._run_keys.values(),
+                *(("flow", limit) for _, limit in self._flows.values()),
+                *(("group", limit) for _, limit in self._groups.values()),
+                *(("key", limit) for limit in self._keyed.values()),
+                *(("run_key", limit) for limit in self._run_keys.values()),
             ]

@@ -4,78 +4,329 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..errors import PartitionError
+import msgspec
+
+from ..errors import ConflictError, PartitionError
 from ..jobs import Job
 from ..model.clock import Clock
-from ..model.partitions import Only, Order, PartitionKey, select
+from ..model.partitions import ABSENT_LETTER, MISSING_LETTER, Cells, Only, Order, PartitionKey, Partitions, TimeAxis
 from ..runtime import PartitionSelection, batches
-from ..store.partitions import PartitionStatuses
-from .calls import Call
+from ..store.partitions import PartitionStatuses, StoredKey
+from .calls import Call, prepare
+from .dag import closure_of
 from .fanout import Calls
+from .limits import Limits
 
 if TYPE_CHECKING:
     from .caller import Caller
 
 
+class Grid(NamedTuple):
+    """Partitions of a job with their statuses: ``lines`` has a text for each of ``cats`` with a letter for each of ``times``."""
+
+    axis: TimeAxis | None
+    times: Sequence[str | None]
+    cats: Sequence[str | None]
+    lines: list[str]
+
+
+class PartitionPlan(NamedTuple):
+    """A run over partitions that may begin: everything has been checked, and nothing has happened."""
+
+    job: Job[Any]
+    cells: Cells
+    grid: Grid
+    batch_size: int | None
+    max_concurrency: int | None
+    with_inputs: bool
+
+    @property
+    def executions(self) -> int:
+        """How many executions the run makes."""
+        return -(-len(self.cells) // self.batch_size) if self.batch_size else len(self.cells)
+
+
+class Estimate(NamedTuple):
+    """How many partitions and executions a run is, and how many at once; seconds for each partition and in all, if known."""
+
+    partitions: int
+    executions: int
+    concurrency: int
+    seconds_each: float | None
+    seconds: float | None
+
+
 class PartitionRuns:
     """Plans and carries out runs over partitions."""
 
-    def __init__(self, statuses: PartitionStatuses, clock: Clock) -> None:
-        self._statuses = statuses
+    def __init__(self, statuses: PartitionStatuses, limits: Limits, clock: Clock) -> None:
+        self.statuses = statuses
+        self._limits = limits
         self._clock = clock
 
-    def plan(self, job: Job[Any], selection: PartitionSelection) -> list[PartitionKey]:
-        """The keys of the cells that a run takes, in its order. Raises ``PartitionError`` for a selection that makes no sense."""
-        partitions = job.partitions
-        if partitions is None:
-            raise PartitionError(
-                f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or call it as it is."
-            )
-        if selection.time_partitions is not None:
-            if selection.start is not None or selection.end is not None:
+    def grid(
+        self,
+        job: Job[Any],
+        start: Any = None,
+        end: Any = None,
+        cats: Sequence[str] | None = None,
+        *,
+        times: Sequence[Any] | None = None,
+        with_statuses: bool = True,
+    ) -> Grid:
+        """The partitions from ``start`` to ``end`` that exist now (or those of ``times``), with their statuses.
+
+        Raises ``PartitionError`` for a job without partitions, a bad end, an unknown category and a filter that fails.
+        """
+        partitions = partitions_of(job)
+        if times is not None:
+            if start is not None or end is not None:
                 raise PartitionError("Give either time_partitions, or start and end: not both.")
-            axis = partitions.time_axis_of(selection.time_partitions)
+            axis: TimeAxis | None = partitions.time_axis_of(times)
         else:
-            earliest = self._statuses.earliest(job.flow.name, job.name)
-            now = datetime.fromtimestamp(self._clock.now(), UTC)
-            axis = partitions.time_axis(selection.start, selection.end, now, earliest)  # type: ignore[assignment]
-        categories = partitions.categories(selection.cat_partitions)
-        cells = partitions.cells(axis, categories, cast(Order, selection.order))
-        statuses = {} if selection.only == "all" else self._statuses.of_job(job.flow.name, job.name)
-        return select(cells, statuses, cast(Only, selection.only))
+            axis = self._axis(job, partitions, start, end)
+        chosen = partitions.categories(cats)
+        texts: Sequence[str | None] = (None,) if axis is None else axis.texts
+        if with_statuses:
+            lines = self.statuses.lines(job.flow.name, job.name, texts, chosen)
+        else:
+            lines = [MISSING_LETTER * len(texts)] * len(chosen)
+        return Grid(axis, texts, chosen, partitions.mark_absent(lines, axis, chosen))
+
+    def _axis(self, job: Job[Any], partitions: Partitions, start: Any, end: Any) -> TimeAxis | None:
+        earliest = None
+        if partitions.time is not None:
+            _refuse_backwards(partitions, start, end)
+            if start is None and partitions.time.start is None:
+                earliest = self.statuses.earliest(
+                    job.flow.name, job.name, partitions.time.kind, partitions.categories()
+                )
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        return partitions.time_axis(start, end, now, earliest)
+
+    def plan(
+        self,
+        job: Job[Any],
+        selection: PartitionSelection,
+        batch_size: int | None = None,
+        max_concurrency: int | None = None,
+        with_inputs: bool = False,
+        *,
+        again: int | None = None,
+    ) -> PartitionPlan:
+        """The cells that a run takes, and how it takes them. ``again``: of what this earlier run took, what did not succeed.
+
+        Raises ``PartitionError`` for a selection that makes no sense, and whatever would be wrong with the first of the calls:
+        ``InputCountError``, ``PayloadTooLarge`` (a batch).
+        """
+        if with_inputs and batch_size is not None:
+            raise PartitionError("with_inputs runs a DAG for each partition, so it can't be combined with batch_size.")
+        only = selection.only
+        grid = self.grid(
+            job,
+            selection.start,
+            selection.end,
+            selection.cat_partitions,
+            times=selection.time_partitions,
+            with_statuses=only != "all",
+        )
+        if again is not None:
+            read = self.statuses.failed_before if only == "missing" else self.statuses.succeeded_after
+            grid = grid._replace(lines=_without(grid, read(job.flow.name, job.name, again)))
+            only = "missing_or_failed" if only == "missing" else only
+        cells = Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
+        plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs)
+        if with_inputs:
+            _check_closure(plan)
+        else:
+            _check_first_call(plan)
+        return plan
 
     def run(
         self,
         caller: Caller,
-        job: Job[Any],
-        keys: Sequence[PartitionKey],
-        batch_size: int | None,
-        max_concurrency: int | None,
-        with_inputs: bool,
+        plan: PartitionPlan,
         *,
         trigger: str = "partitions",
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
     ) -> Calls:
-        """Carry out the job for these cells, one execution for each or for each batch; arguments as for ``Caller.map_calls``."""
-        if with_inputs:
-            if batch_size is not None:
-                raise PartitionError(
-                    "with_inputs runs a DAG for each partition, so it can't be combined with batch_size."
-                )
-            return caller.dag_runs(job, _calls(job, keys, None, trigger), max_concurrency, ended=ended, keep=keep)
-        if batch_size is not None and not (job.parameters.names or job.parameters.variable):
-            raise PartitionError(f"Job {job.name!r} takes no input, so no batch of partitions can be given to it.")
-        return caller.map_calls(job, _calls(job, keys, batch_size, trigger), max_concurrency, ended=ended, keep=keep)
+        """Carry out the plan, one execution for each cell or batch; arguments as for ``Caller.map_calls``."""
+        carry_out = caller.dag_runs if plan.with_inputs else caller.map_calls
+        return carry_out(plan.job, _calls(plan, trigger), plan.max_concurrency, ended=ended, keep=keep)
+
+    def again(
+        self, job: Job[Any], execution_id: int, options: str | bytes | None
+    ) -> tuple[PartitionPlan, PartitionSelection]:
+        """What of an earlier run has not succeeded, in the same order, batches and bounds. Raises ``ConflictError`` if all has."""
+        asked = msgspec.json.decode(options or b"{}", type=RunOptions)
+        selection = asked.selection
+        plan = self.plan(job, selection, asked.batch_size, asked.max_concurrency, asked.with_inputs, again=execution_id)
+        if not len(plan.cells):
+            raise ConflictError(f"Everything that execution {execution_id} was to run has succeeded.")
+        return plan, selection
+
+    def estimate(self, plan: PartitionPlan) -> Estimate:
+        """How much a run is, and how long it is likely to take."""
+        job = plan.job
+        capacity = self._limits.capacity(job, job.kind == "task")
+        concurrency = max(1, min(capacity, plan.max_concurrency or capacity, plan.executions))
+        kind = "dag" if plan.with_inputs else job.kind
+        each = self.statuses.seconds_each(job.flow.name, job.name, kind)
+        seconds = None if each is None else each * len(plan.cells) / concurrency
+        return Estimate(len(plan.cells), plan.executions, concurrency, each, seconds)
 
 
-def _calls(job: Job[Any], keys: Sequence[PartitionKey], batch_size: int | None, trigger: str) -> Iterator[Call]:
-    if batch_size is None:
-        for time_partition, cat_partition in keys:
-            yield Call(job=job, trigger=trigger, time_partition=time_partition, cat_partition=cat_partition)
+class RunOptions(msgspec.Struct, omit_defaults=True):
+    """How a run over partitions was asked for, as the store keeps it, with the ends that its range had then."""
+
+    time_partitions: list[str] | None = None
+    cat_partitions: list[str] | None = None
+    start: str | None = None
+    end: str | None = None
+    only: str = "all"
+    order: str = "asc"
+    batch_size: int | None = None
+    max_concurrency: int | None = None
+    with_inputs: bool = False
+
+    @property
+    def selection(self) -> PartitionSelection:
+        """Which partitions were meant."""
+        return PartitionSelection(
+            self.time_partitions, self.cat_partitions, self.start, self.end, self.only, self.order
+        )
+
+
+def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:
+    """What the store keeps of a plan, for another try."""
+    texts = [] if plan.grid.axis is None else plan.grid.axis.texts
+    is_range = selection.time_partitions is None
+    return msgspec.json.encode(
+        RunOptions(
+            time_partitions=None if is_range else texts,
+            cat_partitions=None if selection.cat_partitions is None else [str(name) for name in plan.grid.cats],
+            start=texts[0] if is_range and texts else None,
+            end=texts[-1] if is_range and texts else None,
+            only=selection.only,
+            order=selection.order,
+            batch_size=plan.batch_size,
+            max_concurrency=plan.max_concurrency,
+            with_inputs=plan.with_inputs,
+        )
+    )
+
+
+def partitions_of(job: Job[Any]) -> Partitions:
+    """The partitions of a job. Raises ``PartitionError`` for a job that has none."""
+    if job.partitions is None:
+        raise PartitionError(
+            f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or call it as it is."
+        )
+    return job.partitions
+
+
+def check_closure_key(job: Job[Any], time_partition: Any, cat_partition: str | None) -> PartitionKey:
+    """The key, in text, that a DAG run hands to every partitioned job of it; checked with all of them.
+
+    Raises ``PartitionError`` if one of them does not have that partition, or none of them the dimension.
+    """
+    partitioned = [known for known in [job, *closure_of(job)] if known.partitions is not None]
+    timed = next((known.partitions.time for known in partitioned if known.partitions and known.partitions.time), None)
+    named = [
+        ("time_partition", time_partition, timed is not None),
+        ("cat_partition", cat_partition, any(known.partitions and known.partitions.cat for known in partitioned)),
+    ]
+    for argument, value, is_known in named:
+        if value is not None and not is_known:
+            raise PartitionError(
+                f"{argument} {value!r} was given, and neither job {job.name!r} nor any of its declared inputs has that dimension."
+            )
+    text = timed.text(time_partition) if timed is not None and time_partition is not None else None
+    for known in partitioned:
+        _check_key(known, text, cat_partition)
+    return text, cat_partition
+
+
+def _check_key(job: Job[Any], text: Any, category: str | None) -> None:
+    """Raise ``PartitionError`` unless a job has this partition, as far as it has the dimensions at all."""
+    partitions = job.partitions
+    assert partitions is not None
+    partitions.check(text if partitions.time is not None else None, category if partitions.cat is not None else None)
+
+
+def _check_closure(plan: PartitionPlan) -> None:
+    for job in closure_of(plan.job):
+        if job.partitions is None or job is plan.job:
+            continue
+        if job.partitions.filter is not None:
+            for text, category in plan.cells:
+                _check_key(job, text, category)
+        else:  # the dimensions are independent, so each value is looked at once
+            _check_dimensions(job.partitions, plan.cells)
+
+
+def _check_dimensions(partitions: Partitions, cells: Cells) -> None:
+    texts, categories = dict.fromkeys(text for text, _ in cells), dict.fromkeys(category for _, category in cells)
+    if partitions.time is not None:
+        for text in texts:
+            partitions.check(text, None)
+    if partitions.cat is not None:
+        for category in categories:
+            partitions.check(None, category)
+
+
+def _check_first_call(plan: PartitionPlan) -> None:
+    """Raise what would be raised when the call is made that is most likely to be wrong: the first, or the largest batch."""
+    if plan.batch_size is None:
+        first = next(_calls(plan, ""), None)
+    else:
+        if not (plan.job.parameters.names or plan.job.parameters.variable):
+            raise PartitionError(f"Job {plan.job.name!r} takes no input, so no batch of partitions can be given to it.")
+        keys = max(batches(plan.cells, plan.batch_size), key=_size, default=None)
+        first = None if keys is None else _batch_call(plan.job, keys, "")
+    if first is not None:
+        prepare(first)
+
+
+def _size(keys: Sequence[PartitionKey]) -> int:
+    return sum(len(text or "") + len(category or "") for text, category in keys)
+
+
+def _refuse_backwards(partitions: Partitions, start: Any, end: Any) -> None:
+    if start is None or end is None:
         return
-    for batch in batches(keys, batch_size):
-        dicts = [{"time_partition": text, "cat_partition": category} for text, category in batch]
-        yield Call(job=job, trigger=trigger, inputs=(dicts,))
+    (first, _), (last, _) = partitions.check(start, None), partitions.check(end, None)
+    assert first is not None
+    assert last is not None
+    if first.astimezone(UTC) > last.astimezone(UTC):
+        raise PartitionError(f"start is {start}, after end, which is {end}; both are included.")
+
+
+def _without(grid: Grid, done: Sequence[StoredKey]) -> list[str]:
+    """The lines without cells that are done."""
+    rows = {category or "": index for index, category in enumerate(grid.cats)}
+    columns = {text or "": index for index, text in enumerate(grid.times)}
+    lines = [bytearray(line.encode()) for line in grid.lines]
+    for text, category in done:
+        row, column = rows.get(category), columns.get(text)
+        if row is not None and column is not None:
+            lines[row][column] = ord(ABSENT_LETTER)
+    return [line.decode() for line in lines]
+
+
+def _calls(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
+    job = plan.job
+    if plan.batch_size is not None:
+        for keys in batches(plan.cells, plan.batch_size):
+            yield _batch_call(job, keys, trigger)
+        return
+    for text, category in plan.cells:
+        yield Call(job=job, trigger=trigger, time_partition=text, cat_partition=category)
+
+
+def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: str) -> Call:
+    dicts = [{"time_partition": text, "cat_partition": category} for text, category in keys]
+    return Call(job=job, trigger=trigger, inputs=(dicts,))

@@ -45,6 +45,7 @@ def _call(executions: Executions, opened: Opened, job: Job[Any]) -> Call:
         inputs=tuple(decode(row.inputs)),
         trigger=row.trigger,
         scheduled_at=row.scheduled_at,
+        options=row.options.encode() if row.options else None,
         time_partition=row.time_partition,
         cat_partition=row.cat_partition,
     )

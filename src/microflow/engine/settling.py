@@ -27,7 +27,7 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
             error=outcome.error,
             reason=outcome.reason,
             run_key=outcome.run_key,
-            time_partition=outcome.time_partition,  # type: ignore[arg-type]  # encoded until _check_partition
+            time_partition=outcome.time_partition,  # type: ignore[arg-type]  # encoded until _name_partition
             cat_partition=outcome.cat_partition,
             context=outcome.context,
         )

@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import PartitionError
@@ -15,12 +15,13 @@ from .frequencies import Frequency
 from .time_partitions import TimeAxis, TimePartitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date, datetime, tzinfo
 
 PartitionKey = tuple[str | None, str | None]
 Only = Literal["all", "missing", "failed", "missing_or_failed"]
 Order = Literal["asc", "desc"]
+Measure = Literal["duration", "age"]
 
 STATUS_LETTERS = {
     "success": "s",
@@ -30,13 +31,22 @@ STATUS_LETTERS = {
     "running": "r",
     "queued": "q",
 }
-"""One letter for each status of a cell in ``encode_grid``."""
+"""One letter for each status of a cell in the lines of a grid."""
 MISSING_LETTER = "."
 """A cell that was never executed."""
 ABSENT_LETTER = " "
 """A cell that does not exist, since ``partition_filter`` says so."""
+LETTERLESS = " "
+"""A cell of which there is nothing to measure, where letters stand for levels of a ``Measure``."""
 
-_FAILED = frozenset({"error", "cancelled"})
+LEVELS: dict[Measure, tuple[float, ...]] = {
+    "duration": (0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 1_800, 7_200),
+    "age": (60, 600, 3_600, 21_600, 86_400, 259_200, 604_800, 2_592_000, 7_776_000, 15_552_000, 31_536_000),
+}
+"""In seconds: what is below the first is "a", what is below the second "b" …, and what is above the last one "l"."""
+
+_TAKEN = {"missing": ".k", "failed": "ec", "missing_or_failed": ".kec", "all": ".kecsrq"}
+"""The letters of the cells that a run takes."""
 
 
 class Partitions:
@@ -152,6 +162,8 @@ class Partitions:
         """The given time partitions in order, each once. Raises ``PartitionError`` for one the job does not have."""
         if self.time is None:
             raise PartitionError(f"{self._where} has no time partitions; leave time_partitions out.")
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise PartitionError(f"{self._where}: time_partitions is {values!r}; give a list of time partitions.")
         try:
             return self.time.axis_of(values)
         except PartitionError as error:
@@ -164,50 +176,23 @@ class Partitions:
         """
         if chosen is None:
             return (None,) if self.cat is None else self.cat
-        if isinstance(chosen, str):
+        if isinstance(chosen, str) or not isinstance(chosen, Iterable):
             raise PartitionError(f"{self._where}: cat_partitions is {chosen!r}; give a list of categories.")
         known = dict.fromkeys(self.cat or (), False)
         for name in chosen:
-            known[name if name in known else self._checked_category(name)] = True
+            known[self._checked_category(name)] = True
         return tuple(name for name, is_chosen in known.items() if is_chosen)
 
-    def cells(
-        self, axis: TimeAxis | None, cats: Sequence[str | None] | None = None, order: Order = "asc"
-    ) -> Iterator[PartitionKey]:
-        """The keys of the cells that exist, time by time, and within each in the order of the categories.
-
-        ``axis`` is from ``time_axis`` or ``time_axis_of``, ``cats`` from ``categories`` (all by default), ``order``
-        says which end of time goes first. Raises ``PartitionError`` for another order and for a filter that fails.
-        """
-        _check_word("order", order, get_args(Order))
-        columns = self.categories() if cats is None else cats
-        step = 1 if order == "asc" else -1
-        times: Sequence[str | None] = (None,) if axis is None else axis.texts[::step]
-        if self.filter is None:
-            return product(times, columns)
-        starts: Sequence[datetime | None] = (None,) if axis is None else axis.starts[::step]
-        return (
-            (text, category)
-            for text, start in zip(times, starts, strict=True)
-            for category in columns
-            if self._exists(start, category)
-        )
-
-    def encode(
-        self,
-        axis: TimeAxis | None,
-        rows: Iterable[tuple[str | None, str | None, str]],
-        cats: Sequence[str | None] | None = None,
+    def mark_absent(
+        self, lines: Sequence[str], axis: TimeAxis | None, cats: Sequence[str | None] | None = None
     ) -> list[str]:
-        """The statuses of the cells, one text per category with one letter per time partition.
+        """The lines of a grid, one text for each of ``cats`` (all by default), with a space where a filter leaves out a cell.
 
-        ``rows`` are time partition, category and status as the store has them; those outside the axes are passed over.
-        The alphabet is that of ``encode_grid``. Raises ``PartitionError`` for a filter that fails.
+        Raises ``PartitionError`` for a filter that fails.
         """
-        columns = self.categories() if cats is None else cats
-        lines = encode_grid((None,) if axis is None else axis.texts, columns, rows)
         if self.filter is None:
-            return lines
+            return list(lines)
+        columns = self.categories() if cats is None else cats
         starts: Sequence[datetime | None] = (None,) if axis is None else axis.starts
         return [
             "".join(
@@ -263,43 +248,44 @@ class Partitions:
         return _named(None if start is None or self.time is None else self.time.text(start), category)
 
 
-def select(cells: Iterable[PartitionKey], statuses: Mapping[PartitionKey, str], only: Only) -> list[PartitionKey]:
-    """The cells that a run takes, in the order given.
+class Cells:
+    """The cells that a run takes, time by time, and within each in the order of the categories; made as they are asked for.
 
-    ``statuses`` has the status of every cell that was executed. "missing" cells were never executed, or only skipped;
-    "failed" ones ended with "error" or "cancelled". Raises ``PartitionError`` for another word than those of ``Only``.
+    ``lines`` are the statuses of the grid, one text for each of ``cats`` with one letter for each of ``times`` (a
+    space: there is no such cell). ``only`` picks by status: "missing" were never executed, or only skipped; "failed"
+    ended with error or cancelled. ``order`` says which end of time goes first. Raises ``PartitionError`` for other words.
     """
-    _check_word("only", only, get_args(Only))
-    status_of = statuses.get
-    if only == "all":
-        return list(cells)
-    if only == "missing":
-        return [cell for cell in cells if status_of(cell, "skipped") == "skipped"]
-    if only == "failed":
-        return [cell for cell in cells if status_of(cell) in _FAILED]
-    taken = _FAILED | {"skipped"}
-    return [cell for cell in cells if status_of(cell, "skipped") in taken]
 
+    def __init__(
+        self,
+        times: Sequence[str | None],
+        cats: Sequence[str | None],
+        lines: Sequence[str],
+        only: Only = "all",
+        order: Order = "asc",
+    ) -> None:
+        _check_word("only", only, get_args(Only))
+        _check_word("order", order, get_args(Order))
+        self._times = times
+        self._cats = cats
+        self._lines = lines
+        self._taken = frozenset(_TAKEN[only])
+        self._backwards = order == "desc"
+        self._count = sum(line.count(letter) for line in lines for letter in self._taken)
 
-def encode_grid(
-    times: Sequence[str | None],
-    cats: Sequence[str | None],
-    rows: Iterable[tuple[str | None, str | None, str]],
-) -> list[str]:
-    """The statuses of a grid, one text for each of ``cats`` with one letter for each of ``times``.
+    def __len__(self) -> int:
+        return self._count
 
-    ``rows`` are time partition, category and status; those outside the grid are passed over. The alphabet: ``s``
-    success, ``k`` skipped, ``e`` error, ``c`` cancelled, ``r`` running, ``q`` queued, ``.`` missing (never executed);
-    ``Partitions.encode`` adds a space where a filter says that there is no cell.
-    """
-    grid = {category: bytearray(MISSING_LETTER.encode() * len(times)) for category in cats}
-    position = {text: index for index, text in enumerate(times)}
-    letters = {status: ord(letter) for status, letter in STATUS_LETTERS.items()}
-    for text, category, status in rows:
-        line, index = grid.get(category), position.get(text)
-        if line is not None and index is not None:
-            line[index] = letters[status]
-    return [grid[category].decode("ascii") for category in cats]
+    def __iter__(self) -> Iterator[PartitionKey]:
+        if not self._count:
+            return
+        times: Iterable[str | None] = reversed(self._times) if self._backwards else self._times
+        lines = [line[::-1] for line in self._lines] if self._backwards else self._lines
+        taken, cats = self._taken, self._cats
+        for text, letters in zip(times, zip(*lines, strict=True), strict=True):
+            for category, letter in zip(cats, letters, strict=True):
+                if letter in taken:
+                    yield text, category
 
 
 def _check_word(argument: str, value: object, allowed: Sequence[str]) -> None:
@@ -319,15 +305,17 @@ def _named(text: str | None, category: str | None) -> str:
 
 __all__ = [
     "ABSENT_LETTER",
+    "LETTERLESS",
+    "LEVELS",
     "MISSING_LETTER",
     "STATUS_LETTERS",
+    "Cells",
     "Frequency",
+    "Measure",
     "Only",
     "Order",
     "PartitionKey",
     "Partitions",
     "TimeAxis",
     "TimePartitions",
-    "encode_grid",
-    "select",
 ]

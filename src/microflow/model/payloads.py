@@ -9,12 +9,10 @@ doubling the sign.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from math import isfinite
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -75,6 +73,8 @@ def _encode(value: Any, place: str, job: str) -> bytes:
     except (TypeError, ValueError, RecursionError, OverflowError):
         pass  # the walk below says where and why
     plain = _tag(value, place, job, 0)
+    import json  # late: it is only needed here
+
     try:
         return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError as error:
@@ -169,11 +169,13 @@ def _untag(value: Any) -> Any:
 
 
 def _datetime_text(value: datetime) -> str:
-    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
+    zone = getattr(value.tzinfo, "key", None)  # a ZoneInfo has one
     return f"{value.isoformat()}[{zone}]" if zone else value.isoformat()
 
 
 def _datetime_from(text: str) -> datetime:
+    from zoneinfo import ZoneInfo
+
     instant, _, zone = text.partition("[")
     try:
         value = datetime.fromisoformat(instant)
@@ -182,7 +184,7 @@ def _datetime_from(text: str) -> datetime:
         raise PayloadError(f'{{"$datetime": {text!r}}} is not a date and time in ISO 8601: {error}') from None
 
 
-def _in_zone(value: datetime, zone: ZoneInfo) -> datetime:
+def _in_zone(value: datetime, zone: tzinfo) -> datetime:
     # the wall clock is kept where the zone has such an offset then, so that a time that a change of the clocks leaves out, or one
     # at the edge of the calendar, comes back as it was
     for fold in (0, 1):

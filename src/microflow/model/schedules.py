@@ -110,6 +110,11 @@ class DueTick(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     first: datetime
 
+    @property
+    def late(self) -> bool:
+        """Whether it runs now because it was missed when it was due."""
+        return self.outcome == "run" and self.reason != ""
+
 
 def due(
     cron: str,
@@ -153,6 +158,16 @@ def catch_up_ticks(missed: Sequence[datetime], policy: CatchUp) -> list[tuple[da
         (tick, "run" if policy == "all" or (policy == "last" and index == last) else "missed")
         for index, tick in enumerate(missed)
     ]
+
+
+def overlap_of(schedule: Schedule, tick: DueTick) -> Overlap:
+    """How a tick that would run gets on with the run before it.
+
+    As its schedule says; only those caught up by ``catch_up="all"`` are queued where they would be skipped, since of many
+    begun at once all but the first would be.
+    """
+    queued = tick.late and schedule.catch_up == "all" and schedule.overlap == "skip"
+    return "queue" if queued else schedule.overlap
 
 
 def decide_overlap(policy: Overlap, running: bool) -> OverlapVerdict:
@@ -234,6 +249,7 @@ __all__ = [
     "newest_ticks",
     "next_clock_change",
     "next_ticks",
+    "overlap_of",
     "resolve_zone",
     "ticks",
     "ticks_around",

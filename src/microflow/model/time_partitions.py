@@ -222,7 +222,7 @@ class TimePartitions:
         Raises ``PartitionError`` if ``first`` or ``last`` is no partition of these.
         """
         current = self.containing(now)
-        begin = self.checked(first) if first is not None else self.first or self._left_over(earliest) or current
+        begin = self.checked(first) if first is not None else self.first or self._earlier(earliest, current)
         ends = [current, *([self.checked(last)] if last is not None else []), *([self.last] if self.last else [])]
         return self._axis(begin, min(ends, key=lambda end: end.astimezone(UTC)))
 
@@ -239,11 +239,12 @@ class TimePartitions:
     def _axis(self, begin: datetime, end: datetime) -> TimeAxis:
         return TimeAxis(self.texts(begin, end), lambda: self._starts(begin, end))
 
-    def _left_over(self, earliest: str | None) -> datetime | None:
+    def _earlier(self, earliest: str | None, current: datetime) -> datetime:
         try:
-            return None if earliest is None else self.checked(earliest)
+            found = current if earliest is None else self.checked(earliest)
         except PartitionError:
-            return None  # as the docstring of axis says: what another definition left in the store is no range of this
+            return current  # as the docstring of axis says: what another definition left in the store is no range of this
+        return min(found, current, key=lambda start: start.astimezone(UTC))  # one may be executed ahead of its time
 
     def _start(self, first: date) -> datetime:
         return day_start(self.zone, first).astimezone(self.zone)

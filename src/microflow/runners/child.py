@@ -67,7 +67,8 @@ class Worker:
 
     def live(self) -> None:
         """Run requests until there are no more."""
-        runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)
+        runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)  # for threads that a task starts
+        runtime.active_runtime.set(Refusal())
         faulthandler.enable(file=2)
         _log_to_standard_error()
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()

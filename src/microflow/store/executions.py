@@ -6,7 +6,7 @@ was too late. Events are published after the commit, so that nobody hears of a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,12 +16,9 @@ from ..model.events import Event, EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
 from .database import Database
+from .partitions import Mark, PartitionMarks, StoredKey
 
 _json = msgspec.json.Encoder()
-
-PartitionKey = tuple[str, str]
-"""(time, category) in text; "" for a dimension that the job does not have."""
-
 
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch)."""
@@ -53,11 +50,15 @@ class NewExecution(msgspec.Struct, kw_only=True):
     scheduled_at: float | None = None
     waiting: Waiting | None = None
     options: bytes | None = None
-    partitions: Sequence[PartitionKey] = ()
+    partitions: Sequence[StoredKey] = ()
 
 
 class Ending(msgspec.Struct, kw_only=True):
-    """How an execution ended. ``context`` holds the encoded values its code wrote, None for a key it deleted."""
+    """How an execution ended. ``context`` holds the encoded values its code wrote, None for a key it deleted.
+
+    ``partition`` is the one that its result said afterwards that it stands for; ``time_partition`` and ``cat_partition`` are that
+    one's texts in the row.
+    """
 
     status: ExecutionStatus
     output: bytes | None = None
@@ -66,7 +67,7 @@ class Ending(msgspec.Struct, kw_only=True):
     run_key: str | None = None
     time_partition: str | None = None
     cat_partition: str | None = None
-    partition: PartitionKey | None = None
+    partition: StoredKey | None = None
     context: Mapping[str, bytes | None] = {}
     progress: bytes | None = None
     cpu_seconds: float | None = None
@@ -74,7 +75,10 @@ class Ending(msgspec.Struct, kw_only=True):
 
 
 class Opened(NamedTuple):
-    """What is known of an execution that is open: the part that its later events and changes need."""
+    """What is known of an execution that is open: the part that its later events and changes need.
+
+    ``partitioned``: it stands for partitions; ``partitions`` are these, or empty where a dead engine alone knew them.
+    """
 
     id: int
     flow: str
@@ -84,6 +88,7 @@ class Opened(NamedTuple):
     started_at: float | None = None
     attempt: int = 1
     partitioned: bool = False
+    partitions: Sequence[StoredKey] = ()
 
     def event(self, status: str) -> Event:
         """The event that says that the execution has this status now."""
@@ -111,6 +116,7 @@ class Executions:
     def __init__(self, database: Database, events: EventBus) -> None:
         self._database = database
         self._events = events
+        self._marks = PartitionMarks(database)
         self.engine_id = 0
 
     def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
@@ -152,7 +158,7 @@ class Executions:
         if new.partitions or claim is not None:
             with self._database.transaction():
                 identity = self._database.insert("open_execution", values)
-                self._mark_partitions(new.flow, new.job, identity, new.partitions)
+                self._marks.open(new.flow, new.job, identity, new.partitions)
                 if claim is not None:
                     claim(identity, new.waiting)
         else:
@@ -166,6 +172,7 @@ class Executions:
             values["started_at"],  # type: ignore[arg-type]
             1,
             bool(new.partitions),
+            new.partitions,
         )
         self._publish(opened, str(values["status"]))
         return opened
@@ -185,6 +192,13 @@ class Executions:
         if changed:
             self._publish(opened, "queued")
         return changed
+
+    def mark_paused(self, opened: Opened, waiting: Waiting | None) -> bool:
+        """Running and paused, or (None) paused no more; False if it does not run."""
+        values = {"id": opened.id, "waiting": None if waiting is None else _json.encode(waiting).decode()}
+        changed = self._database.execute("pause_execution", values).rowcount
+        self._publish(opened, "running")
+        return changed == 1
 
     def retry(self, opened: Opened, failed: Ending, waiting: Waiting, now: float) -> bool:
         """Record the attempt that failed, and queue the execution for the next one; False if it has ended meanwhile."""
@@ -244,7 +258,8 @@ class Executions:
             with self._database.transaction():
                 changed = self._database.execute("finish_execution", values).rowcount == 1
                 if changed and partitioned:
-                    self._finish_partitions(opened, ending, now)
+                    mark = Mark(opened.id, str(ending.status), opened.started_at, now, opened.attempt)
+                    self._marks.finish(opened.flow, opened.job, mark, opened.partitions, ending.partition)
                 if changed and succeeded and ending.run_key is not None:
                     self._save_run_key(opened, ending.run_key, values["output"])
                 if changed and keeps_context:
@@ -252,30 +267,6 @@ class Executions:
         if changed:
             self._publish(opened, str(ending.status))
         return changed
-
-    def _mark_partitions(self, flow: str, job: str, identity: int, keys: Iterable[PartitionKey]) -> None:
-        for time_partition, cat_partition in keys:
-            self._database.execute(
-                "open_partition",
-                {
-                    "flow": flow,
-                    "job": job,
-                    "time_partition": time_partition,
-                    "cat_partition": cat_partition,
-                    "execution_id": identity,
-                },
-            )
-
-    def _finish_partitions(self, opened: Opened, ending: Ending, now: float) -> None:
-        if ending.partition is not None:  # set afterwards, by the result
-            self._mark_partitions(opened.flow, opened.job, opened.id, [ending.partition])
-        skipped = ending.status is ExecutionStatus.SKIPPED
-        values: dict[str, Any] = {"execution_id": opened.id, "started_at": opened.started_at, "ended_at": now}
-        if skipped:
-            self._database.execute("skip_partitions", values)
-        else:
-            values |= {"status": str(ending.status), "attempt": opened.attempt}
-            self._database.execute("finish_partitions", values)
 
     def _save_run_key(self, opened: Opened, run_key: str, output: Any) -> None:
         self._database.execute(

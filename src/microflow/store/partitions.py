@@ -1,24 +1,207 @@
-"""What became of a job's partitions."""
+"""What became of a job's partitions: the marks that executions leave, and how they are read as a grid.
+
+The marks are written inside the transactions in which executions open and end. A grid is read as one text per category, with a
+letter for each time partition (see ``model/partitions.py``): that is quick with hundreds of thousands of cells, and small.
+"""
 
 from __future__ import annotations
 
-from ..model.partitions import PartitionKey
-from .database import Database
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ..model.frequencies import Frequency
+from ..model.partitions import LETTERLESS, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
+from .database import Database, Row
+
+StoredKey = tuple[str, str]
+"""(time, category) in text; "" for a dimension that the job does not have."""
+
+_FORMS = {
+    Frequency.HOURLY: ("____-__-__T__:__%", ""),
+    Frequency.DAILY: ("____-__-__", ""),
+    Frequency.WEEKLY: ("____-W__", ""),
+    Frequency.MONTHLY: ("____-__", "____-Q_"),
+    Frequency.QUARTERLY: ("____-Q_", ""),
+    Frequency.YEARLY: ("____", ""),
+}
+"""Patterns of what a frequency's texts look like, and of what looks like them and is of another one."""
+
+_MEASURES = {"duration": "partition_durations", "age": "partition_ages"}
 
 
-class PartitionStatuses:
-    """Reads the statuses of partitions; ``executions`` writes them, in the transactions in which executions open and end."""
+class Mark(NamedTuple):
+    """An execution that ended, as far as partitions are concerned. Times are seconds since the epoch."""
+
+    execution_id: int
+    status: str
+    started_at: float | None
+    ended_at: float
+    attempt: int
+
+
+class PartitionMarks:
+    """Writes what became of partitions; everything here is called inside a transaction of ``Executions``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_job(self, flow: str, job: str) -> dict[PartitionKey, str]:
-        """The status of every executed partition of a job: of the execution that runs now, else of the newest ended one."""
-        rows = self._database.read("partition_statuses", {"flow": flow, "job": job})
-        return {(time or None, category or None): status for time, category, status in rows if status is not None}
+    def open(self, flow: str, job: str, execution_id: int, keys: Iterable[StoredKey]) -> None:
+        """The execution is queued or running for these partitions now."""
+        for key in keys:
+            values = {**_names(flow, job, key), "execution_id": execution_id}
+            self._database.execute("open_partition", values)
 
-    def earliest(self, flow: str, job: str) -> str | None:
-        """The text of the earliest time partition that was executed."""
-        rows = self._database.read("earliest_partition", {"flow": flow, "job": job})
-        earliest: str | None = rows[0][0]
-        return earliest
+    def finish(self, flow: str, job: str, mark: Mark, keys: Sequence[StoredKey], named: StoredKey | None) -> None:
+        """The execution ended that was opened for ``keys``; ``named`` is the partition that its result says it stands for.
+
+        1. Where it is the live one, its partitions get its status; a skip leaves the status that they have, and gives them back to
+        an execution that began earlier and is still at it. 2. Where a later one took its place, that one's status stands, unless it
+        was skipped. 3. What the result named takes the place of the one partition it was called for; to a batch it is added.
+        ``keys`` may be empty where they are not known (an engine died): then step 2 is left out.
+        """
+        values = mark._asdict()
+        if named is not None and len(keys) == 1 and keys[0] != named:
+            self._database.execute("leave_partitions", values)
+            keys = ()
+        statement = "skip_partitions" if mark.status == "skipped" else "finish_partitions"
+        live = self._database.execute(statement, values).rowcount
+        late = [key for key in keys if live < len(keys)] if mark.status != "skipped" else []
+        for key in [*late, *([named] if named is not None else [])]:
+            self._database.execute("record_partition", {**_names(flow, job, key), **values})
+
+
+class PartitionRecord(NamedTuple):
+    """What the store knows of one partition: its status with the execution it is of, and the one that is live now, if any.
+
+    ``status`` is None if none has ended yet. Times are seconds since the epoch.
+    """
+
+    status: str | None
+    execution_id: int | None
+    started_at: float | None
+    ended_at: float | None
+    attempt: int | None
+    live_id: int | None
+    live_status: str | None
+    live_queued_at: float | None
+    live_started_at: float | None
+    live_attempt: int | None
+
+
+class PartitionStatuses:
+    """Reads what became of partitions. Every method raises ``StoreError`` if the store can't be read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def lines(self, flow: str, job: str, times: Sequence[str | None], cats: Sequence[str | None]) -> list[str]:
+        """The statuses of a grid, one text for each of ``cats`` with one letter for each of ``times``."""
+        grid = _Grid(times, cats, MISSING_LETTER)
+        for category, joined, statuses in self._rows("partition_statuses", flow, job, times):
+            grid.put(category, joined, _letters(statuses))
+        for category, text, status in self._database.read("live_partitions", {"flow": flow, "job": job}):
+            grid.put(category, text, STATUS_LETTERS[status])
+        return grid.lines()
+
+    def measured(
+        self,
+        flow: str,
+        job: str,
+        times: Sequence[str | None],
+        cats: Sequence[str | None],
+        measure: Measure,
+        now: float,
+    ) -> list[str]:
+        """How long the executions took, or how long ago they ended, as ``lines``: a letter for each of the measure's levels."""
+        grid = _Grid(times, cats, LETTERLESS)
+        levels = {f"level_{number}": level for number, level in enumerate(LEVELS[measure])}
+        for category, joined, letters in self._rows(_MEASURES[measure], flow, job, times, now=now, **levels):
+            grid.put(category, joined, letters)
+        return grid.lines()
+
+    def _rows(self, name: str, flow: str, job: str, times: Sequence[str | None], **values: Any) -> list[Row]:
+        known = [text or "" for text in times]
+        if not known:
+            return []
+        # in the order of texts, in which two hours of the same name stand the other way round than in time
+        bounds = {"first": min(known), "last": max(known)}
+        return self._database.read(name, {"flow": flow, "job": job, **bounds, **values})
+
+    def earliest(self, flow: str, job: str, frequency: Frequency, cats: Iterable[str | None]) -> str | None:
+        """The text of the earliest time partition of this frequency that was executed, in any of these categories."""
+        form, other = _FORMS[frequency]
+        values = {"flow": flow, "job": job, "form": form, "other": other}
+        found = [
+            self._database.read("earliest_partition", {**values, "cat_partition": category or ""})[0][0]
+            for category in cats
+        ]
+        return min((text for text in found if text is not None), default=None)
+
+    def succeeded_after(self, flow: str, job: str, execution_id: int) -> list[StoredKey]:
+        """The partitions whose status is the success of an execution that began after this one."""
+        rows = self._database.read("succeeded_partitions", {"flow": flow, "job": job, "after": execution_id})
+        return [(time, category) for time, category in rows]
+
+    def failed_before(self, flow: str, job: str, execution_id: int) -> list[StoredKey]:
+        """The partitions whose status is the failure of this execution or of one that began before it."""
+        rows = self._database.read("failed_partitions", {"flow": flow, "job": job, "before": execution_id})
+        return [(time, category) for time, category in rows]
+
+    def record(self, flow: str, job: str, key: StoredKey) -> PartitionRecord | None:
+        """What is known of one partition; None if it was never executed."""
+        rows = self._database.read("partition", _names(flow, job, key))
+        return PartitionRecord(*rows[0]) if rows else None
+
+    def seconds_each(self, flow: str, job: str, kind: str) -> float | None:
+        """How long the newest successes of a kind took for each of the partitions they stood for; None if there is none."""
+        rows = self._database.read("partition_run_times", {"flow": flow, "job": job, "kind": kind})
+        partitions = sum(max(count, 1) for _, count in rows)
+        return sum(max(seconds, 0.0) for seconds, _ in rows) / partitions if partitions else None
+
+
+class _Grid:
+    """Lines that are filled with what the store has, as far as it is on the axes."""
+
+    def __init__(self, times: Sequence[str | None], cats: Sequence[str | None], blank: str) -> None:
+        self._times = [text or "" for text in times]
+        self._joined = ",".join(self._times)
+        self._positions: dict[str, int] = {}
+        self._lines = {category or "": bytearray(blank.encode() * len(self._times)) for category in cats}
+
+    def put(self, category: str, joined: str, letters: str) -> None:
+        """Put letters at the times that are named, joined by commas."""
+        line = self._lines.get(category)
+        if line is None:
+            return
+        first = self._run(joined)
+        if first is not None:
+            line[first : first + len(letters)] = letters.encode()
+            return
+        if not self._positions:
+            self._positions = {text: index for index, text in enumerate(self._times)}
+        position = self._positions.get
+        for text, letter in zip(joined.split(","), letters.encode(), strict=True):
+            if (index := position(text)) is not None:
+                line[index] = letter
+
+    def _run(self, joined: str) -> int | None:
+        """Where the times stand one after the other on the axis; None if they do not. Mostly they do, and that is quick."""
+        at = self._joined.find(joined)
+        end = at + len(joined)
+        is_whole = at >= 0 and self._joined[at - 1 : at] in ("", ",") and self._joined[end : end + 1] in ("", ",")
+        return self._joined.count(",", 0, at) if is_whole else None
+
+    def lines(self) -> list[str]:
+        return [line.decode("ascii") for line in self._lines.values()]
+
+
+def _letters(statuses: str) -> str:
+    """One letter for each of the statuses, which stand one after the other without anything between them."""
+    # capitals first: no status has any, so what has been replaced is not taken for a part of the next one
+    for status, letter in STATUS_LETTERS.items():
+        statuses = statuses.replace(status, letter.upper())
+    return statuses.lower()
+
+
+def _names(flow: str, job: str, key: StoredKey) -> dict[str, Any]:
+    return {"flow": flow, "job": job, "time_partition": key[0], "cat_partition": key[1]}

@@ -25,6 +25,9 @@ UPDATE executions SET status = :status, output = :output, error = :error, reason
     cpu_seconds = :cpu_seconds, peak_memory = :peak_memory
 WHERE id = :id AND status IN ('queued', 'running')
 
+-- name: pause_execution
+UPDATE executions SET waiting = :waiting WHERE id = :id AND status = 'running'
+
 -- name: open_attempt
 INSERT INTO attempts (execution_id, attempt, status, started_at, ended_at, error)
 VALUES (:execution_id, :attempt, :status, :started_at, :ended_at, :error)

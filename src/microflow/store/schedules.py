@@ -6,6 +6,7 @@ Moments are seconds since the epoch. The store decides races: a tick has one rec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -41,7 +42,7 @@ class ScheduleRow(NamedTuple):
     removed_at: float | None
 
 
-class TickRecord(NamedTuple):
+class TickRecord(msgspec.Struct, frozen=True):
     """What became of a tick. ``count`` above 1: of so many ticks, from ``first_at`` to ``at``, none of which ran."""
 
     at: float
@@ -94,6 +95,10 @@ class Schedules:
     def __init__(self, database: Database, events: EventBus) -> None:
         self._database = database
         self._events = events
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is written inside is committed together."""
+        return self._database.transaction()
 
     # Schedules
 
@@ -178,7 +183,7 @@ class Schedules:
     # Runs
 
     def running(self) -> dict[tuple[str, str], list[int]]:
-        """The executions that are runs of schedules and have not ended, by (flow, schedule), in the order in which they were begun."""
+        """The executions that are runs of schedules and have not ended, oldest first, by (flow, schedule)."""
         found: dict[tuple[str, str], list[int]] = {}
         for id_, flow, options in self._database.read("open_top_level"):
             if name := schedule_of(options):

@@ -31,9 +31,22 @@ from .messages import (
     LogText,
     NewExecution,
     NewMapping,
+    ScheduleList,
+    SchedulesQuery,
+    TickList,
+    TicksQuery,
 )
 from .openapi import document
 from .problems import Problem
+from .schedule_handlers import (
+    list_schedules,
+    list_ticks,
+    pause_schedule,
+    resume_schedule,
+    run_schedule,
+    show_schedule,
+)
+from .schedules import ScheduleState
 from .stream import StreamResponse
 
 if TYPE_CHECKING:
@@ -185,6 +198,7 @@ def show_metrics(site: Site, _: Call) -> Response:
 
 _JOB = "/api/jobs/{flow}/{job}"
 _EXECUTION = "/api/executions/{id}"
+_SCHEDULE = "/api/schedules/{flow}/{name}"
 
 _CREATED, _ACCEPTED = HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 
@@ -201,6 +215,12 @@ ENDPOINTS = (
     Endpoint("GET", f"{_EXECUTION}/logs", show_logs, LogText, query=LogsQuery),
     Endpoint("POST", f"{_EXECUTION}/cancel", cancel_execution, ExecutionView, _ACCEPTED),
     Endpoint("POST", f"{_EXECUTION}/retry", retry_execution, ExecutionView, _CREATED),
+    Endpoint("GET", "/api/schedules", list_schedules, ScheduleList, query=SchedulesQuery),
+    Endpoint("GET", _SCHEDULE, show_schedule, ScheduleState),
+    Endpoint("GET", f"{_SCHEDULE}/ticks", list_ticks, TickList, query=TicksQuery),
+    Endpoint("POST", f"{_SCHEDULE}/pause", pause_schedule, ScheduleState),
+    Endpoint("POST", f"{_SCHEDULE}/resume", resume_schedule, ScheduleState),
+    Endpoint("POST", f"{_SCHEDULE}/run", run_schedule, ExecutionView, _CREATED),
     Endpoint("GET", "/api/concurrency", list_limits, LimitList),
     Endpoint("GET", "/api/events", stream_events, media_type="text/event-stream"),
     Endpoint("GET", "/api/openapi.json", show_openapi),

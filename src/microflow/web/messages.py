@@ -10,9 +10,11 @@ import msgspec
 
 from ..engine.engine import LimitState
 from ..model.results import ExecutionStatus
+from ..store.schedules import SHOWN_TICKS, TickView
 from ..store.views import ExecutionView, Moment
 from .definitions import FlowView, JobView
 from .parameters import Identity
+from .schedules import ScheduleState
 
 LONGEST_WAIT = 3_600
 """Seconds that a request may wait for the end of an execution."""
@@ -56,6 +58,19 @@ class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
     since: Moment | None = None
     until: Moment | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ITEMS)] = 50
+    cursor: str | None = None
+
+
+class SchedulesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``flow``: only the schedules of this flow."""
+
+    flow: str | None = None
+
+
+class TicksQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ITEMS)] = SHOWN_TICKS
     cursor: str | None = None
 
 
@@ -140,6 +155,20 @@ class LogText(msgspec.Struct, frozen=True):
     next: int
     left_out: int
     ended: bool
+
+
+class ScheduleList(msgspec.Struct, frozen=True):
+    """Schedules, in the order of definition; ``next`` is always null, since this list has one page."""
+
+    items: list[ScheduleState]
+    next: str | None = None
+
+
+class TickList(msgspec.Struct, frozen=True):
+    """A part of a schedule's ticks, newest first; ``next`` is the ``cursor`` of the part after it (null: this is the end)."""
+
+    items: list[TickView]
+    next: str | None
 
 
 class LimitList(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ _PATH_PARAMETERS: dict[str, tuple[Any, str]] = {
     "id": (Identity, "The id of an execution."),
     "flow": (str, "The name of a flow."),
     "job": (str, "The name of a job."),
+    "name": (str, "The name of a schedule."),
 }
 
 

@@ -19,7 +19,7 @@ from .compiled import CompilingLoader
 from .json_view import inputs_line, json_html
 from .static import StaticFiles
 
-STYLES = ("tokens", "base", "layout", "status", "table", "form", "detail", "chart")
+STYLES = ("tokens", "base", "layout", "status", "table", "form", "detail", "chart", "dag", "limits")
 """The style sheets of every page; a later one goes before an earlier one."""
 
 

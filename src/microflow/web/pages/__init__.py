@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import execution, home, jobs, listing
+from . import concurrency, dag, execution, home, jobs, listing
 from .desk import Desk
 
 if TYPE_CHECKING:
@@ -19,4 +19,11 @@ __all__ = ["page_routes"]
 def page_routes(site: Site, templates: Templates) -> list[Route]:
     """The routes of every page."""
     desk = Desk(site, templates)
-    return [*home.routes(desk), *listing.routes(desk), *jobs.routes(desk), *execution.routes(desk)]
+    return [
+        *home.routes(desk),
+        *listing.routes(desk),
+        *jobs.routes(desk),
+        *dag.routes(desk),
+        *execution.routes(desk),
+        *concurrency.routes(desk),
+    ]

@@ -21,7 +21,7 @@ from ...model.results import ExecutionStatus
 MOST_DRAWN = 1_000
 """With more jobs than these there is a table and no picture, which nobody could read."""
 
-NARROWEST, WIDEST, HEIGHT = 132.0, 252.0, 46.0
+NARROWEST, WIDEST, HEIGHT = 132.0, 216.0, 46.0
 """A box: as wide as the longest name needs, within these bounds, and so high; in pixels at 100 %."""
 
 _AROUND_LABEL = 52.0
@@ -93,10 +93,11 @@ class Picture(msgspec.Struct, frozen=True):
     is_drawn: bool
 
     @property
-    def statuses(self) -> dict[str, int]:
-        """How many of the drawn jobs have each status, in the order of the statuses; those without one are left out."""
-        counted = Counter(node.shown.status for node in self.nodes)
-        return {str(status): counted[str(status)] for status in ExecutionStatus if counted[str(status)]}
+    def counts(self) -> list[tuple[str, str, int]]:
+        """(status, word, how many) of the drawn jobs, in the order of the statuses; without one the word is the note."""
+        counted = Counter((node.shown.status, node.shown.status or node.shown.note) for node in self.nodes)
+        order = ["", *map(str, ExecutionStatus)]
+        return [(*key, counted[key]) for key in sorted(counted, key=lambda key: order.index(key[0]))]
 
 
 def picture(
@@ -151,10 +152,8 @@ def picture(
 
 def around(job: str, inputs_of: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The part of a graph that a job belongs to: all it needs, itself, and those that declare it as their input."""
-    names = closure([job], inputs_of)
-    inside = set(names)
-    following = [name for name, given in inputs_of.items() if job in given and name not in inside]
-    return {name: list(inputs_of.get(name, ())) for name in [*names, *following]}
+    following = [name for name, given in inputs_of.items() if job in given]
+    return {name: list(inputs_of.get(name, ())) for name in [*closure([job], inputs_of), *following]}
 
 
 def shortened(text: str, width: float) -> str:

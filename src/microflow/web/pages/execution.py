@@ -14,6 +14,7 @@ from ...errors import ConflictError, UnknownNameError
 from ...store.reading import ExecutionView
 from ..parameters import read_id
 from .calls import calls_of
+from .dag import run_picture
 from .desk import Desk, threaded
 from .log_view import LogResponse, NewestPart, newest_part
 
@@ -86,6 +87,7 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             "ancestors": list(_ancestors(desk, execution))[::-1],
             "given": _inputs(desk, execution),
             "known": _parameter_names(desk, execution) is not None,
+            "dag": run_picture(desk, execution, tree.execution.children),
             "calls": calls_of(tree, moment) if tree.execution.children else None,
             # a page that is live already has its log, and asks for what comes after it
             "log": NewestPart("", 0, 0) if "Microflow-Live" in request.headers else newest_part(desk.engine.logs, id_),

@@ -12,6 +12,7 @@ from ...model.results import ExecutionStatus
 from ...store.reading import Filters
 from ..definitions import JobView, flow_view, job_view
 from . import charts
+from .dag import flow_picture, has_dag, is_small
 from .desk import UNFINISHED, Desk, not_found, threaded
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def show_flow(desk: Desk, request: Request) -> Response:
         {
             "now": moment,
             "flow": flow_view(flow),
+            "has_dag": has_dag(flow),
+            "dag": flow_picture(desk, flow) if is_small(flow) else None,
             "lines": _flow_lines(desk, [flow], moment)[0].jobs,
             "recent": desk.executions(Filters(flow=name, top_level=True), 15).items,
             "spark_height": SPARK_HEIGHT,

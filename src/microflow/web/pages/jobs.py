@@ -16,6 +16,7 @@ from ..definitions import job_view
 from ..parameters import read_bytes, read_id
 from ..problems import Problem
 from . import charts
+from .dag import job_picture
 from .desk import Desk, not_found, threaded
 from .run_form import RunForm, fresh_form, submit_form, typed_form
 
@@ -89,6 +90,7 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: RunForm, status: HT
             "job": view,
             "form": form,
             "frequency": frequency,
+            "dag": job_picture(desk, job),
             "chart": charts.duration_chart(durations, CHART_HEIGHT, CHART_SLOTS),
             "recent": desk.executions(Filters(flow=view.flow, job=view.name), RECENT).items,
         },

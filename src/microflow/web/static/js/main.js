@@ -8,3 +8,4 @@ import "./execution-log.js";
 import "./confirm.js";
 import "./json-editor.js";
 import "./filters.js";
+import "./dag.js";

@@ -1,0 +1,156 @@
+"""The runs of schedules: which jobs one takes, how it is begun, and which are still going."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from ..errors import StoreError
+from ..flow import Flow
+from ..jobs import Job
+from ..model.results import ExecutionResult, ExecutionStatus
+from ..model.schedules import Schedule
+from ..store.executions import Claim, Ending, Opened, Waiting
+from ..store.schedules import RunOptions, schedule_of
+from .admission import Limit
+from .caller import Caller, dag_body
+from .calls import Call
+from .resources import Resources
+
+logger = logging.getLogger("microflow")
+
+THREADS = 128
+"""How many runs of schedules that take a thread each (managers, DAG runs) go on at the same time; the others are queued."""
+
+Key = tuple[str, str]
+"""The names of a flow and of a schedule."""
+
+
+class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
+    """A schedule as a flow's jobs have it: ``jobs`` are those that it was given to, ``zone`` is where its clock hangs."""
+
+    flow: Flow
+    name: str
+    schedule: Schedule
+    zone: tzinfo
+    jobs: tuple[Job[Any], ...]
+
+    @property
+    def key(self) -> Key:
+        """The names of its flow and of itself."""
+        return self.flow.name, self.name
+
+    @property
+    def is_dag(self) -> bool:
+        """Whether one tick is a DAG run: of several jobs, or of one that declares inputs."""
+        return len(self.jobs) > 1 or bool(self.jobs[0].inputs)
+
+
+def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
+    """Every schedule of the flows, in the order of definition. One object is one schedule of each flow that has it."""
+    found = []
+    for flow in flows:
+        jobs: dict[int, list[Job[Any]]] = {}
+        for job in flow.jobs.values():
+            if isinstance(job.schedule, Schedule):
+                jobs.setdefault(id(job.schedule), []).append(job)
+        for group in jobs.values():
+            schedule = group[0].schedule
+            assert isinstance(schedule, Schedule)
+            zone = schedule.zone(flow.timezone)
+            found.append(ServedSchedule(flow, schedule.name or group[0].name, schedule, zone, tuple(group)))
+    return found
+
+
+class ScheduleRuns:
+    """Begins the runs of an engine's schedules and knows which of them are still going.
+
+    Used by one thread at a time. A schedule that does not allow overlap has a limit of one place: whatever has to wait for the run
+    before it waits there, like any other execution that waits for a place.
+    """
+
+    def __init__(self, served: Sequence[ServedSchedule], caller: Caller, resources: Resources) -> None:
+        self._served = {schedule.key: schedule for schedule in served}
+        self._caller = caller
+        self._resources = resources
+        self._turns = {
+            schedule.key: Limit(schedule.name, 1, flow=schedule.flow.name, reason="schedule")
+            for schedule in served
+            if schedule.schedule.overlap != "allow"
+        }
+        self._threads = Limit("runs of schedules", THREADS)
+        self._begun: dict[Key, set[int]] = {}
+
+    def running(self, served: ServedSchedule) -> list[int]:
+        """The runs of a schedule that this engine has and that have not ended, in the order in which they were begun."""
+        begun = self._begun.get(served.key, set())
+        ended = {execution_id for execution_id in begun if self._resources.live.get(execution_id) is None}
+        begun -= ended
+        return sorted(begun)
+
+    def begin(
+        self, served: ServedSchedule, trigger: str, scheduled_at: float | None = None, claim: Claim | None = None
+    ) -> tuple[int, Future[ExecutionResult]]:
+        """Begin a run of a schedule; its number and its result. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``."""
+        call = self._call(served, trigger, scheduled_at)
+        call.claim = claim
+        call.options = msgspec.json.encode(RunOptions(served.name))
+        return self._start(served, call)
+
+    def take_over(self, opened: Opened, call: Call) -> tuple[int, Future[ExecutionResult]]:
+        """Go on with an execution that a dead engine left; if it is a schedule's run, others that must wait for it do."""
+        served = self._served.get((opened.flow, schedule_of(call.options)))
+        if served is None:
+            return self._caller.start(call, opened)
+        call.limits = self._limits(served)
+        return self._start(served, call, opened)
+
+    def take_over_tick(self, opened: Opened, now: float) -> bool:
+        """Begin the run of a tick that the server which had claimed it could not begin.
+
+        False, and the run is cancelled, if its schedule is gone or begins with another job now.
+        """
+        row = self._resources.executions.call_of(opened.id)
+        served = self._served.get((opened.flow, schedule_of(row.options)))
+        call = None if served is None else self._call(served, row.trigger, row.scheduled_at)
+        if served is None or call is None or (row.job, row.kind) != (call.job.name, call.kind or call.job.kind):
+            reason = "its schedule was removed or given to other jobs before its turn came"
+            self._resources.executions.finish(opened, Ending(status=ExecutionStatus.CANCELLED, reason=reason), now)
+            return False
+        self._start(served, call, opened)
+        return True
+
+    def leave(self, now: float) -> None:
+        """Leave the runs of ticks that have not begun to the next server."""
+        waiting = Waiting("schedule", "waits for a server: the one that had it stopped before its turn came", now)
+        for execution in self._resources.live.all():
+            if execution.call.trigger == "schedule" and execution.parent is None:
+                try:
+                    execution.leave(waiting)
+                except StoreError as error:
+                    logger.error("Execution %s stays queued; why can't be recorded: %s", execution.id, error)
+
+    def _call(self, served: ServedSchedule, trigger: str, scheduled_at: float | None) -> Call:
+        job = served.jobs[0]
+        call = Call(job=job, trigger=trigger, scheduled_at=scheduled_at, limits=self._limits(served))
+        if served.is_dag:
+            call.kind = "dag"
+            call.body = dag_body(served.jobs, Call(job=job, trigger="call"))
+        return call
+
+    def _limits(self, served: ServedSchedule) -> tuple[Limit, ...]:
+        turn = self._turns.get(served.key)
+        takes_thread = served.is_dag or served.jobs[0].kind != "task"
+        return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
+
+    def _start(
+        self, served: ServedSchedule, call: Call, opened: Opened | None = None
+    ) -> tuple[int, Future[ExecutionResult]]:
+        execution_id, future = self._caller.start(call, opened)
+        self._begun.setdefault(served.key, set()).add(execution_id)
+        return execution_id, future

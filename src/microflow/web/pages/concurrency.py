@@ -1,0 +1,158 @@
+"""The page of all limits: how many places each has, who holds them, who waits for one, in which order and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.routing import Route
+
+from ...errors import UnknownNameError
+from ..live_views import with_live_state
+from .desk import Desk, threaded
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from ...engine.engine import Engine, LimitState
+    from ...store.reading import ExecutionView
+
+LISTED = 20
+"""So many holders and so many waiters of a limit are listed."""
+
+MOST_KEYS = 60
+"""So many limits of keys and of run keys are shown, those with the most waiters first."""
+
+MOST_MARKS = 40
+"""A limit with more places than these is shown as one bar."""
+
+
+class Held(NamedTuple):
+    """An execution that holds a place, and since when."""
+
+    execution: ExecutionView
+    since: datetime
+
+
+class Waiter(NamedTuple):
+    """An execution that waits for a place; its ``turn`` counts from 1."""
+
+    turn: int
+    execution: ExecutionView
+    since: datetime
+    message: str
+
+
+class LimitLine(NamedTuple):
+    """A limit. ``heading`` is its name, ``about`` what it is a limit of, ``jobs`` the jobs that need a place in it.
+
+    ``holders`` and ``waiters`` are the first of them; ``held`` and ``waiting`` are how many there are.
+    """
+
+    kind: str
+    heading: str
+    about: str
+    places: int
+    held: int
+    waiting: int
+    jobs: tuple[str, ...]
+    holders: list[Held]
+    waiters: list[Waiter]
+
+    @property
+    def marks(self) -> Sequence[bool] | None:
+        """For each place whether it is taken; None if there are too many to draw each."""
+        return [number < self.held for number in range(self.places)] if self.places <= MOST_MARKS else None
+
+
+class FlowLimits(NamedTuple):
+    """The limits of a flow: its own, those of groups, those of keys and run keys in use, and how many more of these."""
+
+    name: str
+    limits: list[LimitLine]
+    keyed: list[LimitLine]
+    left_out: int
+
+
+def routes(desk: Desk) -> list[Route]:
+    """The page."""
+    return [Route("/concurrency", threaded(desk, show_concurrency), methods=["GET"], name="concurrency")]
+
+
+def show_concurrency(desk: Desk, request: Request) -> Response:
+    """Every limit of every flow."""
+    states = desk.engine.concurrency()
+    flows = [_flow_limits(desk, name, [state for state in states if state.flow == name]) for name in desk.engine.flows]
+    return desk.templates.page(
+        request,
+        "concurrency.html",
+        {
+            "now": desk.site.now(),
+            "limits": flows,
+            "held": sum(len(state.holders) for state in states if state.kind == "flow"),
+            "waiting": len({waiter for state in states for waiter in state.waiters}),
+        },
+    )
+
+
+def _flow_limits(desk: Desk, flow: str, states: Sequence[LimitState]) -> FlowLimits:
+    keyed = sorted(
+        (state for state in states if state.kind in ("key", "run_key")),
+        key=lambda state: (-len(state.waiters), state.kind, state.name, state.key or ""),
+    )
+    in_use = [state for state in keyed if state.holders or state.waiters]
+    return FlowLimits(
+        flow,
+        [_line(desk, state) for state in states if state.kind in ("flow", "group")],
+        [_line(desk, state) for state in in_use[:MOST_KEYS]],
+        max(len(in_use) - MOST_KEYS, 0),
+    )
+
+
+def _line(desk: Desk, state: LimitState) -> LimitLine:
+    return LimitLine(
+        state.kind,
+        "Tasks of the flow" if state.kind == "flow" else state.name,
+        state.key or "",
+        state.limit,
+        len(state.holders),
+        len(state.waiters),
+        _jobs_of(desk.engine, state),
+        list(_holders(desk, state.holders[:LISTED])),
+        list(_waiters(desk, state.waiters[:LISTED])),
+    )
+
+
+def _jobs_of(engine: Engine, state: LimitState) -> tuple[str, ...]:
+    """The jobs whose decorators name a group; a flow's own limit and that of a run key need no list."""
+    if state.kind not in ("group", "key"):
+        return ()
+    return tuple(
+        job.name
+        for job in engine.flows[state.flow].jobs.values()
+        if any(group.name == state.name and (group.key is not None) == (state.kind == "key") for group in job.limits)
+    )
+
+
+def _holders(desk: Desk, ids: Sequence[int]) -> Iterable[Held]:
+    for execution in _executions(desk, ids):
+        yield Held(execution, execution.started_at or execution.queued_at)
+
+
+def _waiters(desk: Desk, ids: Sequence[int]) -> Iterable[Waiter]:
+    for turn, execution in enumerate(_executions(desk, ids), start=1):
+        waiting = execution.waiting
+        if waiting is None:  # its turn came while this was read
+            yield Waiter(turn, execution, execution.queued_at, "")
+        else:
+            yield Waiter(turn, execution, waiting.since, waiting.message)
+
+
+def _executions(desk: Desk, ids: Iterable[int]) -> Iterable[ExecutionView]:
+    for id_ in ids:
+        try:
+            yield with_live_state(desk.engine, desk.reading.execution(id_))
+        except UnknownNameError:
+            continue  # deleted with old history at this very moment

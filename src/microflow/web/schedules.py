@@ -1,0 +1,111 @@
+"""Schedules as they are shown: what the code says of them, what the store knows, what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..model.schedules import ClockChange, describe, next_clock_change, next_ticks, ticks_around
+from ..store.schedules import Schedules, TickView
+from ..store.views import utc
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from ..engine.schedule_runs import ServedSchedule
+
+NEXT_TICKS = 10
+"""How many coming ticks of a schedule are shown."""
+TICKS_AROUND = 3
+"""How many ticks before a clock change are shown, and how many after it."""
+
+
+class ClockChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """The next time that a schedule's clock is put forward or back, at ``at``.
+
+    ``before`` and ``after`` are the seconds by which it is ahead of UTC until then and from then on. ``ticks`` are the
+    last before it and the first after it.
+    """
+
+    at: datetime
+    before: float
+    after: float
+    ticks: tuple[datetime, ...]
+
+
+class ScheduleState(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as it stands.
+
+    ``jobs`` are those that it was given to; one tick runs them all, with what they need. ``description`` says the cron
+    expression in English. ``served_since``: since when a server has run it as it is (null: none has). ``paused_at``:
+    since when it is paused (null: it is not). ``next`` are its coming ticks, also those that a pause would keep from
+    running; ``clock_change`` is null where the clock is not changed. ``last`` is what became of its newest tick,
+    ``running`` are its runs that have not ended. Times are in UTC.
+    """
+
+    flow: str
+    name: str
+    cron: str
+    description: str
+    timezone: str
+    catch_up: str
+    overlap: str
+    jobs: tuple[str, ...]
+    served_since: datetime | None
+    paused_at: datetime | None
+    next: tuple[datetime, ...]
+    clock_change: ClockChangeView | None
+    last: TickView | None
+    running: tuple[int, ...]
+
+
+def schedule_states(served: Iterable[ServedSchedule], store: Schedules, now: datetime) -> list[ScheduleState]:
+    """The schedules as they stand, in the order given. Raises ``StoreError`` if the store can't be read."""
+    running = store.running()
+    changes: dict[tzinfo, ClockChange | None] = {}
+    states = []
+    for schedule in served:
+        if schedule.zone not in changes:  # looked for once in each zone, since it takes longer than all the rest
+            changes[schedule.zone] = next_clock_change(schedule.zone, now)
+        states.append(_state(schedule, store, now, changes[schedule.zone], running.get(schedule.key, [])))
+    return states
+
+
+def schedule_state(served: ServedSchedule, store: Schedules, now: datetime) -> ScheduleState:
+    """One schedule as it stands; as ``schedule_states``."""
+    return schedule_states([served], store, now)[0]
+
+
+def _state(
+    served: ServedSchedule, store: Schedules, now: datetime, change: ClockChange | None, running: list[int]
+) -> ScheduleState:
+    row = store.find(*served.key)
+    cron = served.schedule.cron
+    return ScheduleState(
+        flow=served.flow.name,
+        name=served.name,
+        cron=cron,
+        description=describe(cron),
+        timezone=str(served.zone),
+        catch_up=served.schedule.catch_up,
+        overlap=served.schedule.overlap,
+        jobs=tuple(job.name for job in served.jobs),
+        served_since=None if row is None or row.served_since is None else utc(row.served_since),
+        paused_at=None if row is None or row.paused_at is None else utc(row.paused_at),
+        next=tuple(next_ticks(cron, served.zone, now, NEXT_TICKS)),
+        clock_change=None if change is None else _change_view(cron, served.zone, change),
+        last=next(iter(store.ticks(*served.key, 1)), None),
+        running=tuple(running),
+    )
+
+
+def _change_view(cron: str, zone: tzinfo, change: ClockChange) -> ClockChangeView:
+    return ClockChangeView(
+        at=change.at,
+        before=change.before / timedelta(seconds=1),
+        after=change.after / timedelta(seconds=1),
+        ticks=tuple(ticks_around(cron, zone, change, TICKS_AROUND)),
+    )

@@ -1,0 +1,76 @@
+// The colours of the picture, read from the style sheets when it is drawn, so that a change of the theme is one more drawing; and the
+// signs that large cells bear, the same shapes as templates/marks.html.
+
+import { LEVELS, STATES, UNMEASURED } from "./partition-cells.js";
+
+/**
+ * @typedef {object} Palette
+ * @property {string[]} fills by code
+ * @property {Record<string, string>} ink by name
+ * @property {string} font
+ */
+
+/** Names of tokens that are used as they are. */
+const INKS = ["surface", "sunken", "line", "line-strong", "line-control", "text", "text-soft", "text-quiet", "focus", "accent", "tint", "hover"];
+
+const RAMP = ["ramp-1", "ramp-2", "ramp-3", "ramp-4"];
+
+/** @param {HTMLElement} probe an element whose colour may be changed @param {string} token */
+function resolved(probe, token) {
+  probe.style.color = `var(--${token})`;
+  return getComputedStyle(probe).color;
+}
+
+/**
+ * The colours as they are now, for states or for the levels of a measure.
+ * @param {HTMLElement} probe @param {boolean} measured
+ * @returns {Palette}
+ */
+export function readPalette(probe, measured) {
+  const ink = Object.fromEntries(INKS.map((name) => [name, resolved(probe, name)]));
+  const font = getComputedStyle(probe).fontFamily;
+  const missing = resolved(probe, "missing-fill");
+  if (!measured) {
+    const fills = STATES.map((name) => (name === "absent" || name === "missing" ? missing : resolved(probe, `${name}-fill`)));
+    return { fills, ink, font };
+  }
+  const fills = [missing, ...rampOf(probe)];
+  fills[UNMEASURED] = missing;
+  return { fills, ink, font };
+}
+
+/** The colours of the levels of a measure, from the lowest. @param {HTMLElement} probe */
+export function rampOf(probe) {
+  const anchors = RAMP.map((name) => parts(resolved(probe, name)));
+  return Array.from({ length: LEVELS }, (_, level) => {
+    const at = (level / (LEVELS - 1)) * (anchors.length - 1);
+    const before = Math.min(Math.floor(at), anchors.length - 2);
+    const mixed = anchors[before].map((value, index) => Math.round(value + (anchors[before + 1][index] - value) * (at - before)));
+    return `rgb(${mixed.join(" ")})`;
+  });
+}
+
+/** @param {string} colour as a browser computes it */
+function parts(colour) {
+  const numbers = colour.match(/[\d.]+/g)?.map(Number) ?? [];
+  const whole = colour.startsWith("color(") ? numbers.map((value) => value * 255) : numbers;
+  return [whole[0] ?? 0, whole[1] ?? 0, whole[2] ?? 0];
+}
+
+/**
+ * The sign of each state in a square of 16: what is drawn as a line, in the middle of a filled cell.
+ * @type {(Path2D | null)[]}
+ */
+export const SIGNS = [
+  null,
+  null,
+  new Path2D("m3.6 4.6 3 3.4-3 3.4m4.6-6.8 3 3.4-3 3.4m4.6-6.8v6.8"),
+  new Path2D("m4.4 8.4 2.4 2.4 4.8-5.2"),
+  new Path2D("M8 4.4v3.8l2.6 1.6M13 8a5 5 0 1 1-10 0 5 5 0 0 1 10 0"),
+  new Path2D("M8 3a5 5 0 0 1 5 5"),
+  new Path2D("M4.2 11.8 11.8 4.2"),
+  new Path2D("m4.6 4.6 6.8 6.8m0-6.8-6.8 6.8"),
+];
+
+/** The dot within the turning arc of what runs. */
+export const DOT = new Path2D("M8 6.2a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6");

@@ -1,0 +1,187 @@
+"""From the form to the result, and everything in between, without reloading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+
+def same_page(page: Page) -> Callable[[], None]:
+    """What checks that the page was not loaded anew since now."""
+    page.evaluate("window.here = true")
+
+    def check() -> None:
+        assert page.evaluate("window.here === true")
+
+    return check
+
+
+def test_compute_is_started_from_its_form_and_succeeds(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="compute", exact=True).click()
+    page.get_by_label("input_dict").fill('{"my_value": 1}')
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("compute #1")
+    expect(page.locator("h1 .status")).to_have_text("success")
+    expect(page.locator("#output pre")).to_have_text('{"my_value": 5}')
+    calls = page.get_by_role("table", name="Calls")
+    expect(calls.locator(".name")).to_have_text(["compute", "increment_value", "increment_value", "add_inputs"])
+    calls.get_by_role("link", name="add_inputs").click()
+    expect(page.get_by_label("b", exact=True)).to_have_text('{"my_value": 3}')
+    page.get_by_role("link", name="compute #1").click()
+    expect(page.locator("h1")).to_contain_text("compute")
+
+
+def test_an_execution_is_watched_from_its_start_to_its_end(page: Page, server: Any, gate: Any) -> None:
+    page.goto("/jobs/my_flow/steps")
+    page.get_by_label("options").fill('{"steps": 3}')
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("h1 .status")).to_have_text("running")
+    check = same_page(page)
+    log = page.locator("#log pre")
+    for step in range(3):
+        expect(log).to_contain_text(f"step {step} line 0")
+        expect(page.locator("#top .progress")).to_contain_text(f"{step} / 3")
+        gate.open()
+    expect(page.locator("h1 .status")).to_have_text("success")
+    expect(page.locator("#output pre")).to_have_text('{"steps": 3}')
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
+    expect(page).to_have_title("steps #1 success · Microflow")
+    assert log.inner_text() == "step 0 line 0\nstep 1 line 0\nstep 2 line 0\n"
+    check()
+
+
+def test_the_log_follows_its_end_unless_the_reader_scrolled_up(page: Page, server: Any, gate: Any) -> None:
+    steps = server.engine.job("my_flow", "steps")
+    started = server.engine.submit(steps, [{"steps": 4, "lines": 200}])
+    page.goto(f"/executions/{started.id}")
+    log = page.locator("#log pre")
+    below = "element => element.scrollHeight - element.scrollTop - element.clientHeight"
+    expect(log).to_contain_text("step 0 line 199")
+    page.wait_for_function(f"({below})(document.querySelector('.log pre')) < 2")
+    gate.open()
+    expect(log).to_contain_text("step 1 line 199")
+    page.wait_for_function(f"({below})(document.querySelector('.log pre')) < 2")
+    log.hover()
+    page.mouse.wheel(0, -1000)
+    follow = page.get_by_role("button", name="Follow the end")
+    expect(follow).to_be_visible()
+    place = log.evaluate("element => element.scrollTop")
+    gate.open()
+    expect(log).to_contain_text("step 2 line 199")
+    assert log.evaluate("element => element.scrollTop") == place
+    follow.click()
+    expect(follow).to_be_hidden()
+    gate.open()
+    expect(log).to_contain_text("step 3 line 199")
+    page.wait_for_function(f"({below})(document.querySelector('.log pre')) < 2")
+    gate.open(4)
+    started.future.result(60)
+
+
+def test_the_home_page_is_live_and_keeps_what_the_reader_does(page: Page, server: Any, gate: Any) -> None:
+    engine = server.engine
+    engine.submit(engine.job("my_flow", "broken"), [{"rows": []}]).future.result(60)
+    page.goto("/")
+    check = same_page(page)
+    link = page.locator("#recent").get_by_role("link", name="broken")
+    link.focus()
+    started = engine.submit(engine.job("my_flow", "steps"), [{"steps": 1}])
+    now = page.locator("#now")
+    expect(now.get_by_role("link", name="steps")).to_be_visible()
+    expect(page.locator("#recent tbody tr").first).to_contain_text("steps")
+    expect(link).to_be_focused()
+    expect(page).to_have_title("(1) Microflow")
+    gate.open()
+    started.future.result(60)
+    expect(now).to_contain_text("Nothing runs")
+    expect(page.locator("#recent tbody tr").first).to_contain_text("success")
+    expect(link).to_be_focused()
+    check()
+
+
+def test_what_was_folded_stays_folded(page: Page, server: Any) -> None:
+    engine = server.engine
+    engine.submit(engine.job("my_flow", "broken"), [{"rows": []}]).future.result(60)
+    page.goto("/executions/1")
+    expect(page.get_by_label("Traceback")).to_be_visible()
+    page.get_by_text("Traceback", exact=True).click()
+    expect(page.get_by_label("Traceback")).to_be_hidden()
+    with page.expect_event("response", lambda response: response.url.endswith("/executions/1")):
+        page.evaluate("document.dispatchEvent(new CustomEvent('microflow:resync'))")
+    patched = "new Promise(done => document.addEventListener('microflow:patched', () => done(true), {once: true}))"
+    page.evaluate(
+        f"(() => {{ const seen = {patched}; document.dispatchEvent(new CustomEvent('microflow:resync')); return seen; }})()"
+    )
+    expect(page.get_by_label("Traceback")).to_be_hidden()
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    page.goto("/jobs/my_flow/broken")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name") == "input":
+            break
+    field = page.get_by_label("a", exact=True)
+    expect(field).to_be_focused()
+    assert field.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+    page.keyboard.press("Control+A")
+    page.keyboard.type('{"rows": [4, 6]}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#output pre")).to_have_text('{"mean": 5.0}')
+
+
+def test_cancelling_asks_first(page: Page, server: Any, gate: Any) -> None:
+    started = server.engine.submit(server.engine.job("my_flow", "steps"), [{"steps": 2}])
+    page.goto(f"/executions/{started.id}")
+    page.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog", name=f"Cancel steps #{started.id}?")
+    expect(dialog.get_by_role("button", name="Let it run")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("h1 .status")).to_have_text("running")
+    page.get_by_role("button", name="Cancel").click()
+    dialog.get_by_role("button", name="Cancel the execution").click()
+    gate.open(2)
+    expect(page.locator("h1 .status")).to_have_text("cancelled")
+
+
+def test_a_server_that_goes_and_comes_back_is_told_and_caught_up_with(page: Page, server: Any) -> None:
+    page.goto("/executions")
+    mark = page.locator("live-mark")
+    expect(mark).to_have_text("Live")
+    check = same_page(page)
+    server.stop()
+    expect(mark).to_have_text("Not live")
+    engine = server.engine
+    engine.submit(engine.job("my_flow", "broken"), [{"rows": [1]}]).future.result(60)
+    server.start()
+    expect(mark).to_have_text("Live")
+    expect(page.get_by_role("link", name="broken #1")).to_be_visible()
+    check()
+
+
+def test_everything_works_without_scripts(new_context: Callable[..., BrowserContext], server: Any, gate: Any) -> None:
+    page = new_context(java_script_enabled=False).new_page()
+    page.goto("/jobs/my_flow/steps")
+    page.get_by_label("options").fill('{"steps": 1')
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".mistake")).to_contain_text("Line 1, column 12")
+    expect(page.get_by_label("options")).to_have_value('{"steps": 1')
+    page.get_by_label("options").fill('{"steps": 1}')
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("h1")).to_contain_text("steps #1")
+    expect(page.locator("time").first).to_contain_text("UTC")
+    page.get_by_role("button", name="Cancel").click()
+    gate.open()
+    expect(page.locator("h1")).to_contain_text("steps #1")
+    page.get_by_role("link", name="Executions").click()
+    page.get_by_role("checkbox", name="error").check()
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator("main")).to_contain_text("No executions match")
+    expect(page.locator("live-mark")).to_be_hidden()

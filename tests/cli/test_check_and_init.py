@@ -1,0 +1,67 @@
+"""``check`` and ``init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Call
+
+WRONG = """
+from microflow import create_flow
+
+flow = create_flow("wrong")
+
+
+@flow.task(inputs=["b"], schedule="99 * * * *")
+def a(x):
+    return x
+
+
+@flow.task(inputs=["a"])
+def b(x):
+    return x
+"""
+
+
+@pytest.mark.usefixtures("work")
+def test_a_flow_without_mistakes_is_ok(call: Call) -> None:
+    checked = call("check", "-f", "work_flow:flow")
+
+    assert (checked.exit_code, checked.stdout) == (0, "ok  work: 10 jobs\n")
+
+
+@pytest.mark.usefixtures("work")
+def test_every_mistake_of_every_flow_is_told(call: Call, folder: Path) -> None:
+    (folder / "wrong.py").write_text(WRONG, "utf-8")
+
+    checked = call("check", "-f", "wrong", "-f", "missing", "-f", "work_flow")
+
+    assert checked.exit_code == 2
+    assert checked.stdout == "ok  work: 10 jobs\n"
+    assert "Flow 'wrong' has 2 mistakes:\n" in checked.stderr
+    assert "the inputs form a cycle" in checked.stderr
+    assert "99" in checked.stderr
+    assert "There is no module 'missing'" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+def test_a_flow_to_start_from_works(call: Call, folder: Path) -> None:
+    written = call("init", "words")
+
+    assert written.exit_code == 0
+    assert "microflow serve -f words/my_flow.py" in written.stdout.replace("\\", "/")
+    assert call("check", "-f", "words/my_flow.py").stdout == "ok  my_flow: 2 jobs\n"
+
+
+def test_nothing_is_overwritten(call: Call, folder: Path) -> None:
+    (folder / "my_flow.py").write_text("mine", "utf-8")
+    (folder / "words").write_text("a file", "utf-8")
+
+    here, there = call("init"), call("init", "words")
+
+    assert here.exit_code == there.exit_code == 2
+    assert here.stderr == "Error: my_flow.py is there already, and is left as it is; nothing was written.\n"
+    assert there.stderr == "Error: words is there already, and is left as it is; nothing was written.\n"
+    assert (folder / "my_flow.py").read_text("utf-8") == "mine"

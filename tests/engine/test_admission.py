@@ -1,0 +1,296 @@
+"""Admission: never over a limit, never a needless wait, first come first served, nobody starves, no place is lost."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from microflow import DeadlockError
+from microflow.engine.admission import PATIENCE, Admission, Limit, Place
+
+
+class Requests:
+    """Makes requests, parks them where they must wait, and remembers in which order they were granted."""
+
+    def __init__(self) -> None:
+        self.admission = Admission()
+        self.granted: list[str] = []
+
+    def __call__(self, name: str, *limits: Limit, callers: tuple[Place, ...] = ()) -> Place:
+        place = Place(limits, callers)
+        place.execution_id = len(name)
+        if self.admission.take(place) or self.admission.park(place, lambda: self.granted.append(name)) is None:
+            self.granted.append(name)
+        return place
+
+
+@pytest.fixture
+def request_() -> Requests:
+    return Requests()
+
+
+def test_a_call_that_waits_for_its_own_caller_is_refused_in_words(request_: Requests) -> None:
+    limit = Limit("api", 1)
+    caller = request_("caller", limit)
+    below = request_("below", callers=(caller,))
+    place = Place([limit], [caller, below])
+    assert not request_.admission.take(place)
+
+    with pytest.raises(DeadlockError) as raised:
+        request_.admission.park(place, lambda: None)
+
+    assert str(raised.value) == (
+        "This call would wait for ever: the limit of 1 of 'api' is held only by its own callers (execution 6), which wait for it. "
+        "Raise the limit, or take it from the caller."
+    )
+    assert limit.parked == []
+    request_.admission.release(caller)
+    assert request_.admission.take(place)
+
+
+def test_a_call_that_waits_for_its_caller_and_somebody_else_may_wait(request_: Requests) -> None:
+    limit = Limit("api", 2)
+    caller, other = request_("caller", limit), request_("other", limit)
+    request_("below", limit, callers=(caller,))
+
+    assert request_.granted == ["caller", "other"]
+    request_.admission.release(other)
+    assert request_.granted == ["caller", "other", "below"]
+
+
+def test_first_come_is_first_served(request_: Requests) -> None:
+    limit = Limit("flow", 1)
+    first = request_("first", limit)
+    for name in ("second", "third", "fourth"):
+        request_(name, limit)
+
+    request_.admission.release(first)
+
+    assert request_.granted == ["first", "second"]
+
+
+def test_a_request_that_waits_for_a_busy_limit_holds_up_nobody_who_does_not_need_it(request_: Requests) -> None:
+    flow, api = Limit("flow", 2), Limit("api", 1)
+    request_("holder", flow, api)
+    request_("waiter", flow, api)
+
+    request_("other", flow)
+
+    assert request_.granted == ["holder", "other"]
+
+
+def test_nothing_is_taken_where_not_all_can_be_taken(request_: Requests) -> None:
+    flow, api = Limit("flow", 2), Limit("api", 1)
+    request_("holder", api)
+    request_("waiter", flow, api)
+
+    assert flow.holders == set()
+
+
+def test_what_is_withdrawn_is_never_granted(request_: Requests) -> None:
+    limit = Limit("flow", 1)
+    first = request_("first", limit)
+    second = request_("second", limit)
+    request_("third", limit)
+
+    assert request_.admission.withdraw(second)
+    assert not request_.admission.withdraw(second)
+    request_.admission.release(first)
+
+    assert request_.granted == ["first", "third"]
+    assert not request_.admission.withdraw(first)
+
+
+def test_places_are_given_back_once(request_: Requests) -> None:
+    limit = Limit("flow", 1)
+    first = request_("first", limit)
+    request_.admission.release(first)
+    request_("second", limit)
+
+    request_.admission.release(first)
+
+    assert not request_.admission.take(Place([limit], []))
+
+
+def test_a_request_for_two_busy_limits_has_its_turn(request_: Requests) -> None:
+    """Each limit is free now and then, but never both at once, unless somebody makes way."""
+    a, b = Limit("a", 1), Limit("b", 1)
+    holders = {"a": request_("a0", a), "b": request_("b0", b)}
+    request_("both", a, b)
+
+    for number in range(1, 4 * PATIENCE):
+        name, limit = ("a", a) if number % 2 else ("b", b)
+        newcomer = Place([limit], [])
+        parked = not request_.admission.take(newcomer)
+        if parked:
+            request_.admission.park(newcomer, lambda: None)
+        request_.admission.release(holders[name])
+        if "both" in request_.granted:
+            break
+        holders[name] = newcomer
+
+    assert "both" in request_.granted
+
+
+def make_privileged(request_: Requests, a: Limit, b: Limit) -> tuple[Place, Place]:
+    """A request for both that was tried in vain so often that others make way, and who holds a; b is free."""
+    holder_of_a, holder_of_b = request_("holder of a", a), request_("holder of b", b)
+    both = request_("both", a, b)
+    while True:
+        request_.admission.release(holder_of_a)  # both moves on to b, which is busy
+        holder_of_a = request_("holder of a", a)
+        request_.admission.release(holder_of_b)  # and back to a
+        if both.tries >= PATIENCE:
+            return both, holder_of_a
+        holder_of_b = request_("holder of b", b)
+
+
+def test_who_comes_after_one_that_waited_long_makes_way(request_: Requests) -> None:
+    a, b = Limit("a", 1), Limit("b", 1)
+    _, holder_of_a = make_privileged(request_, a, b)
+    late = request_("late", b)
+    assert request_.granted[-1] != "late"
+
+    request_.admission.release(holder_of_a)
+
+    assert request_.granted[-1] == "both"
+    assert late.parked_at is b
+
+
+def test_who_waited_behind_one_that_gave_up_goes_on(request_: Requests) -> None:
+    a, b = Limit("a", 1), Limit("b", 1)
+    both, _ = make_privileged(request_, a, b)
+    request_("late", b)
+
+    request_.admission.withdraw(both)
+
+    assert request_.granted[-1] == "late"
+
+
+def test_a_call_whose_callers_hold_places_never_makes_way(request_: Requests) -> None:
+    """Else three could wait for one another: the one that waited long for a, a's holder for c, and c's holder's call here."""
+    a, b, c = Limit("a", 1), Limit("b", 1), Limit("c", 1)
+    _, holder_of_a = make_privileged(request_, a, b)
+    holder_of_c = request_("holder of c", c)
+    request_("call of holder of a", c, callers=(holder_of_a,))
+
+    request_("call of holder of c", b, callers=(holder_of_c,))
+
+    assert request_.granted[-1] == "call of holder of c"
+
+
+LIMITS = 4
+
+
+class Machine(RuleBasedStateMachine):
+    """Requests that come, wait, go and give up in any order, over a few limits; without callers."""
+
+    requests: Bundle[Place] = Bundle("requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.admission = Admission()
+        self.limits = [Limit(str(number), places) for number, places in enumerate((1, 1, 2, 3))]
+        self.granted: set[Place] = set()
+        self.overtaken: dict[Place, int] = {}
+
+    @rule(target=requests, chosen=st.sets(st.integers(0, LIMITS - 1), max_size=3))
+    def come(self, chosen: set[int]) -> Place:
+        place = Place([self.limits[number] for number in sorted(chosen)], [])
+        others = [waiting for waiting in self.overtaken if set(waiting.limits) == set(place.limits) and waiting.limits]
+        if self.admission.take(place):
+            self.grant(place)
+            assert others == [], "a newcomer overtook one that waits for the very same limits"
+        else:
+            self.overtaken[place] = 0
+            if self.admission.park(place, lambda: self.grant(place)) is None:
+                self.grant(place)
+        return place
+
+    def grant(self, place: Place) -> None:
+        assert place not in self.granted, "granted twice"
+        self.granted.add(place)
+        self.overtaken.pop(place, None)
+        for waiting in self.overtaken:
+            if set(waiting.limits) & set(place.limits):
+                self.overtaken[waiting] += 1
+
+    @rule(place=consumes(requests))
+    def go(self, place: Place) -> None:
+        if place in self.overtaken:
+            withdrawn = self.admission.withdraw(place)
+            assert withdrawn
+            self.overtaken.pop(place)
+        else:
+            self.admission.release(place)
+            self.granted.remove(place)
+
+    @rule(target=requests, place=consumes(requests))
+    def stay(self, place: Place) -> object:
+        return multiple(place)
+
+    @invariant()
+    def nobody_is_over_a_limit(self) -> None:
+        for limit in self.limits:
+            assert limit.holders == {place for place in self.granted if limit in place.limits}
+            assert len(limit.holders) <= limit.places
+
+    @invariant()
+    def nobody_waits_needlessly(self) -> None:
+        first = self.admission._privileged
+        for place in self.overtaken:
+            assert place.parked_at in place.limits
+            if all(not limit.full for limit in place.limits):
+                assert first is not None, "it could run and waits"
+                assert first is not place, "the one that waited longest could run and waits"
+                assert set(first.limits) & set(place.limits), "it waits for one that does not need what it needs"
+
+    @invariant()
+    def everybody_is_where_he_waits(self) -> None:
+        for limit in self.limits:
+            assert {place for _, place in limit.parked} == {
+                place for place in self.overtaken if place.parked_at is limit
+            }
+        assert self.admission._privileged is None or self.admission._privileged in self.overtaken
+
+    def teardown(self) -> None:
+        """When all that run have ended, again and again, everybody has had his turn."""
+        while self.granted:
+            place = min(self.granted, key=lambda place: place.order)
+            self.granted.remove(place)
+            self.admission.release(place)
+        assert self.overtaken == {}, "somebody waits although nobody holds anything"
+        assert all(limit.holders == set() and limit.parked == [] for limit in self.limits)
+
+
+Machine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, database=None
+)
+test_admission_in_any_order = Machine.TestCase
+
+
+def test_threads_that_take_and_give_back_never_exceed_a_limit() -> None:
+    admission = Admission()
+    a, b = Limit("a", 2), Limit("b", 1)
+    too_many: list[int] = []
+
+    def work(number: int) -> None:
+        limits = [[a], [b], [a, b]][number % 3]
+        granted = threading.Event()
+        place = Place(limits, [])
+        if not admission.take(place) and admission.park(place, granted.set) is not None:
+            assert granted.wait(60)
+        too_many.extend(number for limit in limits if len(limit.holders) > limit.places or place not in limit.holders)
+        admission.release(place)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(600)))
+
+    assert too_many == []
+    assert a.holders == b.holders == set()
+    assert a.parked == b.parked == []

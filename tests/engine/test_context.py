@@ -1,0 +1,227 @@
+"""``flow.context`` and ``current_execution()``: durable state of a job, kept with its success, dropped with its failure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from microflow import Flow, Skip, create_flow, current_execution
+from microflow.engine.engine import Engine
+
+Start = Callable[..., Engine]
+
+RUNNERS = pytest.mark.parametrize("runner", ["thread", "process"])
+
+
+@pytest.fixture
+def flow() -> Flow:
+    return create_flow("shop")
+
+
+def jobs(flow: Flow, runner: str) -> tuple[Any, Any]:
+    """A job that writes to its context and ends as its input says, and one that reads it."""
+
+    @flow.task(runner=runner)
+    def load(a: dict[str, Any]) -> Any:
+        context = flow.context
+        if "set" in a:
+            context.update(a["set"])
+        for key in a.get("delete", []):
+            del context[key]
+        end = a.get("end", "success")
+        if end == "error":
+            raise ValueError("no")
+        if end == "skipped":
+            raise Skip("nothing new")
+        return {"seen": dict(context), "length": len(context), **a.get("output", {})}
+
+    return load, lambda: load({})["seen"]
+
+
+@RUNNERS
+@pytest.mark.parametrize(("end", "kept"), [("success", True), ("skipped", True), ("error", False)])
+def test_what_is_written_is_kept_unless_the_execution_fails(
+    flow: Flow, start: Start, runner: str, end: str, kept: bool
+) -> None:
+    load, _ = jobs(flow, runner)
+    start(flow)
+
+    assert load({"set": {"cursor": 5}, "end": end}).status == end
+
+    assert load({})["seen"].get("cursor") == (5 if kept else None)
+
+
+def test_what_a_cancelled_execution_wrote_is_dropped(flow: Flow, start: Start) -> None:
+    engine: Engine
+
+    @flow.manager
+    def load() -> Any:
+        before = flow.context.get("cursor")
+        flow.context["cursor"] = 5
+        if before is None and not flow.context.get("done"):
+            engine.cancel(current_execution().id)
+        return {"before": before}
+
+    engine = start(flow)
+
+    assert load().status == "cancelled"
+    assert engine.executions.context("shop", "load")[0] == {}
+
+
+@RUNNERS
+def test_what_a_failed_attempt_wrote_is_not_seen_by_the_next(flow: Flow, start: Start, runner: str) -> None:
+    @flow.task(runner=runner, retries=1, retry_delay=0)
+    def load() -> Any:
+        seen = dict(flow.context)
+        flow.context["cursor"] = 5
+        if current_execution().attempt == 1:
+            raise ValueError("no")
+        return {"seen": seen}
+
+    start(flow)
+
+    assert load() == {"seen": {}}
+
+
+@RUNNERS
+def test_values_arrive_as_they_were_written(flow: Flow, start: Start, runner: str) -> None:
+    load, read = jobs(flow, runner)
+    start(flow)
+    values = {
+        "at": datetime(2026, 11, 22, 5, tzinfo=UTC),
+        "day": date(2026, 11, 22),
+        "list": [1, None, {"a": 2.5}],
+        "none": None,
+    }
+
+    load({"set": values})
+
+    seen = read()
+    assert {key: seen[key] for key in values} == values
+
+
+@RUNNERS
+def test_a_key_can_be_deleted(flow: Flow, start: Start, runner: str) -> None:
+    load, _ = jobs(flow, runner)
+    engine = start(flow)
+    load({"set": {"a": 1, "b": 2}})
+
+    assert load({"delete": ["a"]})["seen"]["b"] == 2
+    assert engine.executions.context("shop", "load")[0] == {"b": 2}
+    error = load({"delete": ["a", "nowhere"], "set": {"a": 1}}).error
+    assert error is not None
+    assert error.type == "KeyError"
+
+
+@RUNNERS
+def test_a_key_never_written_falls_back_to_the_last_successful_output(flow: Flow, start: Start, runner: str) -> None:
+    @flow.task(runner=runner)
+    def fetch(a: dict[str, Any]) -> Any:
+        if a["newest"] != flow.context.get("cursor", None):
+            return {"cursor": a["newest"]}
+        return None
+
+    start(flow)
+
+    statuses = [str(fetch({"newest": newest}).status) for newest in (1, 1, 2, 2, 1)]
+
+    assert statuses == ["success", "skipped", "success", "skipped", "success"]
+
+
+@RUNNERS
+def test_what_was_written_goes_before_the_last_output(flow: Flow, start: Start, runner: str) -> None:
+    load, _ = jobs(flow, runner)
+    start(flow)
+
+    load({"set": {"cursor": "written"}, "output": {"cursor": "returned", "other": 1}})
+    seen = load({})["seen"]
+
+    assert (seen["cursor"], seen["other"]) == ("written", 1)
+
+
+def test_every_job_has_its_own_and_managers_have_one_too(flow: Flow, start: Start) -> None:
+    load, _ = jobs(flow, "thread")
+
+    @flow.manager
+    def manage() -> Any:
+        flow.context["count"] = flow.context.get("count", 0) + 1
+        load({"set": {"count": 100}})
+        return [{"count": flow.context["count"]}]
+
+    start(flow)
+
+    assert manage() == [{"count": 1}]
+    assert manage() == [{"count": 2}]
+
+
+@RUNNERS
+def test_what_the_current_execution_knows(flow: Flow, start: Start, runner: str) -> None:
+    @flow.task(runner=runner, cat_partitions=["red"], time_partitions="daily")
+    def load(a: dict[str, Any]) -> Any:
+        execution = current_execution()
+        execution.logger.warning("told")
+        window = execution.time_window
+        assert window is not None
+        return {
+            "id": execution.id,
+            "job": execution.job,
+            "flow": execution.flow,
+            "attempt": execution.attempt,
+            "run_key": execution.run_key,
+            "cat_partition": execution.cat_partition,
+            "time_partition": execution.time_partition,
+            "hours": (window[1] - window[0]).total_seconds() / 3600,
+            "scheduled_at": execution.scheduled_at,
+            "inputs": list(execution.inputs),
+            "logger": execution.logger.name,
+            "repr": repr(execution),
+        }
+
+    engine = start(flow)
+    given = {"run_key": "k", "cat_partition": "red", "time_partition": "2026-11-22"}
+    result = load(given)
+
+    assert result.status == "success", result
+    at = result["time_partition"]
+    assert at.utcoffset() is not None
+    assert (at.year, at.month, at.day, at.hour) == (2026, 11, 22, 0)
+    assert {key: value for key, value in result.items() if key not in ("time_partition", "inputs")} == {
+        "id": 1,
+        "job": "load",
+        "flow": "shop",
+        "attempt": 1,
+        "run_key": "k",
+        "cat_partition": "red",
+        "hours": 24.0,
+        "scheduled_at": None,
+        "logger": "shop.load",
+        "repr": "<CurrentExecution 1 of shop.load, attempt 1>",
+    }
+    assert result["inputs"] == [{**given, "time_partition": at}]
+    assert "WARNING shop.load: told" in engine.logs.read(1).text
+    assert logging.getLogger().handlers == logging.getLogger().handlers
+
+
+@RUNNERS
+def test_progress_is_seen_as_it_moves_and_kept_at_the_end(
+    flow: Flow, start: Start, runner: str, look: Callable[..., dict[str, Any]]
+) -> None:
+    @flow.task(runner=runner)
+    def load() -> Any:
+        for done in (1, 2, 3):
+            current_execution().progress(done, 3, f"row {done}")
+        return {}
+
+    engine = start(flow)
+    seen = []
+    engine.events.subscribe(lambda event: seen.append(engine.progress(event.id)) if event.topic == "progress" else None)
+
+    load()
+
+    assert [tuple(progress) for progress in seen if progress is not None] == [(n, 3, f"row {n}") for n in (1, 2, 3)]
+    assert look(engine, 1)["progress"] == {"done": 3, "total": 3, "message": "row 3"}
+    assert engine.progress(1) is None

@@ -1,0 +1,396 @@
+"""Calls that can't be made: each is an error with a name, a place and advice, and nothing has run or been recorded."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from microflow import (
+    CallError,
+    ConflictError,
+    ExecutionResult,
+    Flow,
+    InputCountError,
+    JobCallInTaskError,
+    OutsideExecutionError,
+    PartitionError,
+    PayloadError,
+    PayloadTooLarge,
+    UnknownNameError,
+    create_flow,
+    current_execution,
+    map_parallel,
+    map_partitions,
+    run_all,
+    run_dag,
+    run_parallel,
+)
+from microflow.engine.engine import Engine
+
+Start = Callable[..., Engine]
+
+
+@pytest.fixture
+def flow() -> Flow:
+    flow = create_flow("shop", max_concurrency=2)
+
+    @flow.task(runner="thread")
+    def load(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    @flow.task(runner="thread")
+    def add(a: dict[str, Any], b: dict[str, Any], c: Any = None) -> dict[str, Any]:
+        return a
+
+    @flow.task(runner="thread", cat_partitions=["red"])
+    def paint(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    @flow.manager
+    def manage() -> dict[str, Any]:
+        return {}
+
+    return flow
+
+
+def recorded(engine: Engine) -> int:
+    return int(engine.database.read_text("SELECT count(*) FROM executions")[0][0])
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "call": lambda engine, job, *inputs: job(*inputs),
+    "submit": lambda engine, job, *inputs: job.submit(*inputs),
+    "engine": lambda engine, job, *inputs: engine.submit(job, inputs),
+    "run_parallel": lambda engine, job, *inputs: run_parallel((job, *inputs)),
+    "map_parallel": lambda engine, job, *inputs: map_parallel(job, [inputs]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ((3, 4), 'inputs[0]["rows"][3]["x"] is a tuple. Use a list instead.'),
+        ({3}, 'inputs[0]["rows"][3]["x"] is a set. Use a list instead.'),
+        (b"x", 'inputs[0]["rows"][3]["x"] is a bytes. Payloads are text'),
+        (math.nan, 'inputs[0]["rows"][3]["x"] is nan, which JSON does not have.'),
+        (math.inf, 'inputs[0]["rows"][3]["x"] is inf, which JSON does not have.'),
+        ({1: 2}, 'inputs[0]["rows"][3]["x"] has the key 1, a int; keys must be strings. Use str(key).'),
+        (ExecutionResult({}), 'inputs[0]["rows"][3]["x"] is a microflow.model.results.ExecutionResult.'),
+    ],
+)
+def test_an_input_that_no_payload_can_hold_is_named_before_anything_runs(
+    flow: Flow, start: Start, way: str, value: Any, path: str
+) -> None:
+    engine = start(flow)
+    payload = {"rows": [{"x": 0}, {"x": 1}, {"x": 2}, {"x": value}]}
+
+    with pytest.raises(PayloadError) as raised:
+        WAYS[way](engine, flow.jobs["load"], payload)
+
+    assert str(raised.value).startswith(f"Job 'load': {path}")
+    assert recorded(engine) == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("value", ["text", 5, 2.5, True, None, ["a", "b"], [None], b"bytes"])
+def test_an_input_that_is_no_dict_and_no_list_of_dicts_is_named(flow: Flow, start: Start, way: str, value: Any) -> None:
+    engine = start(flow)
+
+    with pytest.raises(PayloadError, match=r"Job 'load': inputs\[0\](\[0\])? is .*Wrap "):
+        WAYS[way](engine, flow.jobs["load"], value)
+
+    assert recorded(engine) == 0
+
+
+def test_the_second_argument_is_named_as_the_second(flow: Flow, start: Start) -> None:
+    start(flow)
+
+    with pytest.raises(PayloadError, match=r"^Job 'add': inputs\[1\] is a str"):
+        flow.jobs["add"]({}, "text")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_inputs_that_are_too_large_are_refused_with_both_figures(flow: Flow, start: Start, way: str) -> None:
+    engine = start(flow)
+
+    with pytest.raises(
+        PayloadTooLarge, match=r"take 40,013 bytes when encoded, and the limit is 32,768\. Hand over a key"
+    ):
+        WAYS[way](engine, flow.jobs["load"], {"text": "x" * 40_000})
+
+    assert recorded(engine) == 0
+
+
+def test_a_job_may_allow_more(flow: Flow, start: Start) -> None:
+    large = flow.task(name="large", runner="thread", max_payload=100_000)(lambda a: a)
+    start(flow)
+
+    assert len(large({"text": "x" * 90_000})["text"]) == 90_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("job", "count", "message"),
+    [
+        ("load", 0, "load(a) takes 1 input, and 0 were given."),
+        ("load", 2, "load(a) takes 1 input, and 2 were given."),
+        ("add", 1, "add(a, b, c) takes 2 to 3 inputs, and 1 was given."),
+        ("add", 4, "add(a, b, c) takes 2 to 3 inputs, and 4 were given."),
+        ("manage", 1, "manage() takes no inputs, and 1 was given."),
+    ],
+)
+def test_a_wrong_number_of_inputs_is_a_type_error(
+    flow: Flow, start: Start, way: str, job: str, count: int, message: str
+) -> None:
+    engine = start(flow)
+
+    with pytest.raises(InputCountError) as raised:
+        WAYS[way](engine, flow.jobs[job], *[{}] * count)
+
+    assert str(raised.value) == message
+    assert isinstance(raised.value, TypeError)
+    assert recorded(engine) == 0
+
+
+@pytest.mark.parametrize("method", ["__call__", "submit"])
+def test_inputs_are_positional(flow: Flow, start: Start, method: str) -> None:
+    start(flow)
+
+    with pytest.raises(InputCountError, match=r"^load\(\) was given a=…; inputs are positional: write load\(…\)\.$"):
+        getattr(flow.jobs["load"], method)(a={})
+
+
+@pytest.mark.parametrize("key", ["", 2.5, True, ["k"]])
+def test_a_run_key_that_is_none_is_refused(flow: Flow, start: Start, key: Any) -> None:
+    start(flow)
+
+    with pytest.raises(PayloadError, match=r'inputs\[0\]\["run_key"\] is .*; a run key is a string that is not empty'):
+        flow.jobs["load"]({"run_key": key})
+
+
+def test_one_wrong_call_among_several_lets_none_run(flow: Flow, start: Start) -> None:
+    engine = start(flow)
+    load = flow.jobs["load"]
+
+    with pytest.raises(PayloadError):
+        run_parallel((load, {}), (load, {}), (load, {"x": {1}}))
+
+    assert recorded(engine) == 0
+
+
+# A task that calls a job
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "call",
+        "submit",
+        "run_parallel",
+        "map_parallel",
+        "run_dag",
+        "run_all",
+        "flow.run_all",
+        "map_partitions",
+        "manager",
+    ],
+)
+def test_a_task_can_call_no_job(flow: Flow, start: Start, way: str, runner: str) -> None:
+    load, paint, manage = flow.jobs["load"], flow.jobs["paint"], flow.jobs["manage"]
+    flow.task(name="second", inputs=["load"])(lambda a: a)
+    calls: dict[str, Callable[[], Any]] = {
+        "call": lambda: load({}),
+        "submit": lambda: load.submit({}),
+        "run_parallel": lambda: run_parallel((load, {})),
+        "map_parallel": lambda: map_parallel(load, [{}]),
+        "run_dag": lambda: run_dag(load),
+        "run_all": lambda: run_all(),
+        "flow.run_all": lambda: flow.run_all(),
+        "map_partitions": lambda: map_partitions(paint),
+        "manager": lambda: manage(),
+    }
+    call = calls[way]
+
+    @flow.task(runner=runner)
+    def wrong() -> Any:
+        return call()
+
+    engine = start(flow)
+    error = wrong().error
+
+    assert error is not None
+    assert error.type == JobCallInTaskError.__name__
+    assert error.message.startswith("Task 'wrong' called ")
+    assert "A task can't call a job: make the caller a manager (@flow.manager), which may call tasks" in error.message
+    assert recorded(engine) == 1
+
+
+def test_a_thread_inside_a_task_can_call_no_job_either(flow: Flow, start: Start) -> None:
+    load = flow.jobs["load"]
+
+    @flow.task
+    def wrong() -> dict[str, str]:
+        errors = []
+
+        def work() -> None:
+            try:
+                load({})
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {error}")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return {"error": errors[0]}
+
+    start(flow)
+
+    assert wrong()["error"].startswith("JobCallInTaskError: ")
+
+
+def test_the_plain_function_may_be_called(flow: Flow, start: Start) -> None:
+    load = flow.jobs["load"]
+
+    @flow.task(runner="thread")
+    def right() -> Any:
+        return load.fn({"a": 1})
+
+    start(flow)
+
+    assert right() == {"a": 1}
+
+
+# What a job may not return
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("text", "output is a str, but it must be a dict or a list of dicts."),
+        (5, "output is a int, but it must be a dict or a list of dicts."),
+        (({"a": 1},), "output is a tuple, but it must be a dict or a list of dicts."),
+        ([1], "output[0] is a int, but a list must hold dicts."),
+        ({"x": {1}}, 'output["x"] is a set. Use a list instead.'),
+        ({"text": "x" * 40_000}, "the output takes 40,011 bytes when encoded, and the limit is 32,768."),
+    ],
+)
+def test_what_no_payload_can_hold_can_not_be_returned(
+    flow: Flow, start: Start, runner: str, returned: Any, message: str
+) -> None:
+    @flow.task(runner=runner)
+    def wrong() -> Any:
+        return returned
+
+    start(flow)
+    result = wrong()
+
+    assert result.status == "error"
+    assert result.error is not None
+    assert result.error.type in ("PayloadError", "PayloadTooLarge")
+    assert result.error.message.startswith(f"Job 'wrong': {message}")
+
+
+def test_a_result_that_has_not_ended_can_not_be_returned(flow: Flow, start: Start) -> None:
+    flow.task(name="wrong", runner="thread")(lambda: ExecutionResult({}, status="running"))
+    start(flow)
+
+    error = flow.jobs["wrong"]().error
+    assert error is not None
+    assert "a job ends as 'success', 'skipped', 'error' or 'cancelled'." in error.message
+
+
+# The engine itself
+
+
+def test_unknown_names_are_named_with_those_that_were_perhaps_meant(flow: Flow, start: Start) -> None:
+    engine = start(flow)
+
+    with pytest.raises(UnknownNameError, match=r"^There is no flow 'shup' in this engine; did you mean 'shop'\?$"):
+        engine.flow("shup")
+    with pytest.raises(UnknownNameError, match=r"^There is no job 'lod' in flow 'shop'; did you mean 'load'"):
+        engine.job("shop", "lod")
+    with pytest.raises(UnknownNameError, match=r"^There is no job 'xyz' in flow 'shop'; there are: 'load', 'add', "):
+        engine.job("shop", "xyz")
+    for method in (engine.cancel, engine.retry):
+        with pytest.raises(UnknownNameError, match=r"There is no execution 99; it may have been deleted"):
+            method(99)
+
+
+def test_what_has_ended_can_not_be_cancelled(flow: Flow, start: Start) -> None:
+    engine = start(flow)
+    submitted = engine.submit(flow.jobs["load"], [{}])
+    submitted.future.result()
+
+    with pytest.raises(ConflictError, match=r"^Execution 1 has ended \(success\), so there is nothing to cancel\.$"):
+        engine.cancel(submitted.id)
+
+
+def test_inputs_are_either_given_or_executed_first(flow: Flow, start: Start) -> None:
+    engine = start(flow)
+
+    with pytest.raises(CallError, match=r"was to run with its inputs and was given inputs too"):
+        engine.submit(flow.jobs["load"], [{}], with_inputs=True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda flow: flow.jobs["paint"]({"cat_partition": "blue"}),
+        lambda flow: flow.jobs["paint"]({"time_partition": "2026"}),
+        lambda flow: map_partitions(flow.jobs["load"]),
+        lambda flow: map_partitions(flow.jobs["paint"], cat_partitions=["blue"]),
+    ],
+)
+def test_a_partition_that_does_not_exist_is_refused_before_anything_runs(
+    flow: Flow, start: Start, call: Callable[[Flow], Any]
+) -> None:
+    engine = start(flow)
+
+    with pytest.raises(PartitionError):
+        call(flow)
+
+    assert recorded(engine) == 0
+
+
+def test_an_engine_that_has_stopped_takes_no_work(flow: Flow, start: Start) -> None:
+    engine = start(flow)
+    engine.stop()
+
+    with pytest.raises(ConflictError, match="The engine is stopping and takes no new work"):
+        engine.submit(flow.jobs["load"], [{}])
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_progress_that_is_no_number_is_refused(flow: Flow, start: Start, runner: str) -> None:
+    @flow.task(runner=runner)
+    def wrong() -> None:
+        current_execution().progress("half")  # type: ignore[arg-type]
+
+    start(flow)
+
+    error = wrong().error
+    assert error is not None
+    assert error.message == "progress(done='half'): done must be a number."
+
+
+def test_context_needs_an_execution_and_values_that_a_payload_can_hold(flow: Flow, start: Start) -> None:
+    @flow.task(runner="thread")
+    def wrong(a: dict[str, Any]) -> None:
+        flow.context[a.get("key", 5)] = {1}
+
+    start(flow)
+
+    keyed, valued = wrong({}).error, wrong({"key": "seen"}).error
+    assert keyed is not None
+    assert keyed.message == "flow.context keys are strings, and 5 is a int. Use str(key)."
+    assert valued is not None
+    assert valued.message == "Job 'wrong': flow.context['seen'] is a set. Use a list instead."
+    with pytest.raises(OutsideExecutionError):
+        flow.context["seen"] = 1
