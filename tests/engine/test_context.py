@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -203,7 +202,6 @@ def test_what_the_current_execution_knows(flow: Flow, start: Start, runner: str)
     }
     assert result["inputs"] == [{**given, "time_partition": at}]
     assert "WARNING shop.load: told" in engine.logs.read(1).text
-    assert logging.getLogger().handlers == logging.getLogger().handlers
 
 
 @RUNNERS

@@ -40,8 +40,12 @@ class Client:
     def __init__(self, url: str, token: str | None = None) -> None:
         if "://" not in url:
             url = f"http://{url}"
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket that is not closed
+            known = False
+        if not known:
             raise MicroflowError(f"The server {url!r} is no address; give one as http://localhost:3000.")
         self.url = url.rstrip("/")
         self._headers = {"Accept": "application/json"}

@@ -49,7 +49,7 @@ def command(
     Examples:
       microflow map load -f my_flow:flow --inputs orders.jsonl
       ls *.csv | jq -cR '{file: .}' | microflow map load -f my_flow:flow -i -
-      microflow map load --server http://localhost:3000 -i orders.jsonl --batch-size 100
+      microflow map load --server localhost:3000 -i orders.jsonl --batch-size 100
 
     The exit code is 1 if any of them failed; microflow executions --parent ID --status error lists those.
     """

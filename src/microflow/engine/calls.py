@@ -17,7 +17,7 @@ from ..store.executions import Claim
 from ..store.partitions import StoredKey
 from .admission import Limit
 from .gates import Gate
-from .partition_keys import run_keyed, with_keys
+from .partition_keys import Located, run_keyed, with_keys
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -26,7 +26,7 @@ class Call(msgspec.Struct, kw_only=True):
     ``body`` and ``kind`` are set for runs that have no function of the user's (a DAG run, a mapping): ``job`` is then their target.
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution.
-    ``gate`` is that of a run over many inputs, which can be paused.
+    ``located`` is the partition where it has been checked. ``gate`` is that of a run over many inputs, which can be paused.
     """
 
     job: Job[Any]
@@ -37,6 +37,7 @@ class Call(msgspec.Struct, kw_only=True):
     scheduled_at: float | None = None
     time_partition: str | date | datetime | None = None
     cat_partition: str | None = None
+    located: Located | None = None
     options: bytes | None = None
     kind: str = ""
     body: Callable[..., Any] | None = None
@@ -73,7 +74,7 @@ def prepare(call: Call) -> Prepared:
     job = call.job
     inputs = call.inputs
     if call.body is None:
-        keyed = with_keys(job, call.inputs, call.time_partition, call.cat_partition)
+        keyed = with_keys(job, call.inputs, call.time_partition, call.cat_partition, call.located)
         inputs = keyed.inputs
         job.check_count(inputs)
     else:

@@ -22,7 +22,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..jobs import Job
-from ..model.payloads import decode, encode_value
+from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
@@ -330,7 +330,6 @@ class Execution:
     def _request(self) -> Request:
         prepared = self._prepared
         assert prepared is not None
-        start = prepared.time_partition
         return Request(
             execution_id=self.id,
             flow=self.job.flow.name,
@@ -340,9 +339,8 @@ class Execution:
             attempt=self.attempt_number,
             run_key=prepared.run_key,
             scheduled_at=self.call.scheduled_at,
-            time_partition=None if start is None else encode_value(start, job=self.job.name, place="time_partition"),
             cat_partition=prepared.cat_partition,
-            time_window=time_window(self.job, start),
+            time_window=time_window(self.job, prepared.time_partition),
             statuses=prepared.statuses,
         )
 

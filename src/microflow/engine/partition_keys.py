@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..errors import PartitionError
 from ..jobs import Job
-from ..model.payloads import encode_value
+from ..model.payloads import encode_moments
 from ..model.results import ExecutionResult
 from ..store.partitions import StoredKey
 
@@ -36,12 +36,17 @@ class Located(NamedTuple):
 
 
 def with_keys(
-    job: Job[Any], inputs: tuple[Any, ...], time_partition: str | date | datetime | None, cat_partition: str | None
+    job: Job[Any],
+    inputs: tuple[Any, ...],
+    time_partition: str | date | datetime | None,
+    cat_partition: str | None,
+    located: Located | None = None,
 ) -> Keyed:
     """The inputs of a job with both keys in the first one: in the dict, or in each dict of a list, whether a result or plain.
 
-    A key that was given apart from the inputs (by the API, by a DAG run over partitions) goes before what stands in them. A job
-    without partitions has no keys, and gets its inputs as they are. Raises ``PartitionError`` for a partition that does not exist.
+    A key that was given apart from the inputs (by the API, by a DAG run over partitions) goes before what stands in
+    them; ``located`` is one that has been checked. A job without partitions has no keys, and gets its inputs as they
+    are. Raises ``PartitionError`` for a partition that does not exist.
     """
     if job.partitions is None:
         if time_partition is not None or cat_partition is not None:
@@ -49,7 +54,7 @@ def with_keys(
                 f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or name none."
             )
         return Keyed(inputs)
-    filling = _Filling(job, time_partition, cat_partition)
+    filling = _Filling(job, time_partition, cat_partition, located)
     takes_none = not (job.parameters.names or job.parameters.variable)
     if inputs or not takes_none:
         inputs = (filling.fill(inputs[0] if inputs else {}), *inputs[1:])
@@ -108,15 +113,18 @@ def time_window(job: Job[Any], start: datetime | None) -> bytes | None:
     """The start and the end of a time partition, encoded as a worker's frame holds them."""
     if start is None or job.partitions is None or job.partitions.time is None:
         return None
-    return encode_value(list(job.partitions.time.window(start)), job=job.name, place="time_window")
+    return encode_moments([start, job.partitions.time.end_of(start)])
 
 
 class _Filling:
     """Puts the keys into a first input, and remembers the partitions that it met."""
 
-    def __init__(self, job: Job[Any], time_partition: Any, cat_partition: str | None) -> None:
+    def __init__(
+        self, job: Job[Any], time_partition: Any, cat_partition: str | None, located: Located | None
+    ) -> None:
         self._job = job
         self._given = (time_partition, cat_partition)
+        self._located = located
         self._met: dict[tuple[str | None, str | None], Located] = {}
 
     def fill(self, value: Any, depth: int = 0) -> Any:
@@ -140,7 +148,7 @@ class _Filling:
 
     def _meet(self, time_partition: Any, cat_partition: Any) -> Located:
         time_given, cat_given = self._given
-        found = locate(
+        found = self._located or locate(
             self._job,
             time_partition if time_given is None else time_given,
             cat_partition if cat_given is None else cat_given,

@@ -18,6 +18,7 @@ from .calls import Call, prepare
 from .dag import closure_of
 from .fanout import Calls
 from .limits import Limits
+from .partition_keys import Located
 
 if TYPE_CHECKING:
     from .caller import Caller
@@ -281,7 +282,8 @@ def _check_dimensions(partitions: Partitions, cells: Cells) -> None:
 def _check_first_call(plan: PartitionPlan) -> None:
     """Raise what would be raised when the call is made that is most likely to be wrong: the first, or the largest batch."""
     if plan.batch_size is None:
-        first = next(_calls(plan, ""), None)
+        text, category = next(iter(plan.cells), (None, None))
+        first = Call(job=plan.job, time_partition=text, cat_partition=category) if len(plan.cells) else None
     else:
         if not (plan.job.parameters.names or plan.job.parameters.variable):
             raise PartitionError(f"Job {plan.job.name!r} takes no input, so no batch of partitions can be given to it.")
@@ -323,8 +325,14 @@ def _calls(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
         for keys in batches(plan.cells, plan.batch_size):
             yield _batch_call(job, keys, trigger)
         return
-    for text, category in plan.cells:
-        yield Call(job=job, trigger=trigger, time_partition=text, cat_partition=category)
+    times, cats, axis = plan.grid.times, plan.grid.cats, plan.grid.axis
+    if plan.with_inputs:
+        for text, category in plan.cells:
+            yield Call(job=job, trigger=trigger, time_partition=text, cat_partition=category)
+        return
+    starts: Sequence[datetime | None] = (None,) if axis is None else axis.starts
+    for column, row in plan.cells.positions():
+        yield Call(job=job, trigger=trigger, located=Located(starts[column], cats[row], times[column]))
 
 
 def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: str) -> Call:

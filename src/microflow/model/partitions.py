@@ -277,15 +277,20 @@ class Cells:
         return self._count
 
     def __iter__(self) -> Iterator[PartitionKey]:
+        times, cats = self._times, self._cats
+        return ((times[column], cats[row]) for column, row in self.positions())
+
+    def positions(self) -> Iterator[tuple[int, int]]:
+        """Where the cells stand: the index of the time and that of the category."""
         if not self._count:
             return
-        times: Iterable[str | None] = reversed(self._times) if self._backwards else self._times
+        last = len(self._times) - 1
         lines = [line[::-1] for line in self._lines] if self._backwards else self._lines
-        taken, cats = self._taken, self._cats
-        for text, letters in zip(times, zip(*lines, strict=True), strict=True):
-            for category, letter in zip(cats, letters, strict=True):
+        taken, rows = self._taken, range(len(self._cats))
+        for index, letters in enumerate(zip(*lines, strict=True)):
+            for row, letter in zip(rows, letters, strict=True):
                 if letter in taken:
-                    yield text, category
+                    yield (last - index if self._backwards else index), row
 
 
 def _check_word(argument: str, value: object, allowed: Sequence[str]) -> None:

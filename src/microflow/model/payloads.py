@@ -56,6 +56,11 @@ def encode_value(value: Any, *, job: str, place: str) -> bytes:
     return _encode(value, place, job)
 
 
+def encode_moments(moments: Sequence[datetime]) -> bytes:
+    """Encode a list of datetimes."""
+    return "[{}]".format(",".join(f'{{"$datetime":"{_datetime_text(moment)}"}}' for moment in moments)).encode()
+
+
 def decode(encoded: bytes | str) -> Any:
     """The value that was encoded: a fresh copy, dates and times as themselves."""
     value = _decoder.decode(encoded)

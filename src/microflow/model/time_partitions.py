@@ -173,7 +173,10 @@ class TimePartitions:
 
     def next(self, value: str | date | datetime) -> datetime:
         """The partition after this one, whatever ``end`` says. Raises ``PartitionError`` as ``parse`` does."""
-        start = self.parse(value)
+        return self.end_of(self.parse(value))
+
+    def end_of(self, start: datetime) -> datetime:
+        """The start of the partition after the one that starts at ``start``, which has been checked."""
         if self.kind is Frequency.HOURLY:
             return next_hour(self.zone, start.astimezone(UTC)).astimezone(self.zone)
         return self._start(self.kind.next_day(self.kind.first_day(start.date())))
@@ -184,7 +187,8 @@ class TimePartitions:
 
     def window(self, value: str | date | datetime) -> tuple[datetime, datetime]:
         """Start and end of the partition's period; the end is the next one's start, and no longer part of it."""
-        return self.parse(value), self.next(value)
+        start = self.parse(value)
+        return start, self.end_of(start)
 
     def range(self, first: str | date | datetime, last: str | date | datetime) -> list[datetime]:
         """The partitions from ``first`` to ``last``, both included; none if ``last`` is before ``first``."""

@@ -36,8 +36,9 @@ class InputStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 class Request(msgspec.Struct, array_like=True):
     """One attempt of one task. ``inputs`` is the encoded JSON array of its positional inputs; times are seconds or tagged JSON.
 
-    ``statuses`` has, at the place of each input, the status of the results in it (None for plain data): one for a result, a list
-    for a list of results. ``job_key`` is for the process runners, which put there the number that stands for the function.
+    ``statuses`` has, at the place of each input, the status of the results in it (None for plain data): one for a
+    result, a list for a list of results. ``time_window`` holds the start and the end of the time partition. ``job_key``
+    is for the process runners, which put there the number that stands for the function.
     """
 
     execution_id: int
@@ -49,7 +50,6 @@ class Request(msgspec.Struct, array_like=True):
     attempt: int = 1
     run_key: str | None = None
     scheduled_at: float | None = None
-    time_partition: bytes | None = None
     cat_partition: str | None = None
     time_window: bytes | None = None
     statuses: list[InputStatus | list[InputStatus | None] | None] | None = None

@@ -23,6 +23,7 @@ def current_execution_for(
     report: Callable[[Progress], None],
 ) -> CurrentExecution:
     """What the job's code sees of the attempt; ``data`` are its decoded inputs."""
+    window = None if request.time_window is None else tuple(decode(request.time_window))
     return CurrentExecution(
         id=request.execution_id,
         flow=request.flow,
@@ -33,9 +34,9 @@ def current_execution_for(
         attempt=request.attempt,
         run_key=request.run_key,
         scheduled_at=moment(request.scheduled_at),
-        time_partition=None if request.time_partition is None else decode(request.time_partition),
+        time_partition=None if window is None else window[0],
         cat_partition=request.cat_partition,
-        time_window=None if request.time_window is None else tuple(decode(request.time_window)),
+        time_window=window,
     )
 
 

@@ -73,7 +73,7 @@ class Worker:
         _log_to_standard_error()
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
         meter = Meter()
-        surroundings = Surroundings((self._requests, self._responses, *meter.descriptors))
+        surroundings = Surroundings((self._requests, self._responses))
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
                 sys.path[:] = message.path

@@ -25,11 +25,6 @@ if sys.platform == "win32":
             self._process = psutil.Process()
             self._cpu = 0.0
 
-        @property
-        def descriptors(self) -> tuple[int, ...]:
-            """The open files it reads from: none."""
-            return ()
-
         def start(self) -> None:
             """An attempt begins."""
             self._cpu = time.process_time()
@@ -51,13 +46,9 @@ else:
         def __init__(self) -> None:
             self._memory = _memory()
             self._first = self._memory.resident()
+            self._may_have_grown = False
             self._children_peak = 0
             self._cpu = 0.0
-
-        @property
-        def descriptors(self) -> tuple[int, ...]:
-            """The open files it reads from."""
-            return self._memory.descriptors
 
         def start(self) -> None:
             """An attempt begins."""
@@ -73,19 +64,21 @@ else:
             own = resource.getrusage(resource.RUSAGE_SELF)
             cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime - self._cpu
             grown_children = children.ru_maxrss * _UNIT if children.ru_maxrss > self._children_peak else 0
-            return Usage(cpu, max(self._memory.peak(), grown_children))
+            peak = self._memory.peak()
+            self._may_have_grown = peak - self._first > _SEEN
+            return Usage(cpu, max(peak, grown_children))
 
         def grown(self) -> int:
-            """Bytes of resident memory over those at the start of this process."""
-            return self._memory.resident() - self._first
+            """Bytes of resident memory over those at the start of this process; looked at only if the last peak gives cause."""
+            return self._memory.resident() - self._first if self._may_have_grown else 0
+
+    _SEEN = 16 * 1024 * 1024
 
     _UNIT = 1 if sys.platform == "darwin" else 1024
     """What ``ru_maxrss`` counts in, see getrusage(2): bytes on macOS, kilobytes elsewhere."""
 
     class _UsageMemory:
         """Where there is no /proc: the peak is that of the whole process, and stands for what is resident too."""
-
-        descriptors: tuple[int, ...] = ()
 
         def forget_peak(self) -> None:
             """The system can't."""
@@ -104,7 +97,6 @@ else:
         def __init__(self) -> None:
             self._status = os.open("/proc/self/status", os.O_RDONLY)
             self._clear = os.open("/proc/self/clear_refs", os.O_WRONLY)
-            self.descriptors = (self._status, self._clear)
 
         def forget_peak(self) -> None:
             os.pwrite(self._clear, b"5", 0)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 _SIGNALS = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGPIPE", "SIGBREAK")
-    if hasattr(signal, name)
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD", "SIGBREAK") if hasattr(signal, name)
 )
+"""Those whose handlers tasks set: for an interrupt, an end, a time limit, and children."""
 
 
 class Surroundings:

@@ -131,7 +131,7 @@ class Executions:
         self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
 
     def open(self, new: NewExecution, now: float, claim: Claim | None = None) -> Opened:
-        """Insert the execution, and with it the mark on the partitions it stands for; publish it.
+        """Insert the execution, and if it stands for many partitions its mark on them; publish it.
 
         ``claim`` is called within the transaction; if it raises, nothing has been opened.
         """
@@ -155,10 +155,12 @@ class Executions:
             "options": None if new.options is None else new.options.decode(),
             "engine_id": self.engine_id,
         }
-        if new.partitions or claim is not None:
+        is_batch = len(new.partitions) > 1
+        if is_batch or claim is not None:
             with self._database.transaction():
                 identity = self._database.insert("open_execution", values)
-                self._marks.open(new.flow, new.job, identity, new.partitions)
+                if is_batch:
+                    self._marks.open(new.flow, new.job, identity, new.partitions)
                 if claim is not None:
                     claim(identity, new.waiting)
         else:
@@ -330,7 +332,9 @@ class Executions:
     def unfinished(self, engine_id: int) -> list[tuple[Opened, str]]:
         """(execution, kind) of all that an engine has queued or running, children before their parents."""
         rows = self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall()
-        return [
-            (Opened(id_, flow, job, parent, root or id_, started, attempt, True), kind)
-            for id_, flow, job, kind, parent, root, _, attempt, started in rows
-        ]
+        found = []
+        for id_, flow, job, kind, parent, root, attempt, started, time, category in rows:
+            has_code = kind in ("task", "manager")  # a DAG run is called for a partition, its jobs stand for it
+            keys = ((time or "", category or ""),) if has_code and (time or category) else ()
+            found.append((Opened(id_, flow, job, parent, root or id_, started, attempt, has_code, keys), kind))
+        return found

@@ -46,46 +46,45 @@ class PartitionMarks:
         self._database = database
 
     def open(self, flow: str, job: str, execution_id: int, keys: Iterable[StoredKey]) -> None:
-        """The execution is queued or running for these partitions now."""
+        """The execution is queued or running for these partitions now, which are more than one: its row can't hold them."""
         for key in keys:
-            values = {**_names(flow, job, key), "execution_id": execution_id}
-            self._database.execute("open_partition", values)
+            self._database.execute("open_partition", {**_names(flow, job, key), "execution_id": execution_id})
 
     def finish(self, flow: str, job: str, mark: Mark, keys: Sequence[StoredKey], named: StoredKey | None) -> None:
-        """The execution ended that was opened for ``keys``; ``named`` is the partition that its result says it stands for.
+        """The execution ended that stood for ``keys``; ``named`` is the partition that its result says it stands for.
 
-        1. Where it is the live one, its partitions get its status; a skip leaves the status that they have, and gives them back to
-        an execution that began earlier and is still at it. 2. Where a later one took its place, that one's status stands, unless it
-        was skipped. 3. What the result named takes the place of the one partition it was called for; to a batch it is added.
-        ``keys`` may be empty where they are not known (an engine died): then step 2 is left out.
+        What the result named takes the place of the one partition it was called for; to a batch it is added. A skip leaves a
+        status as it is, and so does an execution that began before the one that the status is of. ``keys`` may be empty where
+        they are not known (an engine died): then those that it is the live one of are meant.
         """
         values = mark._asdict()
-        if named is not None and len(keys) == 1 and keys[0] != named:
+        one_by_one = [*(keys if len(keys) == 1 and named is None else ()), *([] if named is None else [named])]
+        if len(keys) > 1 or (not keys and named is None):
+            changed = self._database.execute("finish_partitions", values).rowcount
+            one_by_one += keys if changed < len(keys) else ()  # another batch is the live one of some
             self._database.execute("leave_partitions", values)
-            keys = ()
-        statement = "skip_partitions" if mark.status == "skipped" else "finish_partitions"
-        live = self._database.execute(statement, values).rowcount
-        late = [key for key in keys if live < len(keys)] if mark.status != "skipped" else []
-        for key in [*late, *([named] if named is not None else [])]:
+        for key in one_by_one:
             self._database.execute("record_partition", {**_names(flow, job, key), **values})
 
 
 class PartitionRecord(NamedTuple):
-    """What the store knows of one partition: its status with the execution it is of, and the one that is live now, if any.
+    """The execution that a partition's status is of. Times are seconds since the epoch."""
 
-    ``status`` is None if none has ended yet. Times are seconds since the epoch.
-    """
-
-    status: str | None
-    execution_id: int | None
+    status: str
+    execution_id: int
     started_at: float | None
-    ended_at: float | None
-    attempt: int | None
-    live_id: int | None
-    live_status: str | None
-    live_queued_at: float | None
-    live_started_at: float | None
-    live_attempt: int | None
+    ended_at: float
+    attempt: int
+
+
+class LivePartition(NamedTuple):
+    """The execution that is queued or running for a partition. Times are seconds since the epoch."""
+
+    execution_id: int
+    status: str
+    queued_at: float
+    started_at: float | None
+    attempt: int
 
 
 class PartitionStatuses:
@@ -148,9 +147,14 @@ class PartitionStatuses:
         return [(time, category) for time, category in rows]
 
     def record(self, flow: str, job: str, key: StoredKey) -> PartitionRecord | None:
-        """What is known of one partition; None if it was never executed."""
+        """The execution that a partition's status is of; None if none has ended."""
         rows = self._database.read("partition", _names(flow, job, key))
-        return PartitionRecord(*rows[0]) if rows else None
+        return PartitionRecord(*rows[0]) if rows and rows[0][0] is not None else None
+
+    def live(self, flow: str, job: str, key: StoredKey) -> LivePartition | None:
+        """The newest execution that is queued or running for a partition."""
+        rows = self._database.read("live_partition", _names(flow, job, key))
+        return LivePartition(*rows[0]) if rows else None
 
     def seconds_each(self, flow: str, job: str, kind: str) -> float | None:
         """How long the newest successes of a kind took for each of the partitions they stood for; None if there is none."""

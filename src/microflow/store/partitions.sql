@@ -1,17 +1,13 @@
--- What became of a job's partitions: kept in the transactions in which executions open and end. A "status" is that of the newest
--- execution that was not skipped, else 'skipped'; "live" is the execution that is queued or running for the partition now.
+-- What became of a job's partitions: kept in the transactions in which executions end. A "status" is that of the newest execution
+-- that was not skipped, else 'skipped'. What is queued or running now is seen in the executions themselves; one that stands for many
+-- partitions, which its row can't hold, is their "live" one.
 
 -- name: open_partition
 INSERT INTO partitions (flow, job, cat_partition, time_partition, live_id)
 VALUES (:flow, :job, :cat_partition, :time_partition, :execution_id)
 ON CONFLICT (flow, job, cat_partition, time_partition) DO UPDATE SET live_id = excluded.live_id
 
--- name: finish_partitions
-UPDATE partitions SET status = :status, execution_id = :execution_id, started_at = :started_at, ended_at = :ended_at,
-    attempt = :attempt, live_id = NULL
-WHERE live_id = :execution_id
-
--- An execution that began later is live, or has ended, for this partition. One that was skipped does not count.
+-- An execution that began later may have ended already; then its status stands, unless it was skipped.
 -- name: record_partition
 INSERT INTO partitions (flow, job, cat_partition, time_partition, status, execution_id, started_at, ended_at, attempt)
 VALUES (:flow, :job, :cat_partition, :time_partition, :status, :execution_id, :started_at, :ended_at, :attempt)
@@ -20,23 +16,11 @@ ON CONFLICT (flow, job, cat_partition, time_partition) DO UPDATE SET status = ex
 WHERE partitions.status IS NULL OR partitions.status = 'skipped'
     OR (partitions.execution_id <= excluded.execution_id AND excluded.status <> 'skipped')
 
--- After a skip an earlier execution may still be at it; that it has ended already is not seen before its own end is recorded.
--- name: skip_partitions
-UPDATE partitions SET status = coalesce(status, 'skipped'),
-    execution_id = CASE WHEN coalesce(status, 'skipped') = 'skipped' THEN :execution_id ELSE execution_id END,
-    started_at = CASE WHEN coalesce(status, 'skipped') = 'skipped' THEN :started_at ELSE started_at END,
-    ended_at = CASE WHEN coalesce(status, 'skipped') = 'skipped' THEN :ended_at ELSE ended_at END,
-    attempt = CASE WHEN coalesce(status, 'skipped') = 'skipped' THEN :attempt ELSE attempt END,
-    live_id = (
-        SELECT max(e.id) FROM executions e
-        WHERE e.status IN ('queued', 'running') AND e.status <> 'success' AND e.status <> 'skipped'
-            AND e.flow = partitions.flow AND e.job = partitions.job AND e.kind IN ('task', 'manager')
-            AND coalesce(e.time_partition, '') = partitions.time_partition
-            AND coalesce(e.cat_partition, '') = partitions.cat_partition
-    )
-WHERE live_id = :execution_id
+-- name: finish_partitions
+UPDATE partitions SET status = :status, execution_id = :execution_id, started_at = :started_at, ended_at = :ended_at,
+    attempt = :attempt
+WHERE live_id = :execution_id AND (status IS NULL OR status = 'skipped' OR (execution_id <= :execution_id AND :status <> 'skipped'))
 
--- The partition that an execution was called for, where its result says that it stands for another one.
 -- name: leave_partitions
 UPDATE partitions SET live_id = NULL WHERE live_id = :execution_id
 
@@ -69,10 +53,19 @@ SELECT cat_partition, group_concat(time_partition, ','), group_concat(CASE
 WHERE flow = :flow AND job = :job AND time_partition BETWEEN :first AND :last AND status IS NOT NULL
 GROUP BY cat_partition
 
--- The job is asked for in a way that no index answers: there are few live ones, and many partitions of the job.
+-- Few executions are open, and a job may have many partitions: so the job is asked for in a way that no index answers.
 -- name: live_partitions
+SELECT coalesce(e.cat_partition, ''), coalesce(e.time_partition, ''), e.status FROM executions e
+LEFT JOIN partitions p ON p.flow = e.flow AND p.job = e.job AND p.cat_partition = coalesce(e.cat_partition, '')
+    AND p.time_partition = coalesce(e.time_partition, '')
+WHERE e.status IN ('queued', 'running') AND e.status <> 'success' AND e.status <> 'skipped'
+    AND e.flow || '' = :flow AND e.job || '' = :job AND e.kind IN ('task', 'manager')
+    AND (e.time_partition IS NOT NULL OR e.cat_partition IS NOT NULL)
+    AND (p.status IS NULL OR p.status = 'skipped' OR p.execution_id < e.id)
+UNION ALL
 SELECT p.cat_partition, p.time_partition, e.status FROM partitions p JOIN executions e ON e.id = p.live_id
 WHERE p.live_id IS NOT NULL AND p.flow || '' = :flow AND p.job || '' = :job AND e.status IN ('queued', 'running')
+    AND (p.status IS NULL OR p.status = 'skipped' OR p.execution_id < e.id)
 
 -- name: succeeded_partitions
 SELECT time_partition, cat_partition FROM partitions
@@ -88,9 +81,17 @@ WHERE flow = :flow AND job = :job AND cat_partition = :cat_partition AND time_pa
     AND (status IS NOT NULL OR live_id IS NOT NULL)
 
 -- name: partition
-SELECT p.status, p.execution_id, p.started_at, p.ended_at, p.attempt, e.id, e.status, e.queued_at, e.started_at, e.attempt
-FROM partitions p LEFT JOIN executions e ON e.id = p.live_id AND e.status IN ('queued', 'running')
-WHERE p.flow = :flow AND p.job = :job AND p.cat_partition = :cat_partition AND p.time_partition = :time_partition
+SELECT status, execution_id, started_at, ended_at, attempt FROM partitions
+WHERE flow = :flow AND job = :job AND cat_partition = :cat_partition AND time_partition = :time_partition
+
+-- name: live_partition
+SELECT id, status, queued_at, started_at, attempt FROM executions
+WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'skipped'
+    AND flow || '' = :flow AND job || '' = :job AND kind IN ('task', 'manager')
+    AND ((coalesce(cat_partition, '') = :cat_partition AND coalesce(time_partition, '') = :time_partition)
+        OR id = (SELECT live_id FROM partitions p WHERE p.flow = :flow AND p.job = :job AND p.cat_partition = :cat_partition
+            AND p.time_partition = :time_partition))
+ORDER BY id DESC LIMIT 1
 
 -- name: partition_run_times
 SELECT ended_at - started_at, (SELECT count(*) FROM partitions p WHERE p.execution_id = executions.id) FROM executions

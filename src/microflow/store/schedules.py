@@ -16,7 +16,7 @@ from ..model.events import Event, EventBus
 from ..model.results import ExecutionStatus
 from .database import Database, Row
 from .executions import Opened
-from .views import utc
+from .views import Moment, utc
 
 TickState = Literal["run", "queued", "overlap", "missed", "paused"]
 
@@ -62,14 +62,14 @@ class TickView(msgspec.Struct, frozen=True, kw_only=True):
     many ticks, from ``first`` to ``at``, none of which ran.
     """
 
-    at: datetime
+    at: Moment
     outcome: TickState
     reason: str | None
     execution_id: int | None
     status: ExecutionStatus | None
     count: int
-    first: datetime
-    recorded_at: datetime
+    first: Moment
+    recorded_at: Moment
 
 
 class RunOptions(msgspec.Struct, frozen=True):

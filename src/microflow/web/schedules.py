@@ -10,7 +10,7 @@ import msgspec
 
 from ..model.schedules import ClockChange, describe, next_clock_change, next_ticks, ticks_around
 from ..store.schedules import Schedules, TickView
-from ..store.views import utc
+from ..store.views import Moment, utc
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -30,10 +30,10 @@ class ClockChangeView(msgspec.Struct, frozen=True, kw_only=True):
     last before it and the first after it.
     """
 
-    at: datetime
+    at: Moment
     before: float
     after: float
-    ticks: tuple[datetime, ...]
+    ticks: tuple[Moment, ...]
 
 
 class ScheduleState(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +54,9 @@ class ScheduleState(msgspec.Struct, frozen=True, kw_only=True):
     catch_up: str
     overlap: str
     jobs: tuple[str, ...]
-    served_since: datetime | None
-    paused_at: datetime | None
-    next: tuple[datetime, ...]
+    served_since: Moment | None
+    paused_at: Moment | None
+    next: tuple[Moment, ...]
     clock_change: ClockChangeView | None
     last: TickView | None
     running: tuple[int, ...]

@@ -203,7 +203,8 @@ def test_a_store_that_fails_for_one_schedule_keeps_no_other_from_running(server:
         return carry_out(text, values)
 
     database.execute_text = refuse
-    server.advance_to(utc("2026-05-04T01:00"))
+    server.look()
+    server.clock.advance(3600)
     swept = server.look()
     assert (swept.begun, swept.failed, swept.wait) == (2, 1, 1.0)
     assert [execution.job for execution in server.executions()] == ["a", "c"]

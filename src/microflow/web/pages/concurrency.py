@@ -66,6 +66,16 @@ class LimitLine(NamedTuple):
         """For each place whether it is taken; None if there are too many to draw each."""
         return [number < self.held for number in range(self.places)] if self.places <= MOST_MARKS else None
 
+    @property
+    def is_short(self) -> bool:
+        """Whether all there is to say of holders and waiters has room in one line."""
+        return not self.waiting and self.held <= 1
+
+    @property
+    def message(self) -> str:
+        """What most often is the same for all who wait: why the first of them does."""
+        return self.waiters[0].message if self.waiters else ""
+
 
 class FlowLimits(NamedTuple):
     """The limits of a flow: its own, those of groups, those of keys and run keys in use, and how many more of these."""

@@ -1,0 +1,115 @@
+"""DAG runs: each job once, the moment its own inputs ended, with their results, statuses travelling down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from microflow import Flow, create_flow, run_all, run_dag
+from microflow.engine.engine import Engine
+
+Start = Callable[..., Engine]
+Look = Callable[[Engine, int], dict[str, Any]]
+
+
+@pytest.fixture
+def flow() -> Flow:
+    return create_flow("shop", max_concurrency=3)
+
+
+def diamond(flow: Flow, runner: Any) -> None:
+    flow.task(name="top", runner=runner)(lambda: {})
+    flow.task(name="left", runner=runner, inputs=["top"])(lambda a: a)
+    flow.task(name="right", runner=runner, inputs=["top"])(lambda a: a)
+    flow.task(name="bottom", runner=runner, inputs=["left", "right"])(lambda a, b: a)
+    flow.task(name="apart", runner=runner)(lambda: {})
+
+
+def test_a_job_starts_the_moment_its_own_inputs_ended(flow: Flow, start: Start, runner: Any) -> None:
+    diamond(flow, runner)
+    flow.task(name="below left", runner=runner, inputs=["left"])(lambda a: a)
+    engine = start(flow)
+    submitted = engine.submit(flow.manager(name="manage")(lambda: run_all()))
+
+    runner.next().succeed({"from": "top"})
+    sides = {attempt.job.name: attempt for attempt in (runner.next(), runner.next())}
+    assert set(sides) == {"left", "right"}
+    assert sides["left"].inputs == [{"from": "top"}]
+    sides["left"].succeed({"from": "left"})
+    below = runner.next()
+    assert below.job.name == "below left", "it does not wait for a level"
+    below.succeed({})
+    sides["right"].succeed({"from": "right"})
+    bottom = runner.next()
+    assert bottom.inputs == [{"from": "left"}, {"from": "right"}]
+    bottom.succeed({"from": "bottom"})
+
+    assert submitted.future.result().status == "success"
+    assert runner.started == 5, "each once, and the one that stands apart not at all"
+
+
+def test_a_dag_run_gives_the_results_of_its_targets(flow: Flow, start: Start, runner: Any) -> None:
+    diamond(flow, runner)
+    start(flow)
+    runner.answer = lambda attempt: attempt.succeed({"from": attempt.job.name})
+
+    assert run_dag(flow.jobs["left"]) == {"from": "left"}
+    assert runner.started == 2
+    assert [result["from"] for result in run_dag(flow.jobs["right"], flow.jobs["left"])] == ["right", "left"]
+    assert runner.started == 5
+    assert [result.job for result in flow.run_all()] == ["top", "left", "right", "bottom"]
+
+
+def test_what_fails_or_is_skipped_travels_down_the_dag(flow: Flow, start: Start, runner: Any) -> None:
+    diamond(flow, runner)
+    start(flow)
+    ends = {"top": "success", "left": "skip", "right": "fail"}
+
+    def answer(attempt: Any) -> None:
+        end = ends.get(attempt.job.name, "success")
+        attempt.fail() if end == "fail" else attempt.succeed({} if end == "success" else None)
+
+    runner.answer = answer
+    assert run_dag(flow.jobs["bottom"]).error.type == "UpstreamFailed"
+    ends["right"] = "success"
+    assert run_dag(flow.jobs["bottom"]).status == "success"
+    ends["right"] = "skip"
+    assert run_dag(flow.jobs["bottom"]).reason == "the input of job 'left' was skipped"
+
+
+def test_a_function_without_parameters_is_still_decided_by_its_inputs(flow: Flow, start: Start, runner: Any) -> None:
+    flow.task(name="fetch", runner=runner)(lambda: {})
+    flow.task(name="update", runner=runner, inputs=["fetch"])(lambda: {})
+    start(flow)
+    runner.answer = lambda attempt: attempt.succeed(None)
+
+    assert run_dag(flow.jobs["update"]).status == "skipped"
+    assert runner.started == 1
+
+
+def test_a_dag_run_from_outside_is_one_execution(flow: Flow, start: Start, runner: Any, look: Look) -> None:
+    diamond(flow, runner)
+    engine = start(flow)
+    runner.answer = lambda attempt: attempt.succeed({"from": attempt.job.name})
+
+    submitted = engine.submit(flow.jobs["bottom"], with_inputs=True, trigger="api")
+
+    assert submitted.future.result() == {"from": "bottom"}
+    row = look(engine, submitted.id)
+    assert (row["kind"], row["trigger"], row["status"]) == ("dag", "api", "success")
+    rows = engine.database.read_text(
+        "SELECT job FROM executions WHERE parent_id = ? ORDER BY position", (submitted.id,)
+    )
+    assert [job for (job,) in rows] == ["top", "left", "right", "bottom"]
+    assert engine.retry(submitted.id).future.result() == {"from": "bottom"}
+
+
+def test_a_direct_call_never_runs_declared_inputs(flow: Flow, start: Start, runner: Any) -> None:
+    diamond(flow, runner)
+    start(flow)
+    runner.answer = lambda attempt: attempt.succeed(attempt.inputs[0])
+
+    assert flow.jobs["left"]({"n": 1}) == {"n": 1}
+    assert runner.started == 1

@@ -1,0 +1,182 @@
+"""Engines that died: what they left is ended or tried again when the next one starts, by their process and never by age."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from microflow import Flow, StoreLocked, create_flow
+from microflow.engine.engine import Engine
+from microflow.model.events import EventBus
+from microflow.store.database import Database
+from microflow.store.executions import Executions, NewExecution, Opened, Waiting
+
+Start = Callable[..., Engine]
+Look = Callable[[Engine, int], dict[str, Any]]
+Attempts = Callable[[Engine, int], list[tuple[int, str, str]]]
+
+
+class Dead:
+    """What an engine wrote that is gone now."""
+
+    def __init__(self, store: str, pid: int = 2**22, started: float = 0.0) -> None:
+        self._database = Database(store)
+        self._executions = Executions(self._database, EventBus())
+        self._executions.register(pid=pid, process_started=started, kind="server", now=1.0)
+
+    def open(self, job: str, parent: Opened | None = None, **given: Any) -> Opened:
+        new = {"flow": "shop", "job": job, "kind": "task", "trigger": "api", "inputs": b'[{"n":1}]', **given}
+        if parent is not None:
+            new |= {"parent_id": parent.id, "root_id": parent.root_id}
+        return self._executions.open(NewExecution(**new), 2.0)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+@pytest.fixture
+def flow(runner: Any) -> Flow:
+    flow = create_flow("shop")
+    flow.task(name="load", runner=runner)(lambda a: a)
+    flow.task(name="again", runner=runner, retries=1)(lambda a: a)
+    flow.manager(name="manage")(lambda a: a)
+    return flow
+
+
+def test_what_a_dead_engine_left_is_interrupted(flow: Flow, start: Start, store: str, look: Look) -> None:
+    dead = Dead(store)
+    manager = dead.open("manage", kind="manager")
+    child = dead.open("again", manager)
+    queued = dead.open("load", waiting=Waiting("limit", "waits", 2.0))
+    unknown = dead.open("a job that is no more")
+    dead.close()
+
+    engine = start(flow)
+
+    for opened in (manager, child, queued, unknown):
+        row = look(engine, opened.id)
+        assert row["status"] == "error"
+        assert row["error"]["type"] == "Interrupted"
+        assert row["error"]["message"] == (
+            f"The server engine (process {2**22}) that ran this ended before the execution did."
+        )
+        assert row["ended_at"] is not None
+
+
+def test_what_has_an_attempt_left_is_tried_again(
+    flow: Flow, start: Start, store: str, runner: Any, look: Look, attempts: Attempts, until: Any
+) -> None:
+    dead = Dead(store)
+    again = dead.open("again", scheduled_at=5.0)
+    dead.close()
+
+    engine = start(flow)
+    attempt = runner.next()
+
+    assert attempt.request.execution_id == again.id
+    assert attempt.request.attempt == 2
+    assert attempt.request.scheduled_at == 5.0
+    assert attempt.inputs == [{"n": 1}]
+    assert look(engine, again.id)["status"] == "running"
+    assert attempts(engine, again.id) == [(1, "error", "Interrupted")]
+    attempt.succeed({"n": 2})
+    until(engine, lambda: look(engine, again.id)["status"] == "success")
+    assert look(engine, again.id)["attempt"] == 2
+
+
+def test_what_the_interrupted_attempt_printed_stays_in_the_log(
+    flow: Flow, start: Start, store: str, runner: Any, look: Look, until: Any
+) -> None:
+    first = start(flow)
+    log = first.logs.open(1)
+    log.append(b"first attempt\n")
+    log.close()
+    first.stop()
+    dead = Dead(store)
+    assert dead.open("again").id == 1
+    dead.close()
+
+    engine = start(flow)
+    attempt = runner.next()
+    attempt.observer.output(b"second attempt\n")
+    attempt.succeed({})
+    until(engine, lambda: look(engine, 1)["status"] == "success")
+
+    assert engine.logs.read(1).text == "first attempt\nsecond attempt\n"
+
+
+def test_what_can_not_be_tried_again_ends_and_the_engine_starts(
+    flow: Flow, start: Start, store: str, look: Look
+) -> None:
+    dead = Dead(store)
+    changed = dead.open("again", inputs=b'[{"n":1},{"an input": "that the function took before"}]')
+    lacking = dead.open("again", inputs=b"[null]")
+    dead.close()
+
+    engine = start(flow)
+
+    for opened, kind in ((changed, "InputCountError"), (lacking, "PayloadError")):
+        assert look(engine, opened.id)["status"] == "error"
+        assert look(engine, opened.id)["error"]["type"] == kind
+
+
+def test_an_engine_that_lives_is_left_alone(flow: Flow, start: Start, store: str, look: Look) -> None:
+    me = psutil.Process()
+    alive = Dead(store, me.pid, me.create_time())
+    load = alive.open("load")
+
+    engine = start(flow)
+
+    assert look(engine, load.id)["status"] == "running"
+    alive.close()
+
+
+def test_another_process_of_the_same_number_is_not_the_engine(flow: Flow, start: Start, store: str, look: Look) -> None:
+    me = psutil.Process()
+    dead = Dead(store, me.pid, me.create_time() - 1000)
+    load = dead.open("load")
+    dead.close()
+
+    engine = start(flow)
+
+    assert look(engine, load.id)["error"]["type"] == "Interrupted"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no zombies on Windows")
+def test_an_engine_that_died_and_was_never_waited_for_is_dead(flow: Flow, start: Start, store: str, look: Look) -> None:
+    zombie = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = psutil.Process(zombie.pid).create_time()
+    assert zombie.stdin is not None
+    zombie.stdin.close()
+    while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
+        pass
+    dead = Dead(store, zombie.pid, started)
+    load = dead.open("load")
+    dead.close()
+
+    engine = start(flow)
+
+    assert look(engine, load.id)["error"]["type"] == "Interrupted"
+    zombie.wait()
+
+
+def test_one_server_at_a_time_and_any_number_of_local_engines(flow: Flow, start: Start) -> None:
+    start(flow, kind="server")
+    other = create_flow("other")
+
+    with pytest.raises(StoreLocked, match=r"Another server \(process \d+\) runs on this store, .*store\.db\. Stop it"):
+        start(other, kind="server")
+
+    assert other.runtime is None
+    start(other)
+
+
+def test_a_server_that_stopped_lets_the_next_one_start(flow: Flow, start: Start) -> None:
+    start(flow, kind="server").stop()
+
+    assert start(flow, kind="server").executions.engines() == []
