@@ -26,12 +26,17 @@ ORPHANS_GONE = 2.0
 """Seconds after which no process of a task may live on."""
 
 
+MARK = "MICROFLOW_CHAOS"
+"""The variable by which this run's own processes are told apart from others on the machine."""
+
+
 def workers() -> list[psutil.Process]:
-    """Every process that carries a worker's marker."""
+    """Every process that a task of this run started, and the workers themselves."""
     found = []
     for process in psutil.process_iter():
         try:
-            if "MICROFLOW_WORKER" in process.environ():
+            environment = process.environ()
+            if "MICROFLOW_WORKER" in environment and environment.get(MARK) == str(os.getpid()):
                 found.append(process)
         except psutil.Error:
             continue
@@ -40,7 +45,10 @@ def workers() -> list[psutil.Process]:
 
 def run_round(store: Path, moment: float) -> list[tuple[int, str]]:
     """Start the load, kill it after so many seconds of work; what it reported as ended."""
-    process = subprocess.Popen([sys.executable, str(LOAD), str(store)], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, MARK: str(os.getpid())}
+    process = subprocess.Popen(
+        [sys.executable, str(LOAD), str(store)], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdout
     reported: list[tuple[int, str]] = []
     started = threading.Event()
@@ -49,7 +57,7 @@ def run_round(store: Path, moment: float) -> list[tuple[int, str]]:
         assert process.stdout
         for line in process.stdout:
             started.set()
-            if line.startswith("ended "):
+            if line.startswith("ended ") and line.endswith("\n"):  # not cut by the kill
                 _, number, status = line.split()
                 reported.append((int(number), status))
 
@@ -107,7 +115,10 @@ def main() -> None:
         "not intact",
     ):
         print(f"{name:<24}{found[name]:>10,}")
-    wrong = sum(found[name] for name in ("reported and lost", "reported and changed", "left unfinished", "orphans", "not intact"))
+    wrong = sum(
+        found[name]
+        for name in ("reported and lost", "reported and changed", "left unfinished", "orphans", "not intact")
+    )
     print(json.dumps({"wrong": wrong, "seed": seed}))
     sys.exit(1 if wrong else 0)
 

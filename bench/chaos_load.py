@@ -30,7 +30,9 @@ def prints(a: dict[str, Any]) -> dict[str, Any]:
 @flow.task
 def with_process(a: dict[str, Any]) -> dict[str, Any]:
     """A process in a session of its own, which nobody else would end."""
-    process = subprocess.Popen(["sleep", "600"] if sys.platform != "win32" else ["timeout", "600"], start_new_session=True)
+    process = subprocess.Popen(
+        ["sleep", "600"] if sys.platform != "win32" else ["timeout", "600"], start_new_session=True
+    )
     time.sleep(0.05)
     process.kill()
     process.wait()

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def limit_of_one(a: dict[str, Any]) -> dict[str, Any]:
     results = map_parallel(ten_milliseconds, ({"i": i} for i in range(500)))
     took = time.perf_counter() - begin
     spans = sorted((result["begin"], result["end"]) for result in results)
-    gaps = [later[0] - earlier[1] for earlier, later in zip(spans, spans[1:], strict=False)]
+    gaps = [later[0] - earlier[1] for earlier, later in pairwise(spans)]
     return {"took": took, "worked": sum(end - start for start, end in spans), "gap": quantile(gaps, 0.99)}
 
 
@@ -71,7 +72,9 @@ def main() -> None:
         found = limit_of_one({})
         ratio = found["took"] / 5.0
         print(f"limit of one, 500 tasks of 10 ms: {found['took']:.2f} s, {ratio:.3f} x 5 s (1.15);")
-        print(f"   {found['took'] / found['worked']:.3f} x what the tasks themselves took; gap p99 {found['gap'] * 1e3:.2f} ms (5)")
+        print(
+            f"   {found['took'] / found['worked']:.3f} x what the tasks themselves took; gap p99 {found['gap'] * 1e3:.2f} ms (5)"
+        )
         ten_thousand({})
         before = own.memory_info().rss
         ten_thousand({})

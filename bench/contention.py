@@ -40,7 +40,15 @@ def fifty(a):
 """
 
 MANAGERS, CLIENTS = 64, 20
-PATHS = ["/", "/executions", "/jobs/contention/fifty", "/api/executions", "/api/executions?status=running", "/api/concurrency", "/metrics"]
+PATHS = [
+    "/",
+    "/executions",
+    "/jobs/contention/fifty",
+    "/api/executions",
+    "/api/executions?status=running",
+    "/api/concurrency",
+    "/metrics",
+]
 
 
 def free_port() -> int:
@@ -116,9 +124,13 @@ def main() -> None:
         server.wait(60)
         locked = seen["database is locked"] + sum("is locked" in line for line in lines)
         print(f"{os.cpu_count()} cores; {MANAGERS} managers of 50 tasks in {took:.1f} s; managers ended: {dict(ended)}")
-        print(f'requests: { {name: count for name, count in seen.items() if name.isdigit()} }; "database is locked": {locked}')
+        print(
+            f'requests: { {name: count for name, count in seen.items() if name.isdigit()} }; "database is locked": {locked}'
+        )
         for path, measured in times.items():
-            print(f"{path:<36} p50 {quantile(measured, 0.5) * 1e3:7.1f} ms   p99 {quantile(measured, 0.99) * 1e3:7.1f} ms")
+            print(
+                f"{path:<36} p50 {quantile(measured, 0.5) * 1e3:7.1f} ms   p99 {quantile(measured, 0.99) * 1e3:7.1f} ms"
+            )
         sys.exit(1 if locked or set(ended) != {"success"} else 0)
 
 

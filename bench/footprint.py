@@ -82,8 +82,12 @@ def main() -> None:
         base = quantile(bare, 0.5)
         print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; goals in brackets")
         print(f"{'python -c pass':<52}{base * 1e3:8.0f} ms")
-        print(f"{'import microflow':<52}{quantile(imported, 0.5) * 1e3:8.0f} ms   {quantile(imported, 0.5) / base:.2f} x (5)")
-        print(f"{'microflow --help':<52}{quantile(helped, 0.5) * 1e3:8.0f} ms   {quantile(helped, 0.5) / base:.2f} x (8)")
+        print(
+            f"{'import microflow':<52}{quantile(imported, 0.5) * 1e3:8.0f} ms   {quantile(imported, 0.5) / base:.2f} x (5)"
+        )
+        print(
+            f"{'microflow --help':<52}{quantile(helped, 0.5) * 1e3:8.0f} ms   {quantile(helped, 0.5) / base:.2f} x (8)"
+        )
         libraries, serving = quantile(floor, 0.5), quantile(serves, 0.5)
         print(f"{'import starlette, uvicorn, msgspec, jinja2, sqlite3':<52}{libraries * 1e3:8.0f} ms")
         print(f"{'microflow serve to the first page':<52}{serving * 1e3:8.0f} ms   {serving / libraries:.2f} x (2.5)")

@@ -46,9 +46,17 @@ def sequential(floor: Floor, pool: ProcessPoolExecutor, rounds: int) -> None:
     row("floor: two commits and a round trip, median", f"{base * 1e6:.0f} µs")
     row("no-op task from a manager, median", f"{middle * 1e6:.0f} µs", f"{middle / base:.2f} x floor (3)")
     late = quantile(ours, 0.95)
-    row("no-op task from a manager, p95", f"{late * 1e6:.0f} µs", f"{late / quantile(floors, 0.95):.2f} x floor's p95, {late / base:.2f} x its median (5)")
+    row(
+        "no-op task from a manager, p95",
+        f"{late * 1e6:.0f} µs",
+        f"{late / quantile(floors, 0.95):.2f} x floor's p95, {late / base:.2f} x its median (5)",
+    )
     other = quantile(pools, 0.5)
-    row("ProcessPoolExecutor.submit(noop).result(), median", f"{other * 1e6:.0f} µs", f"ours is {middle / other:.2f} x (1)")
+    row(
+        "ProcessPoolExecutor.submit(noop).result(), median",
+        f"{other * 1e6:.0f} µs",
+        f"ours is {middle / other:.2f} x (1)",
+    )
 
 
 def fanned_out(floor: Floor, pool: ProcessPoolExecutor, count: int) -> None:
@@ -63,7 +71,11 @@ def fanned_out(floor: Floor, pool: ProcessPoolExecutor, count: int) -> None:
     pool_rate, our_rate, feed_rate = (count / quantile(times, 0.5) for times in (pools, ours, feeds))
     row(f"ProcessPoolExecutor, {count} no-ops", f"{pool_rate:,.0f} /s")
     row("bare loop: two pipes, two commits a task", f"{feed_rate:,.0f} /s")
-    row(f"map_parallel, {count} no-op tasks", f"{our_rate:,.0f} /s", f"{our_rate / pool_rate:.0%} of the pool (70 %), {our_rate / feed_rate:.0%} of the loop (70 %)")
+    row(
+        f"map_parallel, {count} no-op tasks",
+        f"{our_rate:,.0f} /s",
+        f"{our_rate / pool_rate:.0%} of the pool (70 %), {our_rate / feed_rate:.0%} of the loop (70 %)",
+    )
 
 
 def fibonaccis() -> None:
@@ -81,7 +93,11 @@ def fibonaccis() -> None:
 
     assert manager()
     row("forty fibonacci(10): overhead in all", f"{measured['short'] * 1e3:.1f} ms", "(40 ms)")
-    row("ten fibonacci(33)", f"{measured['tasks']:.2f} s", f"{measured['tasks'] / measured['bare']:.3f} x the bare calls (1.03)")
+    row(
+        "ten fibonacci(33)",
+        f"{measured['tasks']:.2f} s",
+        f"{measured['tasks'] / measured['bare']:.3f} x the bare calls (1.03)",
+    )
 
 
 def main() -> None:
@@ -91,7 +107,9 @@ def main() -> None:
         floor = Floor(Path(folder))
         engine = Engine([flow], store=f"sqlite:///{folder}/bench.db")
         engine.start()
-        print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}; goals in brackets\n")
+        print(
+            f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}; goals in brackets\n"
+        )
         with ProcessPoolExecutor(2) as pool:
             sequential(floor, pool, 300 if quick else 3000)
             fanned_out(floor, pool, 2000)

@@ -119,11 +119,17 @@ def test_calls_lie_on_one_time_axis() -> None:
     assert [mark.label for mark in calls.ticks] == ["0", "2 s", "4 s", "6 s", "8 s"]
 
 
+def test_what_still_waits_waits_until_now() -> None:
+    waiting = node(2, None, None, 1, status=ExecutionStatus.QUEUED, queued_at=START + timedelta(seconds=5))
+    calls = calls_of(tree_of(node(1, 0, None), waiting), START + timedelta(seconds=20))
+    assert isinstance(calls.rows[1], CallRow)
+    assert calls.rows[1].span == (25, 100, None)
+
+
 def test_what_still_runs_reaches_until_now() -> None:
     calls = calls_of(tree_of(node(1, 0, None), node(2, 15, None, 1)), START + timedelta(seconds=20))
     assert isinstance(calls.rows[1], CallRow)
-    assert calls.rows[1].span is not None
-    assert calls.rows[1].span.x + calls.rows[1].span.width == 100
+    assert calls.rows[1].span == (0, 75, 25)
 
 
 def test_of_many_children_the_noteworthy_are_shown_in_their_order() -> None:

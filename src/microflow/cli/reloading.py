@@ -46,21 +46,21 @@ class Watch:
     """The source files of the modules that are imported, and others that are named; ``changed`` compares their times."""
 
     def __init__(self, others: Iterable[Path] = ()) -> None:
-        self._others = tuple(others)
-        self._times: dict[Path, int] = {}
-        self.changed()
+        self._times = {file: _time_of(file) for file in others}
 
     @property
     def files(self) -> list[Path]:
         """What is watched."""
         return list(self._times)
 
+    def add_imported(self) -> None:
+        """Watch the modules that were imported meanwhile, as they are now."""
+        self._times = {file: _time_of(file) for file in source_files()} | self._times
+
     def changed(self) -> bool:
-        """Whether a file has another time than when it was first seen; files of newly imported modules are added."""
-        found = {file: _time_of(file) for file in {*self._times, *self._others, *source_files()}}
-        changed = any(self._times.get(file, time) != time for file, time in found.items())
-        self._times = found | self._times
-        return changed
+        """Whether a file has another time than when it was added; what was imported meanwhile is added."""
+        self.add_imported()
+        return any(_time_of(file) != time for file, time in self._times.items())
 
     def wait(self) -> None:
         """Return when a file has changed."""

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ConflictError, MicroflowError
+from ..model.events import Event
+from ..model.results import ExecutionStatus
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView
 from .commands import INTERRUPTED
@@ -29,6 +31,8 @@ _LOOK = 0.1
 
 _CANCELLING = 2.0
 """Seconds that what was cancelled has to end; a task needs next to none."""
+
+_FINAL = frozenset(str(status) for status in ExecutionStatus if status.final)
 
 _TERMINATED = 128 + int(signal.SIGTERM)
 
@@ -146,27 +150,31 @@ class _Following:
         self._display = display
         self._offsets: dict[int, int] = {id: 0}
 
-    def until_end(self, events: Iterator[Any]) -> ExecutionView:
+    def until_end(self, events: Iterator[Event | None]) -> ExecutionView:
+        """Follow it. What was printed below it is told before its end is, so that nothing is left when that comes."""
         execution = self._look()
-        for event in () if execution.status.final else events:
+        if execution.status.final:
+            self._find_others()
+            return execution
+        for event in events:
             if event is None:
+                execution = self._look()  # before the logs: whatever has ended has printed everything
                 self._find_others()
-                execution = self._look()
-            elif event.id == self._id and event.topic in ("execution", "progress"):
-                execution = self._look()
             elif event.topic == "log" and event.root_id == execution.root_id:
                 self._offsets.setdefault(event.id, 0)
                 self._read_log(event.id)
+            elif event.id == self._id and (event.topic == "progress" or event.status in _FINAL):
+                execution = self._look()
+                if event.topic == "progress":
+                    continue
             if execution.status.final:
-                break
-        if not execution.status.final:
-            raise MicroflowError(
-                f"The server {self._client.url} ended the connection while execution {self._id} was {execution.status}. "
-                f"See what becomes of it with microflow show {self._id}."
-            )
-        for known in tuple(self._offsets):
-            self._read_log(known)
-        return execution
+                for known in tuple(self._offsets):
+                    self._read_log(known)
+                return execution
+        raise MicroflowError(
+            f"The server {self._client.url} ended the connection while execution {self._id} was {execution.status}. "
+            f"See what becomes of it with microflow show {self._id}."
+        )
 
     def _look(self) -> ExecutionView:
         execution = self._client.execution(self._id)

@@ -70,17 +70,20 @@ def command(where: Where, host: str, port: int, secret: str | None, no_auth: boo
 
     token = _token(host, secret, no_auth)
     before = reloaded() if reload else None
+    # from before the files are read, so that no change is missed
+    watch = Watch(before.files if before is not None else ()) if reload else None
     try:
-        engine = Engine(where.flows(), store=where.store, kind="server")
+        flows = where.flows()
+        if watch is not None:
+            watch.add_imported()
+        engine = Engine(flows, store=where.store, kind="server")
     except (LoadError, DefinitionError) as error:
-        if before is None:
+        if before is None or watch is None:
             raise
         _say(f"{error}\nWaiting for a change of the source files.", error=True)
-        watch = Watch(before.files)
         watch.wait()
         restart(before.port, watch.files)
     sockets = listen(host, port if before is None else before.port)
-    watch = Watch()
     bound = port_of(sockets)
 
     def ready() -> None:
@@ -88,15 +91,14 @@ def command(where: Where, host: str, port: int, secret: str | None, no_auth: boo
         store = MEMORY if path is None else shown(path)
         _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {store})")
 
+    settings = Settings(host, token, no_auth, grace, watch.changed if watch else None)
     try:
         engine.start()
-        end = serve(
-            engine, sockets, Settings(host, token, no_auth, grace, watch.changed if reload else None), ready, _say
-        )
+        end = serve(engine, sockets, settings, ready, _say)
     finally:
         for opened in sockets:
             opened.close()
-    if end.reason == CHANGED and not end.hurried:
+    if end.reason == CHANGED and not end.hurried and watch is not None:
         _say(f"Restarting: {end.reason}.")
         restart(bound, watch.files)
     _end(end, grace)

@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, Interrupted, UnknownNameError
+from ..errors import CallError, ConflictError, DefinitionError, UnknownNameError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
-from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
+from ..model.results import ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Runner
 from ..runners.processes import FreshProcesses, ProcessPool
 from ..runners.refusal import Refusal
@@ -41,7 +41,7 @@ from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitKind
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import recover
+from .recovery import recover, sign_off, take_over
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
@@ -135,8 +135,7 @@ class Engine:
             raise
         for flow in self.flows.values():
             flow.runtime = self._outside
-        for opened, call in again:
-            self._schedule_runs.take_over(opened, call)
+        take_over(again, self._schedule_runs.take_over, self.executions, self._clock.now())
         if self.kind == "server":
             self._housekeeping.start()
             self.scheduler.start()
@@ -217,10 +216,7 @@ class Engine:
                 runner.close()
             self._timers.stop()
             self._executor.shutdown(wait=ended, cancel_futures=True)
-            if not ended:  # what could not be ended is not left as running in the store: nobody would look for it
-                error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
-                self.executions.interrupt(self.executions.engine_id, error, self._clock.now(), {})
-            self.executions.unregister(now=self._clock.now(), reason=reason)
+            sign_off(self._resources, ended=ended, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()
@@ -276,9 +272,7 @@ class Engine:
             time, cat = check_closure_key(job, time_partition, cat_partition)
             template = Call(job=job, trigger="call", force=force, time_partition=time, cat_partition=cat)
             body = dag_body([job], template)
-            return self._submit_body(
-                job, "dag", trigger, body, options=options, time_partition=time, cat_partition=cat
-            )
+            return self._submit_body(job, "dag", trigger, body, options=options, time_partition=time, cat_partition=cat)
         call = Call(
             job=job,
             inputs=tuple(inputs),
@@ -417,7 +411,11 @@ class Engine:
         """The executions that hold what a queued one waits for; empty if it waits for no place."""
         execution = self._resources.live.get(execution_id)
         limit = execution.waits_at if execution is not None else None
-        return sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id) if limit is not None else []
+        return (
+            sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id)
+            if limit is not None
+            else []
+        )
 
     def progress(self, execution_id: int) -> Progress | None:
         """How far a running execution is, if it said so."""

@@ -119,9 +119,7 @@ def time_window(job: Job[Any], start: datetime | None) -> bytes | None:
 class _Filling:
     """Puts the keys into a first input, and remembers the partitions that it met."""
 
-    def __init__(
-        self, job: Job[Any], time_partition: Any, cat_partition: str | None, located: Located | None
-    ) -> None:
+    def __init__(self, job: Job[Any], time_partition: Any, cat_partition: str | None, located: Located | None) -> None:
         self._job = job
         self._given = (time_partition, cat_partition)
         self._located = located

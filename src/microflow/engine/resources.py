@@ -94,6 +94,8 @@ class Resources:
         self.limits = Limits()
         self.live = Live()
         self.stopping = False
+        self._refused: dict[int, tuple[Opened, Ending]] = {}
+        self._refused_lock = threading.Lock()
 
     def refuse_if_stopping(self, parent: Any) -> None:
         """Raise ``ConflictError`` when the engine takes no new work; what runs already may still call."""
@@ -104,13 +106,25 @@ class Resources:
 
     def finish_later(self, opened: Opened, ending: Ending) -> None:
         """The store refused to record an end (a full disk): try again until it takes it, so that nothing stays "running"."""
+        with self._refused_lock:
+            self._refused[opened.id] = (opened, ending)
+            is_first = len(self._refused) == 1
+        if is_first:
+            self.timers.later(_FINISH_AGAIN, self._record_refused_ends)
 
-        def again() -> None:
-            try:
-                self.executions.finish(opened, ending, self.clock.now())
-            except StoreError as error:
-                logger.error("The end of execution %s can't be recorded: %s", opened.id, error)
-                if not self.stopping:
-                    self.timers.later(_FINISH_AGAIN, again)
+    def record_refused_ends(self) -> None:
+        """Record the ends that the store refused. Raises ``StoreError`` if it still does."""
+        for opened, ending in tuple(self._refused.values()):
+            self.executions.finish(opened, ending, self.clock.now())
+            with self._refused_lock:
+                del self._refused[opened.id]
 
-        self.timers.later(_FINISH_AGAIN, again)
+    def _record_refused_ends(self) -> None:
+        try:
+            self.record_refused_ends()
+        except StoreError as error:
+            logger.error("The end of %s executions can't be recorded: %s", len(self._refused), error)
+        with self._refused_lock:
+            is_left = bool(self._refused)
+        if is_left and not self.stopping:
+            self.timers.later(_FINISH_AGAIN, self._record_refused_ends)

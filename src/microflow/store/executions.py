@@ -20,6 +20,7 @@ from .partitions import Mark, PartitionMarks, StoredKey
 
 _json = msgspec.json.Encoder()
 
+
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch)."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", ExecutionView, TreeNode)
 
+
 def with_live_state(engine: Engine, execution: V) -> V:
     """The execution with the progress it has now, and with who holds what it waits for."""
     if execution.status is ExecutionStatus.RUNNING:

@@ -19,7 +19,10 @@ from .compiled import CompilingLoader
 from .json_view import inputs_line, json_html
 from .static import StaticFiles
 
-STYLES = ("tokens", "base", "layout", "status", "table", "form", "detail", "chart", "dag", "limits")
+STYLES = (
+    *("tokens", "base", "layout", "status", "table", "form", "detail", "chart"),
+    *("dag", "limits", "schedules", "partition"),
+)
 """The style sheets of every page; a later one goes before an earlier one."""
 
 
@@ -92,7 +95,8 @@ def _can_sign_out(request: Request) -> bool:
 def _moment(when: datetime | None, style: str = "near") -> Markup:
     """A point in time, in UTC; a module of the page turns it into the reader's own time.
 
-    ``style``: "near" (how long ago, if it is recent), "clock" (hours and minutes), "full" (to the millisecond).
+    ``style``: "near" (how long ago, if it is recent), "clock" (hours and minutes), "until" (how long it is until
+    then), "full" (to the millisecond).
     """
     if when is None:
         return Markup('<span class="quiet">–</span>')

@@ -105,7 +105,7 @@ class Server:
 
     # Its life
 
-    def start(self, *flows: Flow) -> None:
+    def start(self, *flows: Flow, opened: bool = True) -> None:
         assert self.engine is None
         engine = self.engine = Engine(flows, store=self._store, clock=self.clock)
         engine.start()
@@ -113,7 +113,8 @@ class Server:
         config = SchedulerConfig(longest_wait=LONGEST_WAIT, jump=JUMP)
         served = served_schedules(flows)
         engine.scheduler = Scheduler(config, engine.flows, served, engine.schedules, engine._schedule_runs, self.clock)
-        engine.scheduler.open(self.clock.now())
+        if opened:
+            engine.scheduler.open(self.clock.now())
 
     def stop(self) -> None:
         """As a signal would have it: what runs is ended."""

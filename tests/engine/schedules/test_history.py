@@ -204,7 +204,7 @@ policies = st.tuples(
 
 
 @settings(
-    max_examples=60,
+    max_examples=80,
     deadline=None,
     derandomize=True,
     database=None,

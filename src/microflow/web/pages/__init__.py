@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import concurrency, dag, execution, home, jobs, listing
+from . import concurrency, dag, execution, home, jobs, listing, schedules
 from .desk import Desk
 
 if TYPE_CHECKING:
@@ -25,5 +25,6 @@ def page_routes(site: Site, templates: Templates) -> list[Route]:
         *jobs.routes(desk),
         *dag.routes(desk),
         *execution.routes(desk),
+        *schedules.routes(desk),
         *concurrency.routes(desk),
     ]

@@ -24,11 +24,14 @@ _WELL = frozenset({ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED})
 
 
 class Span(NamedTuple):
-    """Where a call lies on the time axis, in percent: it waited from ``queued`` and ran from ``x`` over ``width``."""
+    """Where a call lies on the time axis, in percent: it waited from ``queued`` and ran from ``x`` over ``width``.
+
+    ``width`` is None for one that still waits at ``x``.
+    """
 
     queued: float
     x: float
-    width: float
+    width: float | None
 
 
 class CallRow(NamedTuple):
@@ -74,7 +77,9 @@ def calls_of(tree: Tree, now: datetime) -> Calls:
             return min(max((moment - start).total_seconds() / seconds * 100, 0.0), 100.0)
 
         if node.started_at is None:
-            return None
+            if node.status is not ExecutionStatus.QUEUED:
+                return None  # it ended without having run
+            return Span(round(place(node.queued_at), 3), round(place(now), 3), None)
         x = place(node.started_at)
         return Span(round(place(node.queued_at), 3), round(x, 3), round(max(place(node.ended_at or now) - x, 0.0), 3))
 

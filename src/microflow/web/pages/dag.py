@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from ...model.graph import closure
+from ...store.schedules import schedule_of
 from .. import formats
 from .dag_view import Picture, Shown, around, picture
 from .desk import Desk, not_found, threaded
@@ -78,8 +79,8 @@ def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode])
     called = {call.job: call for call in calls}
     flow = desk.engine.flows.get(execution.flow)
     declared = {} if flow is None else flow.input_names()
-    # the targets are among them: the execution is named after the first, and what was called needs the rest
-    names = closure([name for name in (execution.job, *called) if name in declared or name in called], declared)
+    wanted = (execution.job, *_scheduled_jobs(desk, execution), *called)
+    names = closure([name for name in wanted if name in declared or name in called], declared)
     if len(names) < 2:
         return None
     inputs_of = {name: declared.get(name, []) for name in names}
@@ -87,6 +88,15 @@ def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode])
     kinds |= {call.job: call.kind for call in calls}
     shown = {name: _in_run(called.get(name), execution.status.final) for name in inputs_of}
     return picture(inputs_of, kinds, shown, kept=inputs_of)
+
+
+def _scheduled_jobs(desk: Desk, execution: ExecutionView) -> tuple[str, ...]:
+    """The jobs of the schedule whose run an execution is, as far as that is known."""
+    if execution.trigger == "call":
+        return ()
+    name = schedule_of(desk.engine.executions.call_of(execution.id).options)
+    served = desk.engine.scheduler.served.get((execution.flow, name))
+    return () if served is None else tuple(job.name for job in served.jobs)
 
 
 def _kinds(flow: Flow) -> dict[str, str]:

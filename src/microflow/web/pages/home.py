@@ -14,6 +14,7 @@ from ..definitions import JobView, flow_view, job_view
 from . import charts
 from .dag import flow_picture, has_dag, is_small
 from .desk import UNFINISHED, Desk, not_found, threaded
+from .schedules import coming_runs
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -74,6 +75,8 @@ def show_home(desk: Desk, request: Request) -> Response:
             "running": desk.executions(Filters(status=UNFINISHED, top_level=True), 12).items,
             "failed": desk.executions(Filters(status=(ExecutionStatus.ERROR,), top_level=True), 6).items,
             "recent": desk.executions(Filters(top_level=True), 15).items,
+            "coming": coming_runs(desk, moment),
+            "scheduled": len(desk.engine.scheduler.served),
             "lines": _flow_lines(desk, desk.engine.flows.values(), moment),
             "spark_height": SPARK_HEIGHT,
         },

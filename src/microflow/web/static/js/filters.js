@@ -21,8 +21,6 @@ function apply(form) {
 /** @type {NodeListOf<HTMLFormElement>} */
 const forms = document.querySelectorAll("form[data-filters]");
 for (const form of forms) {
-  // a change is enough here; the button is for those without scripts
-  form.querySelector('button[type="submit"]')?.setAttribute("hidden", "");
   form.addEventListener("change", () => apply(form));
   form.addEventListener("submit", (event) => {
     event.preventDefault();

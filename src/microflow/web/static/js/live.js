@@ -4,6 +4,7 @@
 //   execution:42  progress:42      of this one
 //   tree:7                         of every execution below the root 7
 //   flow:NAME  job:FLOW/JOB        of every execution of these (names escaped as in a URL)
+//   schedule  schedule:FLOW/NAME   any schedule, this one (names escaped as in a URL)
 //
 // [data-live-every] is looked at every so many seconds as well.
 
@@ -33,6 +34,10 @@ function matters(topic, change) {
   const [kind, name = ""] = split(topic);
   if (kind === "execution" || kind === "progress") {
     return change.topic === kind && (!name || Number(name) === change.id);
+  }
+  if (kind === "schedule" || change.topic === "schedule") {
+    const [flow, schedule] = name.split("/").map(decodeURIComponent);
+    return kind === change.topic && (!name || (flow === change.flow && schedule === change.name));
   }
   if (change.topic !== "execution") return kind === "tree" && change.topic === "progress" && Number(name) === change.root_id;
   if (kind === "tree") return Number(name) === change.root_id;

@@ -11,7 +11,11 @@ import { bandAt } from "./partition-view.js";
 /** @typedef {import("./partition-view.js").View} View */
 
 const SIGN_FROM = 13;
+/** From this width on a tile has its name on it. */
+export const NAMED_FROM = 64;
+const HOLLOW_FROM = 6;
 const MISSING = 1;
+const SUCCESS = 3;
 const RUNNING = 5;
 
 /** The smallest share of a stack that is drawn, so that one failure among thousands is seen. In pixels. */
@@ -57,7 +61,17 @@ export function drawCells(brush, cells, region) {
   context.fillStyle = palette.ink.surface;
   context.fillRect(brush.x(left), brush.y(top), brush.x(right) - brush.x(left), brush.y(bottom) - brush.y(top));
   if (view.isGathered) drawStacks(brush, cells, drawn);
-  else drawRuns(brush, cells, drawn);
+  else {
+    drawRuns(brush, cells, drawn);
+    drawHollows(brush, cells, drawn);
+    drawSigns(brush, cells, drawn);
+  }
+}
+
+/** How wide a cell is, without the gap after it: of a tile only the part that bears its sign. @param {Brush} brush */
+export function cellWidth({ view }) {
+  const { unit } = view.columns;
+  return view.layout.kind === "tiles" && unit >= NAMED_FROM ? view.rows.unit : unit;
 }
 
 /** @param {Brush} brush @param {Cells} cells @param {Region} region */
@@ -86,34 +100,34 @@ function drawRuns(brush, cells, { top, bottom, left, right }) {
     }
   });
   drawGaps(brush, { top, bottom, left, right });
-  if (Math.min(view.columns.unit, view.rows.unit) >= SIGN_FROM) drawSigns(brush, cells, { top, bottom, left, right });
-  else if (Math.min(view.columns.unit, view.rows.unit) >= 6) drawHollows(brush, cells, { top, bottom, left, right });
 }
 
 /** @param {Brush} brush @param {Region} region */
 function drawGaps(brush, { top, bottom, left, right }) {
   const { context, view, palette } = brush;
   const across = brush.gap(view.columns.unit);
-  const down = brush.gap(view.rows.unit / view.gathered);
+  const down = brush.gap(view.rows.unit);
+  const beside = view.columns.unit - cellWidth(brush) + across; // of a tile, the part with the name
   const [x, y, width, height] = [brush.x(left), brush.y(top), brush.x(right) - brush.x(left), brush.y(bottom) - brush.y(top)];
   context.fillStyle = palette.ink.surface;
-  if (across) for (let column = left; column < right; column++) context.fillRect(brush.x(column + 1) - across, y, across, height);
+  if (beside) for (let column = left; column < right; column++) context.fillRect(brush.x(column + 1) - beside, y, beside, height);
   if (down) for (let row = top; row < bottom; row++) context.fillRect(x, brush.y(row + 1) - down, width, down);
 }
 
 /** What was never executed is an empty box, where a box can be seen. @param {Brush} brush @param {Cells} cells @param {Region} region */
 function drawHollows(brush, cells, region) {
   const { context, view, palette } = brush;
+  if (Math.min(view.columns.unit, view.rows.unit) < HOLLOW_FROM) return;
   const hollow = cells.levels ? UNMEASURED : MISSING;
-  const inset = 1;
-  const across = view.columns.unit - brush.gap(view.columns.unit);
   const down = view.rows.unit - brush.gap(view.rows.unit);
+  const narrower = view.columns.unit - cellWidth(brush) + brush.gap(view.columns.unit);
   context.fillStyle = palette.ink.surface;
   for (let row = region.top; row < region.bottom; row++) {
     const codes = cells.shown[row];
     for (let column = region.left; column < region.right; column++) {
       if (codes[column] !== hollow) continue;
-      context.fillRect(brush.x(column) + inset, brush.y(row) + inset, across - 2 * inset, down - 2 * inset);
+      const x = brush.x(column);
+      context.fillRect(x + 1, brush.y(row) + 1, brush.x(column + 1) - x - narrower - 2, down - 2);
     }
   }
 }
@@ -121,24 +135,22 @@ function drawHollows(brush, cells, region) {
 /** @param {Brush} brush @param {Cells} cells @param {Region} region */
 function drawSigns(brush, cells, region) {
   const { context, view, palette } = brush;
-  drawHollows(brush, cells, region);
-  if (view.layout.kind === "tiles") return;
-  const size = Math.min(view.columns.unit, view.rows.unit);
+  const size = Math.min(cellWidth(brush), view.rows.unit);
+  if (size < SIGN_FROM) return;
   const scale = Math.min(size / 20, 1.15);
-  const across = (view.columns.unit - brush.gap(view.columns.unit)) / 2 - 8 * scale;
+  const across = (cellWidth(brush) - brush.gap(size)) / 2 - 8 * scale;
   const down = (view.rows.unit - brush.gap(view.rows.unit)) / 2 - 8 * scale;
+  const { ratio } = brush;
   context.save();
   context.lineCap = "round";
   context.lineJoin = "round";
   context.lineWidth = 1.9;
-  context.strokeStyle = palette.ink.surface;
-  context.fillStyle = palette.ink.surface;
-  const { ratio } = brush;
+  context.strokeStyle = context.fillStyle = palette.ink.surface;
   for (let row = region.top; row < region.bottom; row++) {
     for (let column = region.left; column < region.right; column++) {
       const state = cells.states[row][column];
       const sign = SIGNS[state];
-      if (!sign || (cells.levels && state === 3)) continue;
+      if (!sign || (cells.levels && state === SUCCESS)) continue;
       context.setTransform(scale * ratio, 0, 0, scale * ratio, (brush.x(column) + across) * ratio, (brush.y(row) + down) * ratio);
       context.stroke(sign);
       if (state === RUNNING) context.fill(DOT);
@@ -177,7 +189,7 @@ function drawStacks(brush, cells, { top, bottom, left, right }) {
 /** @param {View} view */
 function bandWidth(view) {
   const starts = view.layout.levels[view.level]?.starts;
-  return starts ? (view.columns.size / (starts.length - 1)) : view.columns.unit;
+  return starts ? (view.columns.count * view.columns.unit) / (starts.length - 1) : view.columns.unit;
 }
 
 /**

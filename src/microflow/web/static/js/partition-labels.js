@@ -2,6 +2,7 @@
 // drawn over the cells: the selection, what the pointer is on, what has the focus.
 
 import { ABSENT } from "./partition-cells.js";
+import { NAMED_FROM, cellWidth } from "./partition-drawing.js";
 import { longLabels, shortLabel } from "./partition-times.js";
 import { LINE, bandAt } from "./partition-view.js";
 
@@ -13,7 +14,8 @@ import { LINE, bandAt } from "./partition-view.js";
 const SIZE = 11;
 const PADDING = 6;
 const OUTLINE_FROM = 5;
-const NAMED_FROM = 64;
+/** Thinner rows share a label. */
+const LABEL_HEIGHT = 13;
 
 /** @param {Brush} brush @param {boolean} [strong] */
 function setFont(brush, strong = false) {
@@ -72,7 +74,7 @@ function drawRowLabels(brush, pointed) {
   const [first, end] = view.rows.seen;
   const { labels } = view.layout;
   // where rows are too thin for all names, every so many has its own
-  const step = Math.max(Math.ceil(13 / view.rows.unit), 1);
+  const step = Math.max(Math.ceil(LABEL_HEIGHT / view.rows.unit), 1);
   context.save();
   context.beginPath();
   context.rect(0, view.header, view.gutter, view.rows.length);
@@ -83,7 +85,9 @@ function drawRowLabels(brush, pointed) {
     const shown = isPointed && step > 1 ? Math.max(pointed.top, row) : row;
     setFont(brush, isPointed);
     context.fillStyle = isPointed ? palette.ink.text : palette.ink["text-soft"];
-    const middle = (brush.y(row) + brush.y(Math.min(row + step, view.rows.count)) - (step > 1 ? 0 : brush.gap(view.rows.unit))) / 2;
+    const below = brush.y(Math.min(row + step, view.rows.count));
+    if (below - brush.y(row) < LABEL_HEIGHT - 4) break;
+    const middle = (brush.y(row) + below - (step > 1 ? 0 : brush.gap(view.rows.unit))) / 2;
     context.fillText(cut(context, labels[shown] ?? "", view.gutter - 2 * PADDING), view.gutter - PADDING, middle);
   }
   context.restore();
@@ -121,20 +125,20 @@ function drawPeriods(brush, level, y, long, pointed) {
   }
 }
 
-/** The names of categories on their tiles. @param {Brush} brush @param {Cells} cells @param {readonly string[]} names */
+/** The names of categories beside the signs of their tiles. @param {Brush} brush @param {Cells} cells @param {readonly string[]} names */
 export function drawTileNames(brush, cells, names) {
   const { context, view, palette } = brush;
   if (view.columns.unit < NAMED_FROM) return;
   const { top, bottom, left, right } = view.seen;
-  setFont(brush, true);
+  setFont(brush);
   context.textAlign = "left";
+  context.fillStyle = palette.ink.text;
+  const from = cellWidth(brush) + 4;
   for (let row = top; row < bottom; row++) {
     for (let column = left; column < right; column++) {
-      const line = view.layout.line(row, column);
-      if (line < 0 || cells.states[row][column] === ABSENT) continue;
-      context.fillStyle = cells.states[row][column] === 1 && !cells.levels ? palette.ink.text : palette.ink.surface;
-      const x = brush.x(column) + 10;
-      context.fillText(cut(context, names[line], view.columns.unit - 22), x, (brush.y(row) + brush.y(row + 1) - 2) / 2);
+      if (cells.states[row][column] === ABSENT) continue;
+      const name = names[view.layout.line(row, column)];
+      context.fillText(cut(context, name, view.columns.unit - from - 8), brush.x(column) + from, (brush.y(row) + brush.y(row + 1) - 2) / 2);
     }
   }
 }

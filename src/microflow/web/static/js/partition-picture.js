@@ -135,7 +135,7 @@ export class Picture {
     if (this.layout.kind === "tiles" && this.#tilesAcross() !== this.layout.columns) this.#retile();
     const gutter = gutterOf(this.#brush(), this.layout.labels, Math.min(MOST_GUTTER, this.#width * 0.3));
     this.view.resize(this.#width, MOST_HEIGHT, gutter);
-    this.zoom(this.isZoomed ? view.columns.unit : this.view.fitting, undefined, undefined, true);
+    this.zoom(this.isZoomed ? view.columns.unit : this.view.fitting, gutter, this.view.header, true);
   }
 
   /** As many tiles in a row as there is room for; everything keeps its partition. */

@@ -9,8 +9,8 @@
 
 /** Below these sizes partitions are gathered: one for itself, and a stack that shows proportions. */
 const LEAST_CELL = 3;
-const LEAST_STACK = 6;
-const LEAST_ROW = 4;
+const LEAST_STACK = 5;
+const LEAST_ROW = 5;
 /** From this size on units are whole pixels, so that all cells are alike. */
 const WHOLE_FROM = 3;
 
@@ -24,7 +24,10 @@ const LABEL_WIDTHS = { hour: 20, day: 20, week: 24, month: 28, quarter: 24, year
 /** Periods that tell where one is: what stands in the upper line. */
 const AROUND = new Set(["day", "month", "year"]);
 
+/** How high a line of labels is. */
 export const LINE = 18;
+/** What is left free below the last row and after the last column. */
+export const MARGIN = 6;
 
 /** One direction of the picture: `count` places of `unit` pixels, scrolled by `offset`, of which `length` pixels are seen. */
 export class Scale {
@@ -34,7 +37,7 @@ export class Scale {
   count = 0;
 
   get size() {
-    return this.count * this.unit;
+    return this.count * this.unit + MARGIN;
   }
 
   /** Where a place begins, in pixels from the edge of what is seen. @param {number} index */
@@ -96,14 +99,13 @@ export class View {
   /** The room for labels and cells. @param {number} width @param {number} height @param {number} gutter */
   resize(width, height, gutter) {
     this.gutter = gutter;
-    this.header = this.layout.levels.length ? (this.layout.levels.length > 1 ? 2 * LINE : LINE) + 4 : 0;
     this.columns.length = Math.max(width - gutter, 1);
     this.rows.length = Math.max(height - this.header, 1);
   }
 
   /** The unit at which all columns are seen at once, if they can be told apart so. */
   get fitting() {
-    const fit = this.columns.length / this.layout.columns;
+    const fit = (this.columns.length - MARGIN) / this.layout.columns;
     return whole(Math.min(fit, COMFORTABLE[this.layout.kind]));
   }
 
@@ -139,12 +141,13 @@ export class View {
     const labelled = levels.findIndex((level) => this.#width(level) >= LABEL_WIDTHS[level.period]);
     this.lower = labelled < 0 ? levels.length - 1 : labelled;
     this.upper = levels.findIndex((level, index) => index > this.lower && AROUND.has(level.period));
+    this.header = levels.length ? (this.upper < 0 ? LINE : 2 * LINE) + 4 : MARGIN;
   }
 
   /** The usual width of a level's periods: the first and the last may be cut. @param {Level} level */
   #width({ starts }) {
     const count = starts.length - 1;
-    if (count <= 2) return this.columns.size / Math.max(count, 1);
+    if (count <= 2) return (this.columns.count * this.columns.unit) / Math.max(count, 1);
     return ((starts[count - 1] - starts[1]) / (count - 2)) * this.columns.unit;
   }
 

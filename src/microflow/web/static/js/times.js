@@ -35,6 +35,13 @@ export function duration(seconds) {
   return `${Math.floor(whole / DAY)} d ${Math.floor((whole % DAY) / HOUR)} h`;
 }
 
+/** How long until something happens. @param {number} seconds */
+function until(seconds) {
+  if (seconds <= 0) return "now";
+  if (seconds < MINUTE) return "in less than a minute";
+  return seconds < HOUR ? `in ${Math.ceil(seconds / MINUTE)} min` : `in ${duration(seconds)}`;
+}
+
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const clockSeconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayMonth = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
@@ -48,6 +55,7 @@ const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "
 function written(when, style) {
   const moment = new Date(when);
   if (style === "clock") return clock.format(moment);
+  if (style === "until") return until((when - now()) / 1000);
   const today = new Date(now());
   const sameDay = moment.toDateString() === today.toDateString();
   const date = moment.getFullYear() === today.getFullYear() ? dayMonth.format(moment) : dayMonthYear.format(moment);

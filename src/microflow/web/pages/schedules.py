@@ -1,0 +1,201 @@
+"""The pages of schedules: all of them, one with its ticks, and the buttons that pause, resume and run one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from heapq import nsmallest
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs, quote
+
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
+
+from ...errors import ConflictError, UnknownNameError
+from ...model.schedules import describe, next_ticks
+from ...store.reading import ExecutionView
+from ..parameters import read_bytes
+from ..schedules import ScheduleState, schedule_state, schedule_states
+from . import schedule_view
+from .desk import Desk, not_found, threaded
+from .schedule_view import ComingTick, PastTick
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from ...engine.engine import Engine
+    from ...engine.schedule_runs import ServedSchedule
+
+MOST_COMING = 6
+"""How many coming ticks the home page shows."""
+
+
+class ScheduleLine(NamedTuple):
+    """A schedule in a list, with its next and its last tick and the runs that are still going."""
+
+    state: ScheduleState
+    next: ComingTick | None
+    last: PastTick | None
+    running: list[ExecutionView]
+
+
+class ComingRun(NamedTuple):
+    """The next tick of a schedule."""
+
+    flow: str
+    name: str
+    description: str
+    jobs: tuple[str, ...]
+    tick: ComingTick
+    timezone: str
+
+
+Act = Callable[["Engine", str, str], object]
+
+
+def routes(desk: Desk) -> list[Route]:
+    """The list, a schedule's page, and the three buttons."""
+    acts: dict[str, Act] = {
+        "pause": lambda engine, flow, name: engine.pause_schedule(flow, name),
+        "resume": lambda engine, flow, name: engine.resume_schedule(flow, name),
+        "run": lambda engine, flow, name: engine.run_schedule(flow, name, trigger="web"),
+    }
+    return [
+        Route("/schedules", threaded(desk, show_schedules), methods=["GET"], name="schedules"),
+        Route("/schedules/{flow}/{name}", threaded(desk, show_schedule), methods=["GET"], name="schedule"),
+        *(
+            Route(
+                f"/schedules/{{flow}}/{{name}}/{word}",
+                partial(_act, desk, act),
+                methods=["POST"],
+                name=f"{word}_schedule",
+            )
+            for word, act in acts.items()
+        ),
+    ]
+
+
+def show_schedules(desk: Desk, request: Request) -> Response:
+    """Every schedule of every flow."""
+    return _list(desk, request, "", HTTPStatus.OK)
+
+
+def show_schedule(desk: Desk, request: Request) -> Response:
+    """One schedule: what it is, what comes, what became of its ticks."""
+    return _detail(desk, request, _served(desk, request), "", HTTPStatus.OK)
+
+
+def coming_runs(desk: Desk, now: datetime) -> list[ComingRun]:
+    """The ticks that come next, of the schedules that are not paused, soonest first."""
+    scheduler, store = desk.engine.scheduler, desk.engine.schedules
+    paused = {
+        (flow, name)
+        for flow in desk.engine.flows
+        for name, row in store.of_flow(flow).items()
+        if row.paused_at is not None
+    }
+    found = []
+    for order, served in enumerate(scheduler.served.values()):
+        if served.key not in paused and (ticks := next_ticks(served.schedule.cron, served.zone, now, 1)):
+            found.append((ticks[0], order, served))
+    return [
+        ComingRun(
+            served.flow.name,
+            served.name,
+            describe(served.schedule.cron),
+            tuple(job.name for job in served.jobs),
+            schedule_view.coming_ticks([at], served.zone, now)[0],
+            str(served.zone),
+        )
+        for at, _, served in nsmallest(MOST_COMING, found)
+    ]
+
+
+async def _act(desk: Desk, act: Act, request: Request) -> Response:
+    fields = parse_qs((await read_bytes(request)).decode("utf-8", "replace"))
+    return await desk.site.run(_carry_out, desk, request, act, fields.get("from") == ["list"])
+
+
+def _carry_out(desk: Desk, request: Request, act: Act, from_list: bool) -> Response:
+    """Do it, and go back to where the button was; or that page again with why it can't be done."""
+    served = _served(desk, request)
+    try:
+        act(desk.engine, *served.key)
+    except ConflictError as error:
+        if from_list:
+            return _list(desk, request, str(error), HTTPStatus.CONFLICT)
+        return _detail(desk, request, served, str(error), HTTPStatus.CONFLICT)
+    return RedirectResponse("/schedules" if from_list else _address(served), HTTPStatus.SEE_OTHER)
+
+
+def _served(desk: Desk, request: Request) -> ServedSchedule:
+    try:
+        return desk.engine.scheduler.find(request.path_params["flow"], request.path_params["name"])
+    except UnknownNameError as error:
+        raise not_found(str(error)) from None
+
+
+def _address(served: ServedSchedule) -> str:
+    return f"/schedules/{quote(served.flow.name, safe='')}/{quote(served.name, safe='')}"
+
+
+def _list(desk: Desk, request: Request, notice: str, status: HTTPStatus) -> Response:
+    now = desk.site.now()
+    served = desk.engine.scheduler.served
+    states = schedule_states(served.values(), desk.engine.schedules, now)
+    lines = [_line(desk, served[state.flow, state.name], state, now) for state in states]
+    return desk.templates.page(
+        request,
+        "schedules.html",
+        {
+            "now": now,
+            "notice": notice,
+            "lines": lines,
+            "paused": sum(line.state.paused_at is not None for line in lines),
+            "going": sum(len(line.running) for line in lines),
+        },
+        status=status,
+    )
+
+
+def _line(desk: Desk, served: ServedSchedule, state: ScheduleState, now: datetime) -> ScheduleLine:
+    coming = schedule_view.coming_ticks(state.next[:1], served.zone, now)
+    last = None if state.last is None else schedule_view.past_tick(state.last, served.zone, now)
+    return ScheduleLine(state, coming[0] if coming else None, last, _running(desk, state))
+
+
+def _detail(desk: Desk, request: Request, served: ServedSchedule, notice: str, status: HTTPStatus) -> Response:
+    now = desk.site.now()
+    state = schedule_state(served, desk.engine.schedules, now)
+    ticks = desk.engine.schedules.ticks(*served.key, schedule_view.STRIP_SLOTS)
+    past = [schedule_view.past_tick(tick, served.zone, now) for tick in ticks]
+    change = state.clock_change
+    return desk.templates.page(
+        request,
+        "schedule.html",
+        {
+            "now": now,
+            "notice": notice,
+            "line": _line(desk, served, state, now),
+            "coming": schedule_view.coming_ticks(state.next, served.zone, now),
+            "change": None
+            if change is None
+            else schedule_view.change_story(change, state.cron, served.zone, state.timezone),
+            "past": past,
+            "cells": schedule_view.strip(past),
+            "strip_height": schedule_view.STRIP_HEIGHT,
+            "outcomes": schedule_view.outcomes(past),
+            "catch_up": schedule_view.CATCH_UP[state.catch_up],
+            "overlap": schedule_view.OVERLAP[state.overlap],
+        },
+        status=status,
+    )
+
+
+def _running(desk: Desk, state: ScheduleState) -> list[ExecutionView]:
+    """Its runs that have not ended; one that ended while this was read is left out."""
+    found = [desk.execution(id_) for id_ in state.running]
+    return [execution for execution in found if not execution.status.final]
