@@ -38,8 +38,19 @@ class BoundJob(Protocol):
     flow: Any
 
 
+class PartitionArea(NamedTuple):
+    """A rectangle of partitions: a stretch of time (None: from the first on, up to now) and categories (None: all)."""
+
+    start: str | date | datetime | None = None
+    end: str | date | datetime | None = None
+    cat_partitions: Sequence[str] | None = None
+
+
 class PartitionSelection(NamedTuple):
-    """The arguments of ``map_partitions`` that say which partitions: what the caller gave, not yet checked."""
+    """The arguments of ``map_partitions`` that say which partitions: what the caller gave, not yet checked.
+
+    ``areas`` is what a person picked from a picture, instead of a range and categories: all that is in one of them.
+    """
 
     time_partitions: Sequence[str | date | datetime] | None = None
     cat_partitions: Sequence[str] | None = None
@@ -47,6 +58,7 @@ class PartitionSelection(NamedTuple):
     end: str | date | datetime | None = None
     only: str = "all"
     order: str = "asc"
+    areas: Sequence[PartitionArea] | None = None
 
 
 class Runtime(Protocol):

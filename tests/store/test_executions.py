@@ -225,45 +225,6 @@ def test_the_last_output_is_that_of_the_newest_success(executions: Executions) -
     assert executions.context("shop", "load") == ({}, {})
 
 
-# Partitions
-
-
-def test_a_partition_has_the_status_of_its_newest_execution_that_was_not_skipped(
-    executions: Executions, database: Database
-) -> None:
-    statuses = PartitionStatuses(database)
-    shown = [
-        (SKIPPED, "skipped"),
-        (SUCCESS, "success"),
-        (SKIPPED, "success"),
-        (ERROR, "error"),
-        (CANCELLED, "cancelled"),
-    ]
-    for status, after in shown:
-        load = opened(executions, partitions=[("2026-01", "red")])
-        assert statuses.of_job("shop", "load") == {("2026-01", "red"): "running"}
-        executions.finish(load, Ending(status=status), 2.0)
-        assert statuses.of_job("shop", "load") == {("2026-01", "red"): after}
-
-
-def test_a_batch_stands_for_all_its_partitions(executions: Executions, database: Database) -> None:
-    load = opened(executions, partitions=[("2026-02", ""), ("2026-01", "")])
-    executions.finish(load, Ending(status=ERROR, error=BROKEN), 2.0)
-
-    statuses = PartitionStatuses(database)
-    assert statuses.of_job("shop", "load") == {("2026-01", None): "error", ("2026-02", None): "error"}
-    assert statuses.earliest("shop", "load") == "2026-01"
-    assert statuses.earliest("shop", "other") is None
-
-
-def test_a_partition_set_afterwards_has_the_executions_status(executions: Executions, database: Database) -> None:
-    load = opened(executions)
-    executions.finish(load, Ending(status=SUCCESS, partition=("", "red"), cat_partition="red"), 2.0)
-
-    assert PartitionStatuses(database).of_job("shop", "load") == {(None, "red"): "success"}
-    assert row(database, load.id)["cat_partition"] == "red"
-
-
 # Engines that died
 
 
@@ -272,7 +233,7 @@ def test_what_a_dead_engine_left_ends_and_what_has_an_attempt_left_is_queued_aga
 ) -> None:
     dead = executions.engine_id
     manager = opened(executions, job="all", kind="manager")
-    task = opened(executions, parent_id=manager.id, root_id=manager.id, partitions=[("2026", "")])
+    task = opened(executions, parent_id=manager.id, root_id=manager.id, time_partition="2026", partitions=[("2026", "")])
     queued = opened(executions, waiting=BUSY)
     done = opened(executions)
     executions.finish(done, Ending(status=SUCCESS), 2.0)
@@ -295,7 +256,7 @@ def test_what_a_dead_engine_left_ends_and_what_has_an_attempt_left_is_queued_aga
     ]
     assert json.loads(row(database, task.id)["error"])["type"] == "Interrupted"
     assert row(database, queued.id)["engine_id"] == later.engine_id
-    assert PartitionStatuses(database).of_job("shop", "load") == {("2026", None): "error"}
+    assert PartitionStatuses(database).lines("shop", "load", ["2026"], [None]) == ["e"]
     assert later.engines() == []
     assert later.interrupt(dead, error, 3.0, {}) == 0
     assert [number for number, status in heard if status == "error"] == [task.id, manager.id], (

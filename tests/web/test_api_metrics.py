@@ -88,6 +88,7 @@ def test_the_limits(client: Any, gate: Any) -> None:
     answer = client.get("/api/concurrency").json
     limits = {limit["name"]: limit for limit in answer["items"]}
     assert limits["shop"] == {
+        "kind": "flow",
         "name": "shop",
         "flow": "shop",
         "key": None,
@@ -97,3 +98,11 @@ def test_the_limits(client: Any, gate: Any) -> None:
     }
     assert limits["hold"]["holders"] == [holder]
     assert answer["next"] is None
+
+
+def test_the_limits_are_there_before_anybody_needs_them(untouched: Any) -> None:
+    limits = untouched.get("/api/concurrency").json["items"]
+    assert [(limit["kind"], limit["name"], limit["limit"]) for limit in limits] == [
+        ("flow", "shop", 2),
+        ("group", "hold", 1),
+    ]

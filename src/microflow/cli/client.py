@@ -21,7 +21,9 @@ from .source import LOG_PART, LogText
 
 if TYPE_CHECKING:
     from ..engine.engine import LimitState
+    from ..store.schedules import TickView
     from ..web.definitions import JobView
+    from ..web.schedules import ScheduleState
 
 T = TypeVar("T")
 
@@ -93,6 +95,18 @@ class Client:
 
         return self._get("/api/concurrency", _Items[LimitState]).items
 
+    def schedules(self) -> list[ScheduleState]:
+        """Every schedule of the server."""
+        from ..web.schedules import ScheduleState
+
+        return self._get("/api/schedules", _Items[ScheduleState]).items
+
+    def ticks(self, flow: str, name: str, limit: int) -> list[TickView]:
+        """What became of a schedule's newest ticks, newest first."""
+        from ..store.schedules import TickView
+
+        return self._get(f"{_schedule(flow, name)}/ticks", _Items[TickView], {"limit": limit}).items
+
     # Acting
 
     def execute(self, flow: str, job: str, body: Mapping[str, Any]) -> ExecutionView:
@@ -110,6 +124,14 @@ class Client:
     def retry(self, id: int) -> ExecutionView:  # noqa: A002
         """Begin a new execution of the same job with the same inputs."""
         return self._post(f"/api/executions/{id}/retry")
+
+    def change_schedule(self, flow: str, name: str, act: str) -> None:
+        """Pause or resume a schedule; ``act`` says which."""
+        self._send(f"{_schedule(flow, name)}/{act}", None, msgspec.Raw)
+
+    def run_schedule(self, flow: str, name: str) -> ExecutionView:
+        """Begin a run of a schedule."""
+        return self._post(f"{_schedule(flow, name)}/run")
 
     @contextmanager
     def events(self) -> Iterator[Iterator[Event | None]]:
@@ -138,9 +160,12 @@ class Client:
         return self._read(Request(address, headers=self._headers), form)
 
     def _post(self, path: str, body: Mapping[str, Any] | None = None) -> ExecutionView:
+        return _view(self._send(path, body, _Execution))
+
+    def _send(self, path: str, body: Mapping[str, Any] | None, form: type[T]) -> T:
         data = json.dumps(body or {}, ensure_ascii=False).encode("utf-8", "surrogatepass")
         headers = {**self._headers, "Content-Type": "application/json"}
-        return _view(self._read(Request(self.url + path, data, headers, method="POST"), _Execution))
+        return self._read(Request(self.url + path, data, headers, method="POST"), form)
 
     def _read(self, request: Request, form: type[T]) -> T:
         with closing(self._open(request)) as response:
@@ -178,6 +203,10 @@ class Client:
         return MicroflowError(
             f"What answers at {self.url} is no Microflow server, or another version of it: {why}. Look at --server."
         )
+
+
+def _schedule(flow: str, name: str) -> str:
+    return f"/api/schedules/{quote(flow, '')}/{quote(name, '')}"
 
 
 class _Problem(msgspec.Struct):

@@ -12,6 +12,6 @@ def leave_at_once(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
-            continue  # whoever read it has gone
+        except (OSError, ValueError, RuntimeError):
+            continue  # whoever read it has gone, or this very stream was being written to when a signal came
     os._exit(code)

@@ -52,15 +52,14 @@ def run_here(
 
     engine = Engine(flows, store=store, kind="local", echo=display.log)
     submitted = None
-    with _terminable():
+    with _interruptible():
         engine.start()
         try:
             submitted = submit(engine)
             _watch(engine, submitted, display)
             ended = Reading(engine.database).execution(submitted.id)
-            engine.stop(
-                grace=threading.TIMEOUT_MAX, reason="the command was done"
-            )  # a manager may have left work behind
+            # a manager may have begun work that it did not wait for
+            engine.stop(grace=threading.TIMEOUT_MAX, reason="the command was done")
         except KeyboardInterrupt as interruption:
             code = _TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
             _interrupt(engine, submitted, display, code)
@@ -87,13 +86,10 @@ def _interrupt(engine: Engine, submitted: Submitted | None, display: Display, co
     """Cancel what was begun, and end everything else; leave at once where that can't be waited for."""
     display.close()
     display.say("Interrupted: what runs is cancelled. Ctrl-C again leaves at once.")
-    try:
-        if submitted is not None:
-            with suppress(ConflictError):  # it has just ended
-                engine.cancel(submitted.id)
-        engine.stop(grace=_CANCELLING, reason="interrupted")
-    except KeyboardInterrupt:
-        leave_at_once(code)
+    if submitted is not None:
+        with suppress(ConflictError):  # it has just ended
+            engine.cancel(submitted.id)
+    engine.stop(grace=_CANCELLING, reason="interrupted")
     if submitted is not None:
         done = submitted.future.done()
         display.say(f"Execution {submitted.id}: {submitted.future.result().status if done else 'did not end in time'}")
@@ -102,20 +98,26 @@ def _interrupt(engine: Engine, submitted: Submitted | None, display: Display, co
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """While this lasts, SIGTERM raises ``Terminated`` in the main thread."""
+def _interruptible() -> Iterator[None]:
+    """While this lasts, Ctrl-C and SIGTERM raise ``KeyboardInterrupt`` in the main thread; a second one ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    interrupted = False
 
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            leave_at_once(128 + number)
+        interrupted = True
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_there(client: Client, submit: Callable[[], ExecutionView], display: Display) -> ExecutionView:

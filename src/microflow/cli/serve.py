@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from ..errors import DefinitionError, LoadError, ServerError
 from ..loading import shown
 from ..store.database import MEMORY
+from .durations import DURATION
 from .leaving import leave_at_once
 from .listening import LOCAL, listen, port_of, url_of
 from .where import Where, flow_option, store_option, takes_where, traceback_option
@@ -46,10 +47,27 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long what runs may take to end when the server is stopped.",
 )
+@click.option(
+    "--keep",
+    type=DURATION,
+    default="90d",
+    show_default=True,
+    metavar="AGE",
+    help="How long history stays: a number and a unit, as 90d, 12h or 2w.",
+)
 @click.option("--reload", is_flag=True, help="Restart when a source file of the flows changes; for development.")
 @traceback_option
 @takes_where
-def command(where: Where, host: str, port: int, secret: str | None, no_auth: bool, grace: float, reload: bool) -> None:
+def command(
+    where: Where,
+    host: str,
+    port: int,
+    secret: str | None,
+    no_auth: bool,
+    grace: float,
+    keep: float,
+    reload: bool,
+) -> None:
     """Serve flows: the web app, the REST API, the schedules.
 
     The URL is printed once requests are answered. localhost is 127.0.0.1 and, where there is IPv6, ::1. One server at
@@ -76,7 +94,7 @@ def command(where: Where, host: str, port: int, secret: str | None, no_auth: boo
         flows = where.flows()
         if watch is not None:
             watch.add_imported()
-        engine = Engine(flows, store=where.store, kind="server")
+        engine = Engine(flows, store=where.store, kind="server", keep=keep)
     except (LoadError, DefinitionError) as error:
         if before is None or watch is None:
             raise

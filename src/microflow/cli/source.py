@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import StoreUnavailable
 from ..store.database import Database, default_url, path_from_url
-from ..store.logs import Logs
+from ..store.logs import Logs, log_folder
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView, Page, Tree
 
@@ -54,9 +54,10 @@ class Store:
     """A store on this machine, whoever else uses it."""
 
     def __init__(self, database: Database) -> None:
-        assert database.path is not None, "only a file can be looked at from outside"
+        folder = log_folder(database.path)
+        assert folder is not None, "only a file can be looked at from outside"
         self._reading = Reading(database)
-        self._logs = Logs(database.path.with_name(database.path.name + ".logs"))
+        self._logs = Logs(folder)
         self.execution = self._reading.execution
         self.executions = self._reading.executions
         self.tree = self._reading.tree
@@ -71,6 +72,13 @@ class Store:
 
 @contextmanager
 def open_store(url: str | None) -> Iterator[Store]:
+    """The store of this URL, to look at; see ``open_database``."""
+    with open_database(url) as database:
+        yield Store(database)
+
+
+@contextmanager
+def open_database(url: str | None) -> Iterator[Database]:
     """The store of this URL, or the one of the environment or the working directory. Raises ``StoreError``.
 
     One that does not exist is an error, and is not made: looking at nothing is mostly a wrong name.
@@ -88,6 +96,6 @@ def open_store(url: str | None) -> Iterator[Store]:
         )
     database = Database(url)
     try:
-        yield Store(database)
+        yield database
     finally:
         database.close()

@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import DefinitionError, UnknownNameError
+from ..store.database import default_url
 from .commands import SHOW_TRACEBACK
 
 if TYPE_CHECKING:
@@ -80,10 +81,15 @@ class Where(NamedTuple):
             return
         from .source import open_store
 
-        with open_store(self.store or self._store_of_flow()) as source:
+        with open_store(self.store or self.store_of_flow()) as source:
             yield source
 
-    def _store_of_flow(self) -> str | None:
+    def store_url(self) -> str:
+        """The store that was named, or that of the flow that was named, or else the store of this folder."""
+        return self.store or self.store_of_flow() or default_url()
+
+    def store_of_flow(self) -> str | None:
+        """The store that the flows that were named have; None if they name none. Raises ``DefinitionError`` if they differ."""
         urls = {flow.store for flow in self.flows()} if self.specs else {None}
         if len(urls) > 1:
             raise DefinitionError("The flows have different stores; say which one with --store.")
@@ -161,16 +167,23 @@ def takes_where(command: F) -> Callable[..., Any]:
 
 def find_job(known: Sequence[tuple[str, str]], text: str) -> tuple[str, str]:
     """(flow, job) that ``text`` names, as JOB or FLOW/JOB. Raises ``UnknownNameError``."""
-    found = [(flow, job) for flow, job in known if text in (job, f"{flow}/{job}")]
+    return find_named(known, text, "job")
+
+
+def find_named(known: Sequence[tuple[str, str]], text: str, kind: str) -> tuple[str, str]:
+    """(flow, name) of what ``text`` names, as NAME or FLOW/NAME; ``kind`` is what it is. Raises ``UnknownNameError``."""
+    found = [(flow, name) for flow, name in known if text in (name, f"{flow}/{name}")]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(f"{flow}/{job}" for flow, job in found)
-        raise UnknownNameError(f"Several flows have a job {text!r}; name one of {names}.")
-    full = [f"{flow}/{job}" for flow, job in known]
-    near = get_close_matches(text, [job for _, job in known], 3) or get_close_matches(text, full, 3)
+        names = ", ".join(f"{flow}/{name}" for flow, name in found)
+        raise UnknownNameError(f"Several flows have a {kind} {text!r}; name one of {names}.")
+    full = [f"{flow}/{name}" for flow, name in known]
+    near = get_close_matches(text, [name for _, name in known], 3) or get_close_matches(text, full, 3)
     if near:
         hint = f"Did you mean {' or '.join(map(repr, near))}?"
     else:
-        hint = f"There are {', '.join(full[:20])}{', …' if len(full) > 20 else ''}." if full else "There are no jobs."
-    raise UnknownNameError(f"There is no job {text!r}. {hint}")
+        hint = (
+            f"There are {', '.join(full[:20])}{', …' if len(full) > 20 else ''}." if full else f"There are no {kind}s."
+        )
+    raise UnknownNameError(f"There is no {kind} {text!r}. {hint}")

@@ -66,14 +66,18 @@ class Caller:
         """Carry out a call in this thread, waiting where it must wait."""
         woken = threading.Event()
         execution = Execution(self._resources, call, self._parent, lambda _: woken.set())
-        state = execution.begin()
-        while state is not State.ENDED:
-            if state is State.PARKED:
-                woken.wait()
-                woken.clear()
-                state = execution.state
-            else:
-                state = execution.attempt()
+        try:
+            state = execution.begin()
+            while state is not State.ENDED:
+                if state is State.PARKED:
+                    woken.wait()
+                    woken.clear()
+                    state = execution.state
+                else:
+                    state = execution.attempt()
+        except BaseException:
+            execution.abandon()
+            raise
         return execution.result
 
     def submit(self, job: Job[Any], inputs: tuple[Any, ...]) -> Future[ExecutionResult]:

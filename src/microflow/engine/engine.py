@@ -30,10 +30,10 @@ from ..runtime import PartitionSelection, Progress, active_runtime, batches
 from ..store.database import Database, default_url
 from ..store.executions import Executions
 from ..store.lock import ServerLock
-from ..store.logs import Logs
+from ..store.logs import Logs, log_folder
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
-from ..store.schedules import Schedules
+from ..store.schedules import Schedules, schedule_of
 from .caller import Caller, dag_body
 from .calls import Call, prepare
 from .execution import Execution
@@ -178,8 +178,8 @@ class Engine:
         )
 
     def _log_folder(self) -> Path:
-        if self.database.path is not None:
-            return self.database.path.with_name(self.database.path.name + ".logs")
+        if (folder := log_folder(self.database.path)) is not None:
+            return folder
         self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
         return Path(self._own_folder.name)
 
@@ -362,6 +362,8 @@ class Engine:
         row = self.executions.call_of(execution_id)
         if self._resources.live.get(execution_id) is not None:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
+        if (served := self.scheduler.served.get((row.flow, schedule_of(row.options)))) is not None:
+            return Submitted(*self.scheduler.run(served, "retry", row.scheduled_at, force=True))
         if row.kind == "partitions":
             plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
             return self._submit_plan(plan, selection, "retry")

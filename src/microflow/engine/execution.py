@@ -273,6 +273,9 @@ class Execution:
             outcome = self._resources.run(self, self._request())
         except Exception as error:  # noqa: BLE001 - a runner of a user's own may raise anything
             outcome = self._failed(error)
+        except BaseException:
+            self.abandon()
+            raise
         return self._conclude(outcome)
 
     def launch(self) -> Attempt | State | None:
@@ -296,6 +299,9 @@ class Execution:
             outcome = attempt.advance()
         except Exception as error:  # noqa: BLE001 - as in attempt()
             outcome = self._failed(error)
+        except BaseException:
+            self.abandon()
+            raise
         return State.RUNNING if outcome is None else self._conclude(outcome)
 
     def _set_timeout(self) -> None:
@@ -424,6 +430,14 @@ class Execution:
         self._resources.admission.withdraw(self._place)
         self._resources.live.remove(self)
         return self._resources.executions.wait(self._opened, waiting)
+
+    def abandon(self) -> None:
+        """Whoever carries it out was interrupted (Ctrl-C) and will not go on: it ends here, cancelled."""
+        if self.state is State.PARKED:
+            self.cancel()
+        elif self._opened is not None and self.state is not State.ENDED:
+            self._ask_to_stop("cancelled")
+            self._end(stopped_ending("cancelled", "while it ran"))
 
     def _ask_to_stop(self, reason: str) -> None:
         self.stop.set(reason)

@@ -65,23 +65,38 @@ class FanOut:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Carry out all calls. Raises what the source or a call's preparation raised, after what runs has ended."""
+        """Carry out all calls. Raises what the source or a call's preparation raised, after what runs has ended.
+
+        Interrupted (Ctrl-C), it ends what runs.
+        """
         if self._gate is not None:
             self._gate.watch(self._waiter.wake)
         try:
-            while self._start_what_can_start():
-                for attempt in self._waiter.wait():
-                    execution = self._attempts[attempt]
-                    if (state := execution.advance(attempt)) is not State.RUNNING:
-                        del self._attempts[attempt]
-                        self._waiter.forget(attempt)
-                        self._after(execution, state)
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            self._error = error
+            for execution in tuple(self._numbers):
+                execution.cancel()
+            self._work()  # until that has happened; who interrupts this too does not wait for it
         finally:
             if self._gate is not None:
                 self._gate.watch(None)
             self._waiter.close()
         if self._error is not None:
             raise self._error
+
+    def _work(self) -> None:
+        while self._start_what_can_start():
+            for attempt in self._waiter.wait():
+                execution = self._attempts[attempt]
+                state = State.ENDED
+                try:
+                    state = execution.advance(attempt)
+                finally:
+                    if state is not State.RUNNING:
+                        del self._attempts[attempt]
+                        self._waiter.forget(attempt)
+                        self._after(execution, state)
 
     def _start_what_can_start(self) -> bool:
         """Start what has come back and new calls, as far as the width allows; whether there is anything to wait for."""
@@ -106,12 +121,19 @@ class FanOut:
             if self._gate is not None and not self._gate.lets_through():
                 self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
                 return False
-            execution = self._start(found[1], self._when_ready)
-            self._numbers[execution] = found[0]
-            state = execution.begin()
-        except BaseException as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
+        except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
             self._error = error
-            self._numbers = {known: number for known, number in self._numbers.items() if known.id}
+            return False
+        execution = self._start(found[1], self._when_ready)
+        self._numbers[execution] = found[0]
+        try:
+            state = execution.begin()
+        except BaseException as error:
+            execution.abandon()
+            del self._numbers[execution]
+            if not isinstance(error, Exception):
+                raise
+            self._error = error
             return False
         if state is State.READY:
             self._launch(execution)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import sys
 import threading
 from typing import Any
@@ -19,8 +18,20 @@ def start(flow: Flow) -> Any:
         if flow.runtime is None:
             engine = Engine([flow], echo=_print)
             engine.start()
-            atexit.register(engine.stop, reason="the process ended")
+            # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
+            threading._register_atexit(lambda: _close(engine))  # type: ignore[attr-defined]
         return flow.runtime
+
+
+def _close(engine: Engine) -> None:
+    """At exit: what was submitted may end by itself, unless the process ends by Ctrl-C, or that comes now."""
+    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        engine.stop(grace=0, reason="interrupted")
+        return
+    try:
+        engine.stop(grace=threading.TIMEOUT_MAX, reason="the process ended")
+    except KeyboardInterrupt:
+        engine.stop(grace=0, reason="interrupted")
 
 
 def _print(data: bytes) -> None:

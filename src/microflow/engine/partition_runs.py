@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 import msgspec
 
 from ..errors import ConflictError, PartitionError
 from ..jobs import Job
 from ..model.clock import Clock
-from ..model.partitions import ABSENT_LETTER, MISSING_LETTER, Cells, Only, Order, PartitionKey, Partitions, TimeAxis
-from ..runtime import PartitionSelection, batches
-from ..store.partitions import PartitionStatuses, StoredKey
+from ..model.partitions import Cells, Only, Order, PartitionKey, Partitions, count_taken
+from ..runtime import PartitionArea, PartitionSelection, batches
+from ..store.partitions import PartitionStatuses
 from .calls import Call, prepare
 from .dag import closure_of
 from .fanout import Calls
 from .limits import Limits
+from .partition_grids import Grid, PartitionGrids, partitions_of
 from .partition_keys import Located
 
 if TYPE_CHECKING:
     from .caller import Caller
-
-
-class Grid(NamedTuple):
-    """Partitions of a job with their statuses: ``lines`` has a text for each of ``cats`` with a letter for each of ``times``."""
-
-    axis: TimeAxis | None
-    times: Sequence[str | None]
-    cats: Sequence[str | None]
-    lines: list[str]
 
 
 class PartitionPlan(NamedTuple):
@@ -42,6 +34,7 @@ class PartitionPlan(NamedTuple):
     batch_size: int | None
     max_concurrency: int | None
     with_inputs: bool
+    counted: bool
 
     @property
     def executions(self) -> int:
@@ -50,62 +43,25 @@ class PartitionPlan(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """How many partitions and executions a run is, and how many at once; seconds for each partition and in all, if known."""
+    """How many partitions and executions a run is, and how many at once; seconds for each partition and in all, if known.
+
+    ``counts`` says for each value of ``only`` how many partitions it would take, if the statuses were read.
+    """
 
     partitions: int
     executions: int
     concurrency: int
     seconds_each: float | None
     seconds: float | None
+    counts: dict[str, int] | None
 
 
-class PartitionRuns:
+class PartitionRuns(PartitionGrids):
     """Plans and carries out runs over partitions."""
 
     def __init__(self, statuses: PartitionStatuses, limits: Limits, clock: Clock) -> None:
-        self.statuses = statuses
+        super().__init__(statuses, clock)
         self._limits = limits
-        self._clock = clock
-
-    def grid(
-        self,
-        job: Job[Any],
-        start: Any = None,
-        end: Any = None,
-        cats: Sequence[str] | None = None,
-        *,
-        times: Sequence[Any] | None = None,
-        with_statuses: bool = True,
-    ) -> Grid:
-        """The partitions from ``start`` to ``end`` that exist now (or those of ``times``), with their statuses.
-
-        Raises ``PartitionError`` for a job without partitions, a bad end, an unknown category and a filter that fails.
-        """
-        partitions = partitions_of(job)
-        if times is not None:
-            if start is not None or end is not None:
-                raise PartitionError("Give either time_partitions, or start and end: not both.")
-            axis: TimeAxis | None = partitions.time_axis_of(times)
-        else:
-            axis = self._axis(job, partitions, start, end)
-        chosen = partitions.categories(cats)
-        texts: Sequence[str | None] = (None,) if axis is None else axis.texts
-        if with_statuses:
-            lines = self.statuses.lines(job.flow.name, job.name, texts, chosen)
-        else:
-            lines = [MISSING_LETTER * len(texts)] * len(chosen)
-        return Grid(axis, texts, chosen, partitions.mark_absent(lines, axis, chosen))
-
-    def _axis(self, job: Job[Any], partitions: Partitions, start: Any, end: Any) -> TimeAxis | None:
-        earliest = None
-        if partitions.time is not None:
-            _refuse_backwards(partitions, start, end)
-            if start is None and partitions.time.start is None:
-                earliest = self.statuses.earliest(
-                    job.flow.name, job.name, partitions.time.kind, partitions.categories()
-                )
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
-        return partitions.time_axis(start, end, now, earliest)
 
     def plan(
         self,
@@ -116,8 +72,11 @@ class PartitionRuns:
         with_inputs: bool = False,
         *,
         again: int | None = None,
+        counted: bool = False,
     ) -> PartitionPlan:
-        """The cells that a run takes, and how it takes them. ``again``: of what this earlier run took, what did not succeed.
+        """The cells that a run takes, and how it takes them.
+
+        ``again``: of what this earlier run took, what did not succeed. ``counted``: read the statuses in any case.
 
         Raises ``PartitionError`` for a selection that makes no sense, and whatever would be wrong with the first of the calls:
         ``InputCountError``, ``PayloadTooLarge`` (a batch).
@@ -125,20 +84,14 @@ class PartitionRuns:
         if with_inputs and batch_size is not None:
             raise PartitionError("with_inputs runs a DAG for each partition, so it can't be combined with batch_size.")
         only = selection.only
-        grid = self.grid(
-            job,
-            selection.start,
-            selection.end,
-            selection.cat_partitions,
-            times=selection.time_partitions,
-            with_statuses=only != "all",
-        )
+        counted = counted or only != "all"
+        grid = self.selected(job, selection, counted)
         if again is not None:
             read = self.statuses.failed_before if only == "missing" else self.statuses.succeeded_after
-            grid = grid._replace(lines=_without(grid, read(job.flow.name, job.name, again)))
+            grid = grid.without(read(job.flow.name, job.name, again))
             only = "missing_or_failed" if only == "missing" else only
         cells = Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
-        plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs)
+        plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs, counted)
         if with_inputs:
             _check_closure(plan)
         else:
@@ -177,7 +130,9 @@ class PartitionRuns:
         kind = "dag" if plan.with_inputs else job.kind
         each = self.statuses.seconds_each(job.flow.name, job.name, kind)
         seconds = None if each is None else each * len(plan.cells) / concurrency
-        return Estimate(len(plan.cells), plan.executions, concurrency, each, seconds)
+        lines = plan.grid.lines if plan.counted else None
+        counts = None if lines is None else {only: count_taken(lines, only) for only in get_args(Only)}
+        return Estimate(len(plan.cells), plan.executions, concurrency, each, seconds, counts)
 
 
 class RunOptions(msgspec.Struct, omit_defaults=True):
@@ -192,22 +147,24 @@ class RunOptions(msgspec.Struct, omit_defaults=True):
     batch_size: int | None = None
     max_concurrency: int | None = None
     with_inputs: bool = False
+    areas: list[tuple[str | None, str | None, list[str] | None]] | None = None
 
     @property
     def selection(self) -> PartitionSelection:
         """Which partitions were meant."""
+        areas = None if self.areas is None else [PartitionArea(*area) for area in self.areas]
         return PartitionSelection(
-            self.time_partitions, self.cat_partitions, self.start, self.end, self.only, self.order
+            self.time_partitions, self.cat_partitions, self.start, self.end, self.only, self.order, areas
         )
 
 
 def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:
     """What the store keeps of a plan, for another try."""
     texts = [] if plan.grid.axis is None else plan.grid.axis.texts
-    is_range = selection.time_partitions is None
+    is_range = selection.time_partitions is None and selection.areas is None
     return msgspec.json.encode(
         RunOptions(
-            time_partitions=None if is_range else texts,
+            time_partitions=None if selection.time_partitions is None else texts,
             cat_partitions=None if selection.cat_partitions is None else [str(name) for name in plan.grid.cats],
             start=texts[0] if is_range and texts else None,
             end=texts[-1] if is_range and texts else None,
@@ -216,17 +173,26 @@ def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:
             batch_size=plan.batch_size,
             max_concurrency=plan.max_concurrency,
             with_inputs=plan.with_inputs,
+            areas=_areas_of(plan, selection),
         )
     )
 
 
-def partitions_of(job: Job[Any]) -> Partitions:
-    """The partitions of a job. Raises ``PartitionError`` for a job that has none."""
-    if job.partitions is None:
-        raise PartitionError(
-            f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or call it as it is."
-        )
-    return job.partitions
+def _areas_of(plan: PartitionPlan, selection: PartitionSelection) -> list[Any] | None:
+    """The areas as texts, with the ends that they had when the plan was made."""
+    if selection.areas is None:
+        return None
+    time, axis = partitions_of(plan.job).time, plan.grid.axis
+
+    def text(given: Any, otherwise: int) -> str | None:
+        if time is None or axis is None or not len(axis):
+            return None
+        return axis.texts[otherwise] if given is None else time.text(given)
+
+    return [
+        (text(area.start, 0), text(area.end, -1), None if area.cat_partitions is None else list(area.cat_partitions))
+        for area in selection.areas
+    ]
 
 
 def check_closure_key(job: Job[Any], time_partition: Any, cat_partition: str | None) -> PartitionKey:
@@ -295,28 +261,6 @@ def _check_first_call(plan: PartitionPlan) -> None:
 
 def _size(keys: Sequence[PartitionKey]) -> int:
     return sum(len(text or "") + len(category or "") for text, category in keys)
-
-
-def _refuse_backwards(partitions: Partitions, start: Any, end: Any) -> None:
-    if start is None or end is None:
-        return
-    (first, _), (last, _) = partitions.check(start, None), partitions.check(end, None)
-    assert first is not None
-    assert last is not None
-    if first.astimezone(UTC) > last.astimezone(UTC):
-        raise PartitionError(f"start is {start}, after end, which is {end}; both are included.")
-
-
-def _without(grid: Grid, done: Sequence[StoredKey]) -> list[str]:
-    """The lines without cells that are done."""
-    rows = {category or "": index for index, category in enumerate(grid.cats)}
-    columns = {text or "": index for index, text in enumerate(grid.times)}
-    lines = [bytearray(line.encode()) for line in grid.lines]
-    for text, category in done:
-        row, column = rows.get(category), columns.get(text)
-        if row is not None and column is not None:
-            lines[row][column] = ord(ABSENT_LETTER)
-    return [line.decode() for line in lines]
 
 
 def _calls(plan: PartitionPlan, trigger: str) -> Iterator[Call]:

@@ -94,10 +94,19 @@ class ScheduleRuns:
         return sorted(begun)
 
     def begin(
-        self, served: ServedSchedule, trigger: str, scheduled_at: float | None = None, claim: Claim | None = None
+        self,
+        served: ServedSchedule,
+        trigger: str,
+        scheduled_at: float | None = None,
+        claim: Claim | None = None,
+        *,
+        force: bool = False,
     ) -> tuple[int, Future[ExecutionResult]]:
-        """Begin a run of a schedule; its number and its result. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``."""
-        call = self._call(served, trigger, scheduled_at)
+        """Begin a run of a schedule; its number and its result. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
+
+        ``force``: also jobs whose run key has succeeded before.
+        """
+        call = self._call(served, trigger, scheduled_at, force)
         call.claim = claim
         call.options = msgspec.json.encode(RunOptions(served.name))
         return self._start(served, call)
@@ -135,12 +144,12 @@ class ScheduleRuns:
                 except StoreError as error:
                     logger.error("Execution %s stays queued; why can't be recorded: %s", execution.id, error)
 
-    def _call(self, served: ServedSchedule, trigger: str, scheduled_at: float | None) -> Call:
+    def _call(self, served: ServedSchedule, trigger: str, scheduled_at: float | None, force: bool = False) -> Call:
         job = served.jobs[0]
-        call = Call(job=job, trigger=trigger, scheduled_at=scheduled_at, limits=self._limits(served))
+        call = Call(job=job, trigger=trigger, scheduled_at=scheduled_at, force=force, limits=self._limits(served))
         if served.is_dag:
             call.kind = "dag"
-            call.body = dag_body(served.jobs, Call(job=job, trigger="call"))
+            call.body = dag_body(served.jobs, Call(job=job, trigger="call", force=force))
         return call
 
     def _limits(self, served: ServedSchedule) -> tuple[Limit, ...]:

@@ -270,8 +270,13 @@ class Scheduler:
             if row is not None and row.paused_at is not None:
                 self._store.resume(*served.key, _passed(row, now), now)
 
-    def run(self, served: ServedSchedule, trigger: str) -> tuple[int, Future[ExecutionResult]]:
-        """Begin a run now, paused or not. It is no tick. Raises ``ConflictError`` if one is still going and must not overlap."""
+    def run(
+        self, served: ServedSchedule, trigger: str, scheduled_at: float | None = None, *, force: bool = False
+    ) -> tuple[int, Future[ExecutionResult]]:
+        """Begin a run now, paused or not. It is no tick, though it may be another try of one, with its ``scheduled_at``.
+
+        Raises ``ConflictError`` if a run is still going that it must not overlap.
+        """
         with self._lock:
             running = self._runs.running(served)
             if decide_overlap(served.schedule.overlap, bool(running)) == "skip":
@@ -279,7 +284,7 @@ class Scheduler:
                     f"Schedule {served.name!r} is still running (execution {running[-1]}), and its overlap is 'skip'. Wait for its "
                     "end, cancel it, or execute its job by itself."
                 )
-            return self._runs.begin(served, trigger)
+            return self._runs.begin(served, trigger, scheduled_at, force=force)
 
     def running(self, served: ServedSchedule) -> list[int]:
         """The runs of a schedule that this engine has and that have not ended."""

@@ -248,6 +248,11 @@ class Partitions:
         return _named(None if start is None or self.time is None else self.time.text(start), category)
 
 
+def count_taken(lines: Iterable[str], only: Only) -> int:
+    """How many cells of a grid a run would take."""
+    return sum(line.count(letter) for line in lines for letter in _TAKEN[only])
+
+
 class Cells:
     """The cells that a run takes, time by time, and within each in the order of the categories; made as they are asked for.
 
@@ -271,7 +276,7 @@ class Cells:
         self._lines = lines
         self._taken = frozenset(_TAKEN[only])
         self._backwards = order == "desc"
-        self._count = sum(line.count(letter) for line in lines for letter in self._taken)
+        self._count = count_taken(lines, only)
 
     def __len__(self) -> int:
         return self._count
@@ -323,4 +328,5 @@ __all__ = [
     "Partitions",
     "TimeAxis",
     "TimePartitions",
+    "count_taken",
 ]

@@ -71,7 +71,7 @@ def _with_status(value: Any, status: Any) -> Any:
 def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, max_payload: int) -> Outcome:
     """Call the function with its inputs and tell how it ended; every exception of the job's becomes an outcome.
 
-    ``SystemExit`` is raised on, since what it means depends on whose process this is.
+    ``SystemExit`` and ``KeyboardInterrupt`` are raised on, since what they mean depends on whose process this is.
     """
     token = active_execution.set(execution)
     try:
@@ -85,7 +85,7 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
         outcome = Outcome(ExecutionStatus.SKIPPED, reason=str(skipped))
     except ExecutionCancelled as cancelled:
         outcome = Outcome(ExecutionStatus.CANCELLED, error=error_of(cancelled, skip_frames=1))
-    except SystemExit:
+    except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is its outcome, never this process's end
         outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=1))

@@ -60,10 +60,12 @@ class Worker:
 
     def __init__(self) -> None:
         self._requests, self._responses = _take_pipes()
+        self._output = os.dup(2)  # so that the pipe stays open, and the mark arrives, whatever a task does with its own
         self._buffer = FrameBuffer()
         self._functions: dict[int, Callable[..., Any]] = {}
         self._mark = b""
         self._busy = False
+        self._orphaned = False
 
     def live(self) -> None:
         """Run requests until there are no more."""
@@ -73,13 +75,15 @@ class Worker:
         _log_to_standard_error()
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
         meter = Meter()
-        surroundings = Surroundings((self._requests, self._responses))
+        surroundings = Surroundings((self._requests, self._responses, self._output))
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
                 sys.path[:] = message.path
                 self._mark = message.mark
             elif isinstance(message, Run):
-                self._busy = True
+                self._busy = True  # before the look at the parent, as its watcher looks in the other order
+                if self._orphaned:
+                    break
                 self._run(message, meter, surroundings)
                 self._busy = False
         # what the last task left running must not keep this process alive
@@ -90,11 +94,11 @@ class Worker:
         meter.start()
         try:
             fn = self._load(request.job_key, message.function)
-        except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything when it is imported
             if isinstance(message.function, Reference):
                 self._send(NotLoaded(f"{type(error).__name__}: {error}"))
             else:
-                self._send(Done(Outcome(ExecutionStatus.ERROR, error=error_of(error))))
+                self._conclude(Done(Outcome(ExecutionStatus.ERROR, error=error_of(error))))
             return
         data = decode(request.inputs)
         execution = current_execution_for(request, data, self._context, self._progress)
@@ -104,8 +108,10 @@ class Worker:
             surroundings.leave_if_forked()
             surroundings.leave_if_robbed()
             _flush()
-            self._send(Exited(_exit_code(error)))
+            self._conclude(Exited(_exit_code(error)))
             return
+        except KeyboardInterrupt as error:
+            outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
         surroundings.leave_if_forked()
         surroundings.leave_if_robbed()
         _flush()
@@ -113,9 +119,13 @@ class Worker:
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
         if not retire and meter.grown() > MEMORY_GROWTH:
             retire = f"it keeps {meter.grown() // 2**20} MiB more than at its start"
+        self._conclude(Done(outcome, retire))
+
+    def _conclude(self, message: Done | Exited) -> None:
+        """The attempt is over, and so is its output."""
         if self._mark:
-            write_all(2, self._mark)
-        self._send(Done(outcome, retire))
+            write_all(self._output, self._mark)
+        self._send(message)
 
     def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
         if isinstance(source, Pickled):
@@ -166,6 +176,7 @@ class Worker:
             poll = select.poll()
             poll.register(self._requests, 0)  # a hang-up is reported without being asked for
             poll.poll()
+        self._orphaned = True
         if self._busy:
             from .trees import end_own_tree
 
@@ -196,11 +207,10 @@ def _text_stream(descriptor: int) -> io.TextIOWrapper:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue  # the task closed it
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        # the task may have closed it, or put anything at all in its place
+        with contextlib.suppress(Exception):
+            stream.flush()  # type: ignore[union-attr]
 
 
 class _StandardErrorHandler(logging.StreamHandler[Any]):

@@ -44,6 +44,8 @@ class Surroundings:
         """Put things back as they were; why this worker should run nothing more, "" if it is as good as new."""
         if [_identity(descriptor) for descriptor in (1, 2)] != self._output:
             return "the task closed or replaced its standard output"
+        if any(stream.closed for stream in self._streams):
+            return "the task closed a standard stream"
         if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
             sys.stdin, sys.stdout, sys.stderr = self._streams
         if threading.active_count() > self._threads:

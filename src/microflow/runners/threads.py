@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from ..errors import WorkerDied
 from ..model.payloads import decode
+from ..model.results import ExecutionStatus
 from ..runtime import active_execution
 from .base import Observer, Outcome, Request
-from .calling import call, current_execution_for
+from .calling import call, current_execution_for, error_of
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -35,11 +37,13 @@ class ThreadRunner:
             try:
                 return call(job.fn, data, execution, request.max_payload)
             except SystemExit as error:
-                from ..errors import WorkerDied
-
                 raise WorkerDied(
                     f"The job called sys.exit ({error.code!r}) in a thread of the main process; let it return or raise instead."
                 ) from None
+            except KeyboardInterrupt as error:
+                if threading.current_thread() is threading.main_thread():
+                    raise  # Ctrl-C, for whoever called the job there
+                return Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
 
     def close(self) -> None:
         """Nothing is kept between attempts."""

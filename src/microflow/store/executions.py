@@ -199,9 +199,10 @@ class Executions:
     def mark_paused(self, opened: Opened, waiting: Waiting | None) -> bool:
         """Running and paused, or (None) paused no more; False if it does not run."""
         values = {"id": opened.id, "waiting": None if waiting is None else _json.encode(waiting).decode()}
-        changed = self._database.execute("pause_execution", values).rowcount
+        if self._database.execute("pause_execution", values).rowcount != 1:
+            return False
         self._publish(opened, "running")
-        return changed == 1
+        return True
 
     def retry(self, opened: Opened, failed: Ending, waiting: Waiting, now: float) -> bool:
         """Record the attempt that failed, and queue the execution for the next one; False if it has ended meanwhile."""

@@ -20,6 +20,11 @@ LOG_CAP = 10 * 1024 * 1024
 _FOLDER_SIZE = 1000
 
 
+def log_folder(store: Path | None) -> Path | None:
+    """Where the logs of a store lie: in a folder beside its file; None for a store in memory."""
+    return None if store is None else store.with_name(store.name + ".logs")
+
+
 class LogPart(NamedTuple):
     """A stretch of a log: its ``text``, the offset after it, and how many bytes before it are no longer kept."""
 
@@ -126,6 +131,13 @@ class Logs:
             whole = _whole_characters(data)
             return LogPart(whole.decode("utf-8", "replace"), begin + len(whole), begin - after)
         return LogPart("", after, 0)
+
+    def end(self, execution_id: int) -> int:
+        """The offset after what was printed last: how many bytes were printed so far."""
+        for piece in reversed(_pieces(self._base(execution_id))):
+            with suppress(FileNotFoundError):  # rotated away while this loop looked
+                return _start(piece) + piece.stat().st_size
+        return 0
 
     def delete(self, execution_ids: Iterable[int]) -> None:
         """Remove the logs of these executions, and folders that are empty then."""

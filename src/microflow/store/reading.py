@@ -125,6 +125,11 @@ class Reading:
         rows = [row for id_ in ids[:limit] for row in self._database.read("execution", {"id": id_})]
         return Page([execution_view(row) for row in rows], _cursor(ids[limit - 1]) if len(ids) > limit else None)
 
+    def partition_runs(self, flow: str, job: str, limit: int = 10) -> list[ExecutionView]:
+        """The newest runs over partitions of a job, newest first."""
+        ids = self._database.read("partition_runs", {"flow": flow, "job": job, "limit": limit})
+        return [execution_view(row) for (id_,) in ids for row in self._database.read("execution", {"id": id_})]
+
     def tree(self, id: int, limit: int = MAXIMUM_NODES) -> Tree:  # noqa: A002
         """An execution and everything below it, nested, children in the order of their parent's calls.
 

@@ -21,6 +21,9 @@ SELECT id, flow, job, kind, status, trigger, parent_id, position, reason, run_ke
     queued_at, started_at, ended_at, progress, waiting
 FROM executions WHERE root_id = :root AND parent_id = :parent ORDER BY id LIMIT :limit
 
+-- name: partition_runs
+SELECT id FROM executions WHERE kind = 'partitions' AND flow = :flow AND job = :job ORDER BY id DESC LIMIT :limit
+
 -- name: first_id
 SELECT id FROM executions ORDER BY id LIMIT 1
 

@@ -43,6 +43,17 @@ class Retention:
         # executions are numbered in the order of time, so what follows one that is too young is too young as well
         return Step(len(old), last if is_old and len(rows) == STEP else None)
 
+    def run(self, before: float) -> int:
+        """Every step, one after the other; how many executions were deleted."""
+        deleted, after = 0, 0
+        while True:
+            step = self.step(before, after)
+            deleted += step.deleted
+            if step.next is None:
+                self.finish(before)
+                return deleted
+            after = step.next
+
     def finish(self, before: float) -> None:
         """Delete what belongs to no execution: records of ticks and of engines."""
         with self._database.transaction():

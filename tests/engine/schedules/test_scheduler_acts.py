@@ -252,3 +252,14 @@ def test_twenty_quick_restarts_fire_every_tick_once(server: Any) -> None:
 
     assert server.ticks("shop", "load") == [(f"05-04T00:{minute:02}", "run") for minute in range(1, 11)]
     assert sorted(execution.scheduled_at.minute for execution in server.executions()) == list(range(1, 11))
+
+
+def test_another_try_of_a_tick_has_its_time_and_is_no_tick(server: Any) -> None:
+    server.start(flow_with(server.runner, "0 * * * *"))
+    server.advance_to(utc("2026-05-04T01:30"))
+    (first,) = server.executions()
+    assert server.engine.retry(first.id).future.result(60).status == "success"
+
+    again = server.executions()[1]
+    assert (again.job, again.trigger, again.scheduled_at) == ("load", "retry", first.scheduled_at)
+    assert server.ticks("shop", "load") == [("05-04T01:00", "run")]

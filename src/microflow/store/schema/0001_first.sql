@@ -45,6 +45,9 @@ CREATE INDEX executions_tree ON executions (root_id, parent_id) WHERE root_id IS
 -- The many that succeed leave this index as they end, so that it stays small.
 CREATE INDEX executions_open ON executions (status, id) WHERE status <> 'success' AND status <> 'skipped';
 
+-- The runs over partitions: few, among the many executions that they make.
+CREATE INDEX executions_runs ON executions (flow, job, id) WHERE kind = 'partitions';
+
 CREATE TABLE attempts (                 -- the failed attempts before an execution's last one
     execution_id INTEGER NOT NULL,
     attempt INTEGER NOT NULL,

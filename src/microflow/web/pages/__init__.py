@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import concurrency, dag, execution, home, jobs, listing, schedules
+from . import concurrency, dag, execution, home, jobs, listing, partitions, schedules
 from .desk import Desk
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def page_routes(site: Site, templates: Templates) -> list[Route]:
         *home.routes(desk),
         *listing.routes(desk),
         *jobs.routes(desk),
+        *partitions.routes(desk),
         *dag.routes(desk),
         *execution.routes(desk),
         *schedules.routes(desk),

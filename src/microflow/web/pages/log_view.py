@@ -35,6 +35,7 @@ class Part(Protocol):
 class Log(Protocol):
     """What reads logs, as ``store.logs.Logs``."""
 
+    def end(self, execution_id: int) -> int: ...
     def read(self, execution_id: int, after: int = 0, limit: int = ...) -> Part: ...
 
 
@@ -48,13 +49,12 @@ class NewestPart(NamedTuple):
 
 def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
     """At most ``tail`` bytes from the end of a log, beginning with a whole line."""
-    first = logs.read(execution_id, 0, tail)
-    if not _goes_on(logs, execution_id, first.next):
-        return NewestPart(cleaned(first.text), 0, first.next)
-    step = tail // 4
-    text, offset = "", max(_near_end(logs, execution_id, first.next, step) - 3 * step, 0)
+    offset, text = max(logs.end(execution_id) - tail, 0), ""
+    from_the_beginning = offset == 0
     while (part := logs.read(execution_id, offset, tail)).text and len(text) < 2 * tail:
         text, offset = text + part.text, part.next
+    if from_the_beginning:
+        return NewestPart(cleaned(text), 0, offset)
     _, newline, whole = text.partition("\n")
     kept = whole if newline else text
     return NewestPart(cleaned(kept), offset - len(kept.encode("utf-8", "replace")), offset)
@@ -93,22 +93,3 @@ class LogResponse(Response):
             await send({"type": "http.response.body", "body": (gap + part.text).encode(), "more_body": True})
             offset = part.next
         await send({"type": "http.response.body", "body": b""})
-
-
-def _goes_on(logs: Log, execution_id: int, offset: int) -> bool:
-    return logs.read(execution_id, offset, 1).next > offset
-
-
-def _near_end(logs: Log, execution_id: int, known: int, step: int) -> int:
-    """An offset at most ``step`` bytes before the end, found by doubling and halving: a log does not say how long it is."""
-    low, width = known, step
-    while _goes_on(logs, execution_id, low + width):
-        low, width = low + width, width * 2
-    high = low + width
-    while high - low > step:
-        middle = (low + high) // 2
-        if _goes_on(logs, execution_id, middle):
-            low = middle
-        else:
-            high = middle
-    return low

@@ -6,6 +6,7 @@ import "./live.js";
 import "./events.js";
 import "./execution-log.js";
 import "./confirm.js";
+import "./stay.js";
 import "./json-editor.js";
 import "./filters.js";
 import "./dag.js";

@@ -57,7 +57,7 @@ export function drawLabels(brush, width, height, pointed) {
   context.fillRect(0, 0, width, view.header);
   context.fillRect(0, 0, view.gutter, height);
   if (view.gutter > PADDING) drawRowLabels(brush, pointed);
-  if (!view.header) return;
+  if (!view.layout.levels.length) return;
   context.save();
   context.beginPath();
   context.rect(view.gutter, 0, width - view.gutter, height);

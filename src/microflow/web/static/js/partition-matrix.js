@@ -47,6 +47,8 @@ class PartitionMatrix extends HTMLElement {
 
   connectedCallback() {
     const picture = this.#picture;
+    // the table is for those who can't use the picture; for all others it is there when they ask for it
+    document.querySelector("[data-closed-by-scripts]")?.removeAttribute("open");
     new Pointer(picture, {
       point: (hit, x, y) => this.#details.point(hit && hit.region, x, y),
       open: (hit) => {

@@ -65,7 +65,7 @@ export class Picture {
       this.tell("view");
     });
     new ResizeObserver(() => {
-      if (scroller.clientWidth !== this.#width) this.#relayout();
+      if (scroller.clientWidth !== this.#width && this.cells.layout.rows) this.#relayout();
     }).observe(scroller);
     const recolour = () => {
       this.#palette = null;

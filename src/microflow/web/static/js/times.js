@@ -69,6 +69,20 @@ function written(when, style) {
   return sameDay ? clock.format(moment) : `${date}, ${clock.format(moment)}`;
 }
 
+/**
+ * A point in time as an element that is kept up to date, as the server writes them.
+ * @param {string} iso @param {string} [style]
+ */
+export function timeElement(iso, style = "near") {
+  const element = document.createElement("time");
+  element.dateTime = iso;
+  element.dataset.time = style;
+  const when = Date.parse(iso);
+  element.textContent = written(when, style);
+  element.title = whole.format(new Date(when));
+  return element;
+}
+
 /** @param {Element} element @param {string} text */
 function write(element, text) {
   // text that stays as it is keeps its selection

@@ -1,0 +1,48 @@
+"""``microflow prune``."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from .durations import DURATION
+from .outcome import print_json
+from .where import Where, flow_option, json_option, store_option, takes_where
+
+
+@click.command("prune")
+@click.option(
+    "--older-than",
+    type=DURATION,
+    required=True,
+    metavar="AGE",
+    help="What ended longer ago than this is deleted: a number and a unit, as 90d, 12h or 2w.",
+)
+@flow_option("The flow whose store is meant.")
+@store_option
+@json_option
+@takes_where
+def command(where: Where, older_than: float, as_json: bool) -> None:
+    """Delete old history: executions, their logs, the records of ticks.
+
+    What stays whatever its age: the newest execution of each partition and of each run key, the contexts of jobs, and what
+    has not ended. It is done in small steps, so a server may go on meanwhile; a server does the same by itself (--keep).
+
+    \b
+    Examples:
+      microflow prune --older-than 90d
+      microflow prune --older-than 2w -f my_flow:flow
+    """
+    from ..store.logs import Logs, log_folder
+    from ..store.retention import Retention
+    from .source import open_database
+
+    with open_database(where.store_url()) as database:
+        folder = log_folder(database.path)
+        assert folder is not None, "a store in memory can't be opened from outside"
+        deleted = Retention(database, Logs(folder)).run(time.time() - older_than)
+    if as_json:
+        print_json({"deleted": deleted})
+    else:
+        click.echo(f"Deleted {deleted:,} execution{'' if deleted == 1 else 's'}.")

@@ -1,0 +1,216 @@
+"""The handlers of partitions in the REST API; their addresses are in the table of ``api.py``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..engine.partition_grids import Grid, partitions_of
+from ..errors import PartitionError
+from ..model.partitions import ABSENT_LETTER, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
+from ..model.segments import segments
+from ..store.views import utc
+from .endpoints import Answer, Call
+from .live_views import with_live_state
+from .partition_messages import (
+    NewPartitionRun,
+    PartitionCounts,
+    PartitionEnd,
+    PartitionMatrix,
+    PartitionPreview,
+    PartitionQuery,
+    PartitionsQuery,
+    PartitionView,
+    PlannedRun,
+)
+
+if TYPE_CHECKING:
+    from ..engine.engine import Submitted
+    from ..jobs import Job
+    from ..store.partitions import PartitionRecord
+    from ..store.views import ExecutionView
+    from .site import Site
+
+MOST_PLAIN = 2_000
+"""Cells up to which each has a word of its own, unless the request says otherwise."""
+
+LEGEND: dict[str, str | None] = {
+    **{letter: status for status, letter in STATUS_LETTERS.items()},
+    MISSING_LETTER: "missing",
+    ABSENT_LETTER: None,
+}
+"""What the letters of the compact form mean."""
+
+
+def list_partitions(site: Site, call: Call) -> PartitionMatrix:
+    """The partitions of a job with their statuses, as a grid of times and categories.
+
+    From the first partition on, or the earliest executed one, up to now, unless `from` and `to` say otherwise.
+    """
+    asked: PartitionsQuery = call.query
+    job = _job(site, call)
+    runs = site.engine.partitions
+    grid = runs.grid(job, _text(asked.start), _text(asked.end), asked.cat or None)
+    is_plain = asked.form == "plain" or (asked.form == "auto" and len(grid.times) * len(grid.cats) <= MOST_PLAIN)
+    measured = None
+    if asked.measure is not None:
+        measured = runs.statuses.measured(
+            job.flow.name, job.name, grid.times, grid.cats, asked.measure, site.now().timestamp()
+        )
+    return matrix(job, grid, is_plain, measured, asked.measure)
+
+
+def matrix(
+    job: Job[Any], grid: Grid, is_plain: bool, measured: list[str] | None = None, measure: Measure | None = None
+) -> PartitionMatrix:
+    """A grid as the API gives it."""
+    time = partitions_of(job).time
+    times: Any = list(grid.times)
+    cats: Any = list(grid.cats)
+    cells: Any = [[LEGEND[letter] for letter in line] for line in grid.lines] if is_plain else grid.lines
+    if not is_plain:
+        times = None if time is None or grid.axis is None else segments(grid.axis.texts, time.kind)
+        cats = None if cats == [None] else cats
+    counted = {word: sum(line.count(letter) for line in grid.lines) for letter, word in LEGEND.items()}
+    return PartitionMatrix(
+        form="plain" if is_plain else "compact",
+        frequency=None if time is None else str(time.kind),
+        timezone=None if time is None else str(time.zone),
+        time=times,
+        cat=cats,
+        cells=cells,
+        legend=LEGEND,
+        counts={word: count for word, count in counted.items() if word is not None and count},
+        measured=measured,
+        levels=None if measure is None else list(LEVELS[measure]),
+    )
+
+
+def show_partition(site: Site, call: Call) -> PartitionView:
+    """One partition, with the execution that its status is of."""
+    asked: PartitionQuery = call.query
+    job = _job(site, call)
+    partitions = partitions_of(job)
+    time_partition = _text(asked.time_partition)
+    for name, given, dimension in (
+        ("time_partition", time_partition, partitions.time),
+        ("cat_partition", asked.cat_partition, partitions.cat),
+    ):
+        if dimension is not None and given is None:
+            raise PartitionError(f"Job {job.name!r} has more than one partition; say which one with {name}.")
+    start, category = partitions.check(time_partition, asked.cat_partition)
+    text = None if start is None or partitions.time is None else partitions.time.text(start)
+    statuses, key = site.engine.partitions.statuses, (text or "", category or "")
+    # in this order: what ends in between has ended when it is looked at
+    live = statuses.live(job.flow.name, job.name, key)
+    record = statuses.record(job.flow.name, job.name, key)
+    last = None if record is None else _ended(record)
+    if live is not None and (last is None or last.status == "skipped" or last.execution_id < live.execution_id):
+        shown = {
+            "status": live.status,
+            "execution_id": live.execution_id,
+            "queued_at": utc(live.queued_at),
+            "started_at": None if live.started_at is None else utc(live.started_at),
+            "attempt": live.attempt,
+        }
+    elif last is not None:
+        shown, last = msgspec.structs.asdict(last), None
+    else:
+        shown = {"status": "missing"}
+    empty = dict.fromkeys(("execution_id", "queued_at", "started_at", "ended_at", "duration", "attempt"))
+    return PartitionView(
+        time_partition=text,
+        cat_partition=category,
+        start=start,
+        end=None if start is None or partitions.time is None else partitions.time.end_of(start),
+        last=last,
+        **{**empty, **shown},
+    )
+
+
+def _ended(record: PartitionRecord) -> PartitionEnd:
+    started = None if record.started_at is None else utc(record.started_at)
+    duration = None if record.started_at is None else max(record.ended_at - record.started_at, 0.0)
+    return PartitionEnd(
+        execution_id=record.execution_id,
+        status=record.status,
+        started_at=started,
+        ended_at=utc(record.ended_at),
+        duration=duration,
+        attempt=record.attempt,
+    )
+
+
+def plan_partitions(site: Site, call: Call) -> PartitionPreview:
+    """What a run over partitions would be: how much, and how long it is likely to take.
+
+    Nothing is executed. What would be wrong with the run is told as when it is begun.
+    """
+    asked: PlannedRun = call.body
+    runs = site.engine.partitions
+    plan = runs.plan(
+        _job(site, call), asked.selection, asked.batch_size, asked.max_concurrency, asked.with_inputs, counted=True
+    )
+    estimate = runs.estimate(plan)
+    return PartitionPreview(
+        partitions=estimate.partitions,
+        executions=estimate.executions,
+        concurrency=estimate.concurrency,
+        seconds_each=estimate.seconds_each,
+        seconds=estimate.seconds,
+        counts=PartitionCounts(**estimate.counts or {}),
+    )
+
+
+async def execute_partitions(site: Site, call: Call) -> Answer:
+    """Execute a job over its partitions.
+
+    The run is one execution with a child for each partition, or for each batch of them. It can be paused, resumed and
+    cancelled as one.
+    """
+    asked: NewPartitionRun = call.body
+    submitted = await site.run(_submit, site, call)
+    if asked.wait:
+        await site.until_done(submitted.future, asked.wait)
+    return Answer(await site.run(_look_at, site, submitted.id), f"/api/executions/{submitted.id}", HTTPStatus.CREATED)
+
+
+def _submit(site: Site, call: Call) -> Submitted:
+    asked: NewPartitionRun = call.body
+    return site.engine.submit_partitions(
+        _job(site, call),
+        asked.selection,
+        batch_size=asked.batch_size,
+        max_concurrency=asked.max_concurrency,
+        with_inputs=asked.with_inputs,
+    )
+
+
+def pause_execution(site: Site, call: Call) -> ExecutionView:
+    """Begin nothing new in a run over inputs or partitions.
+
+    What it has begun goes on. Until it is resumed its `waiting` has the reason `paused`.
+    """
+    site.engine.pause(call.id)
+    return _look_at(site, call.id)
+
+
+def resume_execution(site: Site, call: Call) -> ExecutionView:
+    """Go on with a run that is paused."""
+    site.engine.resume(call.id)
+    return _look_at(site, call.id)
+
+
+def _job(site: Site, call: Call) -> Job[Any]:
+    return site.engine.job(call.path["flow"], call.path["job"])
+
+
+def _text(given: str | None) -> str | None:
+    """A time partition from an address, where the "+" of an offset means a space and is seldom escaped."""
+    return given.strip().replace(" ", "+") or None if given is not None else None
+
+
+def _look_at(site: Site, id_: int) -> ExecutionView:
+    return with_live_state(site.engine, site.reading.execution(id_))

@@ -1,0 +1,113 @@
+"""Old history goes, in small steps; what later executions need of it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from microflow import ExecutionStatus
+from microflow.model.events import EventBus
+from microflow.store.database import Database
+from microflow.store.executions import Ending, Executions, NewExecution, Opened
+from microflow.store.logs import Logs
+from microflow.store.retention import STEP, Retention
+
+DAY = 86_400.0
+
+
+class History:
+    """A store with executions that ended on given days."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(f"sqlite:///{folder}/store.db")
+        self.executions = Executions(self.database, EventBus())
+        self.executions.register(pid=1, process_started=0.0, kind="server", now=0.0)
+        self.logs = Logs(folder / "logs")
+        self.retention = Retention(self.database, self.logs)
+
+    def open(self, day: float, **named: object) -> Opened:
+        new = NewExecution(flow="f", job="j", kind="task", trigger="call", inputs=b"[]", **named)  # type: ignore[arg-type]
+        return self.executions.open(new, day * DAY)
+
+    def ended(self, day: float, **named: object) -> int:
+        opened = self.open(day, **named)
+        key = named.get("run_key")
+        ending = Ending(status=ExecutionStatus.SUCCESS, output=b"{}", run_key=key)  # type: ignore[arg-type]
+        self.executions.finish(opened, ending, day * DAY)
+        log = self.logs.open(opened.id)
+        log.append(b"printed\n")
+        log.close()
+        return opened.id
+
+    def kept(self) -> list[int]:
+        return [row[0] for row in self.database.read_text("SELECT id FROM executions ORDER BY id")]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    found = History(tmp_path)
+    yield found
+    found.database.close()
+
+
+def test_what_ended_before_is_deleted_with_its_log_and_what_ended_later_stays(history: History) -> None:
+    old, young = history.ended(1), history.ended(10)
+    assert history.retention.run(5 * DAY) == 1
+    assert history.kept() == [young]
+    assert history.logs.read(old).text == ""
+    assert history.logs.read(young).text == "printed\n"
+
+
+def test_what_has_not_ended_stays_however_old_it_is(history: History) -> None:
+    running = history.open(1)
+    history.ended(2)
+    history.retention.run(5 * DAY)
+    assert history.kept() == [running.id]
+
+
+def test_the_newest_execution_of_a_run_key_and_of_a_partition_stays(history: History) -> None:
+    history.ended(1, run_key="a")
+    key = history.ended(2, run_key="a")
+    history.ended(1, partitions=[("2026-01-01", "")])
+    partition = history.ended(2, partitions=[("2026-01-01", "")])
+    assert history.retention.run(5 * DAY) == 2
+    assert history.kept() == [key, partition]
+    assert history.executions.success_with_key("f", "j", "a") == (key, b"{}")
+
+
+def test_a_context_stays_when_the_execution_that_wrote_it_goes(history: History) -> None:
+    opened = history.open(1)
+    history.executions.finish(opened, Ending(status=ExecutionStatus.SUCCESS, context={"cursor": b"7"}), DAY)
+    history.retention.run(5 * DAY)
+    assert history.kept() == []
+    assert history.executions.context("f", "j")[0] == {"cursor": 7}
+
+
+def test_a_step_looks_at_few_and_the_next_goes_on_behind_it(history: History) -> None:
+    with history.database.transaction():
+        ids = [history.open(1).id for _ in range(2 * STEP + 10)]
+        history.database.execute_text("UPDATE executions SET status = 'success', ended_at = 1.0", ())
+    first = history.retention.step(5 * DAY)
+    assert (first.deleted, first.next) == (STEP, ids[STEP - 1])
+    assert history.kept() == ids[STEP:]
+    assert history.retention.run(5 * DAY) == STEP + 10
+    assert history.kept() == []
+
+
+def test_the_attempts_of_what_is_deleted_are_deleted(history: History) -> None:
+    old, young = history.ended(1), history.ended(10)
+    for number in (old, young):
+        history.database.execute(
+            "open_attempt",
+            {"execution_id": number, "attempt": 1, "status": "error", "started_at": 0, "ended_at": 1, "error": None},
+        )
+    history.retention.run(5 * DAY)
+    assert history.database.read_text("SELECT execution_id FROM attempts") == [(young,)]
+
+
+def test_nothing_old_is_nothing_to_do(history: History) -> None:
+    history.ended(10)
+    assert history.retention.step(5 * DAY) == (0, None)
+    assert Retention(Database(":memory:"), history.logs).run(5 * DAY) == 0
