@@ -116,8 +116,8 @@ def gate() -> Gate:
 
 
 @contextmanager
-def served(folder: Path, gate: Gate) -> Iterator[Server]:
-    engine = Engine([example_flow(gate)], store=f"sqlite:///{folder}/store.db")
+def served(folder: Path, gate: Gate, *flows: Flow) -> Iterator[Server]:
+    engine = Engine([example_flow(gate), *flows], store=f"sqlite:///{folder}/store.db")
     engine.start()
     server = Server(engine)
     yield server
@@ -127,9 +127,9 @@ def served(folder: Path, gate: Gate) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def serve() -> Callable[[Path], AbstractContextManager[Server]]:
-    """Starts a server with its store in a folder, where one is to outlive a test."""
-    return lambda folder: served(folder, Gate())
+def serve() -> Callable[..., AbstractContextManager[Server]]:
+    """Starts a server with its store in a folder, and with more flows: where one is to outlive a test, or has its own jobs."""
+    return lambda folder, *flows: served(folder, Gate(), *flows)
 
 
 @pytest.fixture

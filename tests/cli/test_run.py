@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_a_partition_is_named_by_its_options(call: Call) -> None:
     refused = call("run", "area", "-f", "work_flow", "--cat-partition", "west")
     assert refused.exit_code == 2
     assert "west" in refused.stderr
+
+
+def test_what_a_module_prints_while_it_is_imported_is_no_result(call: Call, work: Path) -> None:
+    text = (work / "work_flow.py").read_text("utf-8")
+    (work / "loud_flow.py").write_text(f"print('loading')\n{text}", "utf-8")
+
+    done = call("run", "double", "-f", "loud_flow", "-i", '{"v": 1}')
+
+    assert done.stdout == '{"v": 2}\n'
+    assert done.stderr.startswith("loading\n")
 
 
 def test_json_is_the_whole_execution(call: Call) -> None:
@@ -195,6 +206,21 @@ def test_a_second_ctrl_c_leaves_at_once(start: Callable[..., Process]) -> None:
     running.signal(signal.SIGINT)
 
     assert running.wait() == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no exec")
+def test_no_standard_stream_is_needed(work: Path) -> None:
+    command = [sys.executable, "-m", "microflow", "run", "double", "-f", "work_flow", "-i"]
+
+    def run(*inputs: str, closed: int) -> subprocess.CompletedProcess[str]:
+        closing = f"import os, sys; os.close({closed}); os.execv(sys.executable, {[*command, *inputs]!r})"
+        return subprocess.run([sys.executable, "-c", closing], capture_output=True, text=True, check=False)
+
+    assert run('{"v": 1}', closed=2).stdout == '{"v": 2}\n'
+    assert run('{"v": 1}', closed=1).returncode == 0
+    assert run("-", closed=0).stderr.endswith(
+        "There is no standard input to read; give the JSON itself, or @file.json.\n"
+    )
 
 
 def test_the_flow_of_the_first_example_runs_from_an_empty_folder(call: Call, folder: Path) -> None:

@@ -124,6 +124,7 @@ def test_a_second_ctrl_c_ends_at_once_even_what_can_not_be_ended(serve: Serve, c
 
     assert server.wait() == 1
     assert server.lines[-1] == "Stopped (Ctrl-C): what still ran was ended at once."
+    assert len(server.lines) == 3
     shown = json.loads(call("show", "1", "--json").stdout)
     assert (shown["status"], shown["error"]["type"]) == ("error", "Interrupted")
 

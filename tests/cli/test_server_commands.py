@@ -107,6 +107,18 @@ def test_what_is_wrong_is_the_server_s_own_message(there: Call) -> None:
         assert message in refused.stderr
 
 
+def test_more_than_the_server_takes_at_once_is_told(there: Call, folder: Path) -> None:
+    (folder / "in.jsonl").write_text("".join(f'{{"v": "{"x" * 30_000}"}}\n' for _ in range(600)), "utf-8")
+
+    refused = there("map", "double", "-i", "in.jsonl")
+
+    assert refused.exit_code == 2
+    assert (
+        "than " in refused.stderr
+    )  # "larger than the … bytes that this address takes", or "more than it takes at once"
+    assert "in parts" in refused.stderr
+
+
 @needs_signals
 def test_a_log_is_followed_and_an_execution_cancelled(
     there: Call, server: Server, place: Path, processes: list[Process]

@@ -1,4 +1,4 @@
-"""A running server, by its REST API; the standard library's ``urllib`` is enough for that."""
+"""A running server, by its REST API; Python's own ``urllib`` is enough for that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
@@ -32,6 +32,11 @@ TIMEOUT = 30.0
 
 RESYNC = "resync"
 """The event that says that anything may have changed."""
+
+_LARGE = 1024 * 1024
+"""Bytes of a request that are many: a server that breaks the connection then has most likely refused them."""
+
+_BROKEN = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -185,6 +190,11 @@ class Client:
                 raise self._refusal(error) from None
         except (URLError, OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, _BROKEN) and len(body := cast(bytes, request.data or b"")) > _LARGE:
+                raise MicroflowError(
+                    f"The server {self.url} broke the connection while it was sent {len(body):,} bytes, which is more than it "
+                    "takes at once. Send them in parts, or hand over keys to the data instead of the data."
+                ) from error
             raise MicroflowError(
                 f"No server answers at {self.url} ({reason}). Start one with microflow serve, or name another with --server."
             ) from error

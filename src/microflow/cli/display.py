@@ -46,7 +46,7 @@ def is_worth_a_line(last: Step | None, step: Step, seconds: float) -> bool:
 
 def open_display() -> Display:
     """The display that fits what standard error is."""
-    return TerminalDisplay() if sys.stderr.isatty() else Display()
+    return TerminalDisplay() if sys.stderr is not None and sys.stderr.isatty() else Display()
 
 
 class Display:
@@ -54,7 +54,7 @@ class Display:
 
     def __init__(self) -> None:
         # taken now: while a manager runs, the name sys.stderr stands for the log of whoever prints
-        self._stream: IO[str] = sys.stderr
+        self._stream: IO[str] | None = sys.stderr
         self._lock = threading.Lock()
         self._last: Step | None = None
         self._last_at = 0.0
@@ -81,7 +81,7 @@ class Display:
         """Nothing more comes."""
 
     def _write(self, text: str) -> None:
-        if self._broken:
+        if self._broken or self._stream is None:
             return
         try:
             self._stream.write(text)

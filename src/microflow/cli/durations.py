@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    _Float = click.ParamType[float]
+else:
+    _Float = click.ParamType  # the oldest click that will do knows no such index
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-class Duration(click.ParamType[float]):
+class Duration(_Float):
     """A whole number and a unit: ``45s``, ``30m``, ``12h``, ``90d`` or ``2w``; its value is in seconds."""
 
     name = "duration"

@@ -73,6 +73,8 @@ def decoded(inputs: Sequence[Any]) -> list[Any]:
 
 
 def _standard_input() -> str:
+    if sys.stdin is None:
+        raise click.UsageError("There is no standard input to read; give the JSON itself, or @file.json.")
     if sys.stdin.isatty():
         click.echo("Reading JSON from the keyboard; Ctrl-D ends it (Ctrl-Z and Enter on Windows).", err=True)
     try:

@@ -24,10 +24,11 @@ from .where import Where, flow_option, json_option, store_option, takes_where
 @json_option
 @takes_where
 def command(where: Where, older_than: float, as_json: bool) -> None:
-    """Delete old history: executions, their logs, the records of ticks.
+    """Delete old history.
 
-    What stays whatever its age: the newest execution of each partition and of each run key, the contexts of jobs, and what
-    has not ended. It is done in small steps, so a server may go on meanwhile; a server does the same by itself (--keep).
+    That is executions, their logs, and the records of ticks. What stays whatever its age: the newest execution of each
+    partition and of each run key, the contexts of jobs, and what has not ended. It is done in small steps, so a server
+    may go on meanwhile; a server does the same by itself (--keep).
 
     \b
     Examples:

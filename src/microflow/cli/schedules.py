@@ -28,7 +28,9 @@ from .where import (
 )
 
 if TYPE_CHECKING:
+    from ..engine.schedule_runs import ServedSchedule
     from ..flow import Flow
+    from ..store.schedules import Schedules
 
 SHOWN = 10
 """How many of a schedule's last ticks are shown."""
@@ -61,7 +63,7 @@ class _Source(Protocol):
 @traceback_option
 @takes_where
 def command(where: Where, schedule: str | None, act: str | None, as_json: bool) -> None:
-    """List schedules, show one with its ticks, pause, resume or run it.
+    """List schedules, show one, pause, resume or run it.
 
     SCHEDULE is a schedule's name, or FLOW/SCHEDULE. Only a server runs what is due; --pause and --resume are kept in
     the store, so that they hold for the server that runs on it now as for the next one.
@@ -100,14 +102,17 @@ def _source(where: Where) -> Iterator[_Source]:
     if where.server is not None:
         yield where.client()
         return
+    from ..engine.schedule_runs import served_schedules
+    from ..model.events import EventBus
     from ..store.database import MEMORY, Database, path_from_url
+    from ..store.schedules import Schedules
 
     flows = _checked(where)
     path = path_from_url(url := where.store_url())
     # where nothing has run yet there is no store, and looking makes none
     database = Database(url if path is not None and path.exists() else MEMORY)
     try:
-        yield _Store(flows, database)
+        yield _Store(served_schedules(flows), Schedules(database, EventBus()))
     finally:
         database.close()
 
@@ -115,20 +120,14 @@ def _source(where: Where) -> Iterator[_Source]:
 class _Store:
     """The schedules of flows, as a store on this machine knows them."""
 
-    def __init__(self, flows: list[Flow], database: object) -> None:
-        from ..engine.schedule_runs import served_schedules
-        from ..model.events import EventBus
-        from ..store.database import Database
-        from ..store.schedules import Schedules
-
-        assert isinstance(database, Database)
-        self._served = served_schedules(flows)
-        self._schedules = Schedules(database, EventBus())
-        self.ticks = self._schedules.ticks
+    def __init__(self, served: list[ServedSchedule], store: Schedules) -> None:
+        self._served = served
+        self._store = store
+        self.ticks = store.ticks
 
     def schedules(self) -> list[ScheduleState]:
         """Every schedule of the flows."""
-        return schedule_states(self._served, self._schedules, datetime.now(UTC))
+        return schedule_states(self._served, self._store, datetime.now(UTC))
 
 
 def _checked(where: Where) -> list[Flow]:

@@ -25,6 +25,8 @@ _TICK = 1.0
 _LAST_REQUESTS = 5
 """Seconds that requests still have when everything else has ended."""
 
+_LAST_REQUESTS_IN_A_HURRY = 1
+"""The same, when somebody can't wait."""
 
 CHANGED = "a source file changed"
 """The reason of an end that is a restart."""
@@ -108,7 +110,8 @@ class _Server(uvicorn.Server):
             yield
 
     def _leave_requests(self) -> None:
-        self.force_exit = True
+        """Somebody can't wait. uvicorn's own way of leaving at once would end the application with a traceback."""
+        self.config.timeout_graceful_shutdown = _LAST_REQUESTS_IN_A_HURRY
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does it; then everybody may know."""
@@ -136,7 +139,7 @@ def _log_to_standard_error() -> None:
     """What the server itself has to say, in one format; jobs' records go to their logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name in ("microflow", "uvicorn", "asyncio"):
+    for name in ("microflow", "uvicorn"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)
         logger.addHandler(handler)

@@ -51,7 +51,7 @@ class Stopping:
     def begin(self, reason: str) -> None:
         """Begin to end, or hurry if that has begun; called in the event loop."""
         if self.reason:
-            self.hurried = True
+            self.reason, self.hurried = reason, True
             self._engine.hurry()
             self._hurry()
             return
@@ -85,14 +85,16 @@ class Stopping:
             yield
         finally:
             for number, handler in before.items():
-                self._loop.remove_signal_handler(number) if sys.platform != "win32" else None
+                if sys.platform != "win32":
+                    self._loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
     def _listen(self, number: signal.Signals, reason: str) -> None:
+        if sys.platform != "win32":
+            self._loop.add_signal_handler(number, self.begin, reason)
+            return
+
         def tell(_number: int, _frame: FrameType | None) -> None:
             self._loop.call_soon_threadsafe(self.begin, reason)
 
-        if sys.platform == "win32":
-            signal.signal(number, tell)
-        else:
-            self._loop.add_signal_handler(number, self.begin, reason)
+        signal.signal(number, tell)

@@ -6,8 +6,9 @@ process. With a server everything goes through its REST API.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -44,10 +45,12 @@ class Where(NamedTuple):
             hint = " or a running server with --server URL" if "server" in click.get_current_context().params else ""
             raise click.UsageError(f"Name the flow, as in -f my_flow:flow (or -f path/to/my_flow.py:flow){hint}.")
         loaded: list[Flow] = []
-        for spec in self.specs:
-            flow = load_flow(spec)
-            if flow not in loaded:
-                loaded.append(flow)
+        # what a module prints while it is imported is no result
+        with redirect_stdout(sys.stderr):
+            for spec in self.specs:
+                flow = load_flow(spec)
+                if flow not in loaded:
+                    loaded.append(flow)
         return loaded
 
     def names(self) -> list[str]:
@@ -90,10 +93,10 @@ class Where(NamedTuple):
 
     def store_of_flow(self) -> str | None:
         """The store that the flows that were named have; None if they name none. Raises ``DefinitionError`` if they differ."""
-        urls = {flow.store for flow in self.flows()} if self.specs else {None}
+        urls = {flow.store for flow in self.flows() if flow.store is not None} if self.specs else set()
         if len(urls) > 1:
             raise DefinitionError("The flows have different stores; say which one with --store.")
-        return urls.pop()
+        return urls.pop() if urls else None
 
 
 def flow_option(help: str, *, short: bool = True) -> Callable[[F], F]:  # noqa: A002 - as click calls it

@@ -20,6 +20,7 @@ from ..store.schedules import RunOptions, schedule_of
 from .admission import Limit
 from .caller import Caller, dag_body
 from .calls import Call
+from .recovery import take_over
 from .resources import Resources
 
 logger = logging.getLogger("microflow")
@@ -89,9 +90,13 @@ class ScheduleRuns:
     def running(self, served: ServedSchedule) -> list[int]:
         """The runs of a schedule that this engine has and that have not ended, in the order in which they were begun."""
         begun = self._begun.get(served.key, set())
-        ended = {execution_id for execution_id in begun if self._resources.live.get(execution_id) is None}
+        ended = {execution_id for execution_id in begun if not self.is_live(execution_id)}
         begun -= ended
         return sorted(begun)
+
+    def is_live(self, execution_id: int) -> bool:
+        """Whether this engine has the execution, and it has not ended."""
+        return self._resources.live.get(execution_id) is not None
 
     def begin(
         self,
@@ -119,10 +124,10 @@ class ScheduleRuns:
         call.limits = self._limits(served)
         return self._start(served, call, opened)
 
-    def take_over_tick(self, opened: Opened, now: float) -> bool:
+    def take_over_tick(self, opened: Opened, now: float) -> None:
         """Begin the run of a tick that the server which had claimed it could not begin.
 
-        False, and the run is cancelled, if its schedule is gone or begins with another job now.
+        It is cancelled if its schedule is gone, or begins with another job now.
         """
         row = self._resources.executions.call_of(opened.id)
         served = self._served.get((opened.flow, schedule_of(row.options)))
@@ -130,9 +135,9 @@ class ScheduleRuns:
         if served is None or call is None or (row.job, row.kind) != (call.job.name, call.kind or call.job.kind):
             reason = "its schedule was removed or given to other jobs before its turn came"
             self._resources.executions.finish(opened, Ending(status=ExecutionStatus.CANCELLED, reason=reason), now)
-            return False
-        self._start(served, call, opened)
-        return True
+            return
+        call.options = msgspec.json.encode(RunOptions(served.name))
+        take_over([(opened, call)], self.take_over, self._resources.executions, now)
 
     def leave(self, now: float) -> None:
         """Leave the runs of ticks that have not begun to the next server."""

@@ -75,15 +75,16 @@ class Scheduler:
         self._watched_since = 0.0
         self._offset = 0.0
         self._expected = 0.0
+        self._is_open = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     # Its life
 
     def start(self) -> None:
-        """Begin to serve, and look after the schedules in a thread of its own. Raises ``StoreError``."""
-        self.open(self._clock.now())
-        if self.served:
+        """Begin to serve, and look after the schedules in a thread of its own. If the store fails it is tried again there."""
+        self._try_to_open(self._clock.now())
+        if self.served or not self._is_open:
             self._thread = threading.Thread(target=self._live, name="microflow-scheduler", daemon=True)
             self._thread.start()
 
@@ -102,12 +103,19 @@ class Scheduler:
         for flow in self._flows:
             self._reconcile(flow, now)
         for opened in self._store.not_begun():
-            if opened.flow in self._flows:
+            if opened.flow in self._flows and not self._runs.is_live(opened.id):
                 self._runs.take_over_tick(opened, now)
         self._watched_since = now
         self._expected = self._clock.monotonic()
         self._offset = now - self._expected
         self._plan = [(now, order, self.served[key]) for key, order in self._order.items()]
+        self._is_open = True
+
+    def _try_to_open(self, now: float) -> None:
+        try:
+            self.open(now)
+        except StoreError as error:
+            logger.error("Schedules can't be served yet, and are tried again: %s", error)
 
     def _reconcile(self, flow: str, now: float) -> None:
         known = self._store.of_flow(flow)
@@ -131,8 +139,9 @@ class Scheduler:
 
     def _live(self) -> None:
         while not self._ended.is_set():
-            swept = self.run_once(self._clock.now())
-            self._clock.wait(self._ended, swept.wait)
+            wait = self.run_once(self._clock.now()).wait if self._is_open else self._config.again
+            if not self._clock.wait(self._ended, wait) and not self._is_open:
+                self._try_to_open(self._clock.now())
 
     def run_once(self, now: float) -> Swept:
         """Look at every schedule that has a tick by now. What fails is tried again soon, and keeps nothing else from running."""

@@ -9,7 +9,7 @@ changed by half an hour (Lord Howe) there is a period of half an hour.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -134,7 +134,7 @@ def hour_text(start: datetime) -> str:
 def hour_starts(zone: tzinfo, first: datetime, last: datetime) -> list[datetime]:
     """The starts of the hours from ``first`` to ``last`` (instants at which hours begin), as datetimes in the zone."""
     found: list[datetime] = []
-    for day, starts in _hours_by_day(zone, first, last):
+    for day, _, starts in _hours_by_day(zone, first, last):
         if starts is None:
             year, month, number = day.year, day.month, day.day
             found += [datetime(year, month, number, hour, 0, 0, 0, zone) for hour in range(24)]
@@ -147,11 +147,10 @@ def hour_texts(zone: tzinfo, first: datetime, last: datetime) -> list[str]:
     """The texts of the hours from ``first`` to ``last``, the same as ``hour_text`` of ``hour_starts``, but quickly."""
     texts: list[str] = []
     endings: dict[timedelta, list[str]] = {}
-    for day, starts in _hours_by_day(zone, first, last):
+    for day, offset, starts in _hours_by_day(zone, first, last):
         if starts is not None:
             texts += map(hour_text, starts)
             continue
-        offset = datetime(day.year, day.month, day.day, tzinfo=zone).utcoffset() or timedelta()
         if offset not in endings:
             sample = datetime(2000, 1, 1, tzinfo=timezone(offset))
             endings[offset] = [hour_text(sample.replace(hour=hour))[10:] for hour in range(24)]
@@ -162,23 +161,31 @@ def hour_texts(zone: tzinfo, first: datetime, last: datetime) -> list[str]:
 
 def count_hours(zone: tzinfo, first: datetime, last: datetime) -> int:
     """How many hours there are from ``first`` to ``last``, both included."""
-    return sum(24 if starts is None else len(starts) for _, starts in _hours_by_day(zone, first, last))
+    return sum(24 if starts is None else len(starts) for _, _, starts in _hours_by_day(zone, first, last))
 
 
-def _hours_by_day(zone: tzinfo, first: datetime, last: datetime) -> Iterator[tuple[date, list[datetime] | None]]:
-    """Day by day the starts of hours; None stands for a whole day of 24 at 00:00 to 23:00.
+def _hours_by_day(
+    zone: tzinfo, first: datetime, last: datetime
+) -> Iterator[tuple[date, timedelta, list[datetime] | None]]:
+    """Day by day the offset it begins with and the starts of hours; None stands for a whole day of 24 at 00:00 to 23:00.
 
     Nearly every day is one of those, and 200,000 hours are quick because they are not looked at one by one.
     """
     first, last = first.astimezone(UTC), last.astimezone(UTC)
     day = first.astimezone(zone).date()
     low = day_start(zone, day)
+    offset = offset_at(zone, low)
+    is_midnight = low.astimezone(zone).time() == time()
     while low <= last:
-        high = day_start(zone, day + DAY)
-        if first <= low and high <= last and high - low == DAY and offset_at(zone, low) == offset_at(zone, high):
-            yield day, None
+        high = low + DAY
+        # from midnight to midnight without a change: then it is a day of 24 hours, and the next one begins with its own midnight
+        if is_midnight and first <= low and high <= last and offset_at(zone, high) == offset:
+            yield day, offset, None
         else:
-            yield day, list(_walk(zone, max(low, first), high, last))
+            high = day_start(zone, day + DAY)
+            yield day, offset, list(_walk(zone, max(low, first), high, last))
+            offset = offset_at(zone, high)
+            is_midnight = high.astimezone(zone).time() == time()
         day, low = day + DAY, high
 
 

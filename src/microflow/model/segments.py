@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
 
 from .frequencies import HOUR, Frequency, hour_text
 
 Segment = tuple[str, int]
 """The first partition of a stretch, as text, and how many there are in it."""
 
-_OFFSET = itemgetter(slice(16, None))
 _DAY = timedelta(days=1)
 
 
@@ -31,11 +28,21 @@ def segments(texts: Sequence[str], frequency: Frequency) -> list[Segment]:
         return [(texts[0], len(texts))]
     found: list[Segment] = []
     first = 0
-    for _, group in groupby(texts, key=_OFFSET):
-        count = sum(1 for _ in group)
-        found += _even(texts[first : first + count])
-        first += count
+    while first < len(texts):
+        behind = _end_of_offset(texts, first)
+        found += _even(texts[first:behind])
+        first = behind
     return found
+
+
+def _end_of_offset(texts: Sequence[str], first: int) -> int:
+    """The index behind the hours from ``first`` on that have the same offset; a day at a time, since there are many."""
+    offset, behind = texts[first][16:], first
+    while behind + 24 < len(texts) and texts[behind + 24][16:] == offset:
+        behind += 24
+    while behind < len(texts) and texts[behind][16:] == offset:
+        behind += 1
+    return behind
 
 
 def _even(texts: Sequence[str]) -> Iterator[Segment]:

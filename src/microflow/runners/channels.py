@@ -23,6 +23,9 @@ from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
 CHUNK = 65536
 """Bytes read at once."""
 
+_LAST_WORDS = 1.0
+"""Seconds that the threads are given to hand over what a process wrote before it ended."""
+
 Output = Callable[[bytes], None]
 
 
@@ -74,12 +77,13 @@ class ThreadedChannel:
         self._stdin = process.stdin
         self._queue: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._buffer = FrameBuffer()
-        self._open = 2
+        self._frames_open = self._output_open = True
+        self._process_ended = False
+        self._marked = False
+        self._rest = b""
         for kind, pipe in (("frames", process.stdout), ("output", process.stderr)):
             threading.Thread(target=self._read, args=(kind, pipe), name=f"microflow-{kind}", daemon=True).start()
         threading.Thread(target=self._watch, name="microflow-process", daemon=True).start()
-        self._ended = False
-        self._rest = b""
 
     def _read(self, kind: str, pipe: Any) -> None:
         with pipe:
@@ -103,45 +107,44 @@ class ThreadedChannel:
         while True:
             if (body := self._buffer.next()) is not None:
                 return decoded(body)
-            if self._ended:
+            if not self._frames_open or not self._take_next(output):
                 return None
-            kind, data = self._queue.get()
-            self._take(kind, data, output)
 
-    def _take(self, kind: str, data: bytes, output: Output) -> bool:
-        """Handle one piece; whether it held the mark."""
-        if kind == "frames" and data:
+    def _take_next(self, output: Output) -> bool:
+        """Handle the next piece; False if none will come: the process has ended, and who else has its pipes is silent."""
+        try:
+            kind, data = self._queue.get(timeout=_LAST_WORDS if self._process_ended else None)
+        except queue.Empty:
+            return False
+        if kind == "ended":
+            self._process_ended = True
+        elif kind == "frames":
+            self._frames_open = bool(data)
             self._buffer.feed(data)
-        elif kind == "output" and data:
-            return self._print(data, output)
-        elif kind in ("ended", "frames"):
-            self._ended = True
-        return False
+        else:
+            self._output_open = bool(data)
+            self._print(data, output)
+        return True
 
-    def _print(self, data: bytes, output: Output) -> bool:
+    def _print(self, data: bytes, output: Output) -> None:
         data = self._rest + data
         before, mark, after = data.partition(self.mark)
         if mark:
+            self._marked = True
             self._rest = after
-            if before:
-                output(before)
-            return True
-        # what may be the beginning of the mark waits for the rest of it
-        cut = data.rfind(b"\x00microflow")
-        cut = len(data) if cut < 0 or len(data) - cut >= len(self.mark) else cut
-        if data[:cut]:
-            output(data[:cut])
-        self._rest = data[cut:]
-        return False
+        else:
+            # what may be the beginning of the mark waits for the rest of it
+            cut = data.rfind(b"\x00microflow") if self._output_open else -1
+            cut = len(data) if cut < 0 or len(data) - cut >= len(self.mark) else cut
+            before, self._rest = data[:cut], data[cut:]
+        if before:
+            output(before)
 
     def drain(self, output: Output) -> None:
-        while True:
-            try:
-                kind, data = self._queue.get(timeout=None if not self._ended else 0.2)
-            except queue.Empty:
-                return
-            if self._take(kind, data, output) or (kind == "output" and not data):
-                return
+        # the mark may have come before the frame, through the other pipe
+        while not self._marked and self._output_open and self._take_next(output):
+            pass
+        self._marked = False
 
     def close(self) -> None:
         self._stdin.close()

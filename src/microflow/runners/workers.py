@@ -58,10 +58,17 @@ class Worker:
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
-        self.channel = opener(self._process)
         self._lock = threading.Lock()
         self._ended = False
-        self.channel.send(Hello([entry or os.getcwd() for entry in sys.path], self.channel.mark))
+        try:
+            self.channel = opener(self._process)
+            self.channel.send(Hello([entry or os.getcwd() for entry in sys.path], self.channel.mark))
+        except BaseException:  # too many open files, or it ended at once
+            self.end()
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            raise
 
     @property
     def pid(self) -> int:
@@ -165,11 +172,13 @@ class Attempt:
                 worker.send(self._context())
             elif isinstance(message, NotLoaded):
                 worker.send(Run(self._request, self._functions.pickled(self._job, message.why)))
-            else:
+            elif isinstance(message, Exited):
                 worker.channel.drain(observer.output)
-                if isinstance(message, Exited):
-                    raise WorkerDied(f"The task called sys.exit ({message.code}); let it return or raise instead.")
-                raise WorkerDied(f"The worker process ended while it ran the task: {worker.ending()}.")
+                raise WorkerDied(f"The task called sys.exit ({message.code}); let it return or raise instead.")
+            else:
+                how = worker.ending()  # with all it started, so that nothing more is printed
+                worker.channel.drain(observer.output)
+                raise WorkerDied(f"The worker process ended while it ran the task: {how}.")
 
     def _context(self) -> ContextReply:
         written, last_output = self._observer.context()

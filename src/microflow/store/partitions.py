@@ -6,8 +6,11 @@ letter for each time partition (see ``model/partitions.py``): that is quick with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple, cast
 
 from ..model.frequencies import Frequency
 from ..model.partitions import LETTERLESS, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
@@ -25,6 +28,13 @@ _FORMS = {
     Frequency.YEARLY: ("____", ""),
 }
 """Patterns of what a frequency's texts look like, and of what looks like them and is of another one."""
+
+_KEPT = 16
+"""Grids whose lines are kept: a byte for each cell."""
+_MANY = 20_000
+"""Changed partitions that are read one by one."""
+_OUT_OF_ORDER = 5
+"""How far a text may stand from where it would stand in the order of texts."""
 
 _MEASURES = {"duration": "partition_durations", "age": "partition_ages"}
 
@@ -88,19 +98,57 @@ class LivePartition(NamedTuple):
 
 
 class PartitionStatuses:
-    """Reads what became of partitions. Every method raises ``StoreError`` if the store can't be read."""
+    """Reads what became of partitions. Every method raises ``StoreError`` if the store can't be read.
+
+    The lines of the grids that were looked at last are kept, since a page looks again and again while a run goes on: then
+    only what has changed is read. A status changes by the end of an execution alone, so it is of one that had not ended at
+    the look before, or came later (``cursor``).
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lock = threading.Lock()
+        self._known: dict[tuple[Any, ...], _Known] = {}
 
     def lines(self, flow: str, job: str, times: Sequence[str | None], cats: Sequence[str | None]) -> list[str]:
         """The statuses of a grid, one text for each of ``cats`` with one letter for each of ``times``."""
-        grid = _Grid(times, cats, MISSING_LETTER)
-        for category, joined, statuses in self._rows("partition_statuses", flow, job, times):
-            grid.put(category, joined, _letters(statuses))
-        for category, text, status in self._database.read("live_partitions", {"flow": flow, "job": job}):
-            grid.put(category, text, STATUS_LETTERS[status])
-        return grid.lines()
+        axis = _Axis(times)
+        names = {"flow": flow, "job": job}
+        key = (flow, job, len(axis.times), hash(axis.joined), tuple(cats))
+        with self._lock:
+            known = self._known.pop(key, None)
+        # before what has ended is read, so that nothing that ends meanwhile looks as if nobody was at it
+        live = self._database.read("live_partitions", names)
+        cursor = self._database.read("partition_cursor", names)[0][0]
+        lines = self._changed(known, cursor, names, axis) or self._whole(names, axis, cats)
+        with self._lock:
+            self._known[key] = _Known(cursor, {category: bytes(line) for category, line in lines.items()})
+            while len(self._known) > _KEPT:
+                del self._known[next(iter(self._known))]
+        # the oldest first, so that of several that are at one partition the newest is seen
+        for category, text, status, _ in live:
+            axis.put(lines.get(category), text, STATUS_LETTERS[status])
+        return [line.decode("ascii") for line in lines.values()]
+
+    def _changed(
+        self, known: _Known | None, cursor: int, names: dict[str, str], axis: _Axis
+    ) -> dict[str, bytearray] | None:
+        """What is known, brought up to date; None if that would take longer than reading everything."""
+        if known is None or cursor < known.cursor:  # numbers of executions that were deleted may be given again
+            return None
+        rows = self._database.read("changed_partitions", {**names, "cursor": known.cursor, "limit": _MANY})
+        if len(rows) == _MANY:
+            return None
+        lines = {category: bytearray(line) for category, line in known.lines.items()}
+        for category, text, status in rows:
+            axis.put(lines.get(category), text, STATUS_LETTERS[status])
+        return lines
+
+    def _whole(self, names: dict[str, str], axis: _Axis, cats: Sequence[str | None]) -> dict[str, bytearray]:
+        lines = axis.blank(cats, MISSING_LETTER)
+        for category, joined, letters in self._rows("partition_statuses", names, axis):
+            axis.fill(lines.get(category), joined, letters, MISSING_LETTER)
+        return lines
 
     def measured(
         self,
@@ -112,19 +160,18 @@ class PartitionStatuses:
         now: float,
     ) -> list[str]:
         """How long the executions took, or how long ago they ended, as ``lines``: a letter for each of the measure's levels."""
-        grid = _Grid(times, cats, LETTERLESS)
+        axis = _Axis(times)
+        lines = axis.blank(cats, LETTERLESS)
         levels = {f"level_{number}": level for number, level in enumerate(LEVELS[measure])}
-        for category, joined, letters in self._rows(_MEASURES[measure], flow, job, times, now=now, **levels):
-            grid.put(category, joined, letters)
-        return grid.lines()
+        values = {"flow": flow, "job": job, "now": now, **levels}
+        for category, joined, letters in self._rows(_MEASURES[measure], values, axis):
+            axis.fill(lines.get(category), joined, letters, LETTERLESS)
+        return [line.decode("ascii") for line in lines.values()]
 
-    def _rows(self, name: str, flow: str, job: str, times: Sequence[str | None], **values: Any) -> list[Row]:
-        known = [text or "" for text in times]
-        if not known:
+    def _rows(self, name: str, values: Mapping[str, Any], axis: _Axis) -> list[Row]:
+        if not axis.times:
             return []
-        # in the order of texts, in which two hours of the same name stand the other way round than in time
-        bounds = {"first": min(known), "last": max(known)}
-        return self._database.read(name, {"flow": flow, "job": job, **bounds, **values})
+        return self._database.read(name, {**values, "first": axis.lowest, "last": axis.highest})
 
     def earliest(self, flow: str, job: str, frequency: Frequency, cats: Iterable[str | None]) -> str | None:
         """The text of the earliest time partition of this frequency that was executed, in any of these categories."""
@@ -163,48 +210,55 @@ class PartitionStatuses:
         return sum(max(seconds, 0.0) for seconds, _ in rows) / partitions if partitions else None
 
 
-class _Grid:
-    """Lines that are filled with what the store has, as far as it is on the axes."""
+class _Known(NamedTuple):
+    """Lines that were read, without what was going on then; what ended later is of executions from ``cursor`` on."""
 
-    def __init__(self, times: Sequence[str | None], cats: Sequence[str | None], blank: str) -> None:
-        self._times = [text or "" for text in times]
-        self._joined = ",".join(self._times)
-        self._positions: dict[str, int] = {}
-        self._lines = {category or "": bytearray(blank.encode() * len(self._times)) for category in cats}
+    cursor: int
+    lines: dict[str, bytes]
 
-    def put(self, category: str, joined: str, letters: str) -> None:
-        """Put letters at the times that are named, joined by commas."""
-        line = self._lines.get(category)
+
+class _Axis:
+    """The time partitions of a grid, and where each stands."""
+
+    def __init__(self, times: Sequence[str | None]) -> None:
+        self.times = cast("Sequence[str]", times) if times and times[0] is not None else [text or "" for text in times]
+        self.joined = ",".join(self.times)
+        # in the order of texts two hours of the same name stand the other way round than in time: only so much is out of order
+        self.lowest = min(self.times[:_OUT_OF_ORDER], default="")
+        self.highest = max(self.times[-_OUT_OF_ORDER:], default="")
+
+    def blank(self, cats: Sequence[str | None], letter: str) -> dict[str, bytearray]:
+        """A line for each category."""
+        return {category or "": bytearray(letter.encode() * len(self.times)) for category in cats}
+
+    def put(self, line: bytearray | None, text: str, letter: str) -> None:
+        """Put one letter where a time stands, if it stands on the axis."""
+        if line is None or not self.lowest <= text <= self.highest:
+            return
+        near = bisect_left(self.times, text)
+        for index in range(max(near - _OUT_OF_ORDER, 0), min(near + _OUT_OF_ORDER, len(self.times))):
+            if self.times[index] == text:
+                line[index] = ord(letter)
+
+    def fill(self, line: bytearray | None, joined: str, letters: str, blank: str) -> None:
+        """Put letters at times that are joined by commas, and the blank letter at the others."""
         if line is None:
             return
         first = self._run(joined)
         if first is not None:
             line[first : first + len(letters)] = letters.encode()
             return
-        if not self._positions:
-            self._positions = {text: index for index, text in enumerate(self._times)}
-        position = self._positions.get
-        for text, letter in zip(joined.split(","), letters.encode(), strict=True):
-            if (index := position(text)) is not None:
-                line[index] = letter
+        found = dict(zip(joined.split(","), letters, strict=True))
+        line[:] = "".join(map(found.get, self.times, repeat(blank))).encode()
 
     def _run(self, joined: str) -> int | None:
         """Where the times stand one after the other on the axis; None if they do not. Mostly they do, and that is quick."""
-        at = self._joined.find(joined)
+        at = self.joined.find(joined.partition(",")[0])
+        if at < 0 or not self.joined.startswith(joined, at):
+            return None
         end = at + len(joined)
-        is_whole = at >= 0 and self._joined[at - 1 : at] in ("", ",") and self._joined[end : end + 1] in ("", ",")
-        return self._joined.count(",", 0, at) if is_whole else None
-
-    def lines(self) -> list[str]:
-        return [line.decode("ascii") for line in self._lines.values()]
-
-
-def _letters(statuses: str) -> str:
-    """One letter for each of the statuses, which stand one after the other without anything between them."""
-    # capitals first: no status has any, so what has been replaced is not taken for a part of the next one
-    for status, letter in STATUS_LETTERS.items():
-        statuses = statuses.replace(status, letter.upper())
-    return statuses.lower()
+        is_whole = self.joined[at - 1 : at] in ("", ",") and self.joined[end : end + 1] in ("", ",")
+        return self.joined.count(",", 0, at) if is_whole else None
 
 
 def _names(flow: str, job: str, key: StoredKey) -> dict[str, Any]:

@@ -27,7 +27,8 @@ UPDATE partitions SET live_id = NULL WHERE live_id = :execution_id
 -- One row for each category: its times in one text and their statuses in another, since a row for each of 200,000 cells would
 -- take most of the time that there is. PostgreSQL calls the function string_agg.
 -- name: partition_statuses
-SELECT cat_partition, group_concat(time_partition, ','), group_concat(status, '') FROM partitions
+SELECT cat_partition, group_concat(time_partition, ','), group_concat(CASE status WHEN 'success' THEN 's' WHEN 'error' THEN 'e'
+    WHEN 'skipped' THEN 'k' ELSE 'c' END, '') FROM partitions
 WHERE flow = :flow AND job = :job AND time_partition BETWEEN :first AND :last AND status IS NOT NULL
 GROUP BY cat_partition
 
@@ -53,9 +54,20 @@ SELECT cat_partition, group_concat(time_partition, ','), group_concat(CASE
 WHERE flow = :flow AND job = :job AND time_partition BETWEEN :first AND :last AND status IS NOT NULL
 GROUP BY cat_partition
 
+-- What has changed since a look at a job's partitions: the status of each is of an execution that had not ended then, or came later.
+-- name: partition_cursor
+SELECT coalesce(
+    (SELECT min(id) FROM executions WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'skipped'
+        AND flow || '' = :flow AND job || '' = :job),
+    (SELECT max(id) + 1 FROM executions), 1)
+
+-- name: changed_partitions
+SELECT cat_partition, time_partition, status FROM partitions
+WHERE execution_id >= :cursor AND flow || '' = :flow AND job || '' = :job LIMIT :limit
+
 -- Few executions are open, and a job may have many partitions: so the job is asked for in a way that no index answers.
 -- name: live_partitions
-SELECT coalesce(e.cat_partition, ''), coalesce(e.time_partition, ''), e.status FROM executions e
+SELECT coalesce(e.cat_partition, ''), coalesce(e.time_partition, ''), e.status, e.id FROM executions e
 LEFT JOIN partitions p ON p.flow = e.flow AND p.job = e.job AND p.cat_partition = coalesce(e.cat_partition, '')
     AND p.time_partition = coalesce(e.time_partition, '')
 WHERE e.status IN ('queued', 'running') AND e.status <> 'success' AND e.status <> 'skipped'
@@ -63,9 +75,10 @@ WHERE e.status IN ('queued', 'running') AND e.status <> 'success' AND e.status <
     AND (e.time_partition IS NOT NULL OR e.cat_partition IS NOT NULL)
     AND (p.status IS NULL OR p.status = 'skipped' OR p.execution_id < e.id)
 UNION ALL
-SELECT p.cat_partition, p.time_partition, e.status FROM partitions p JOIN executions e ON e.id = p.live_id
+SELECT p.cat_partition, p.time_partition, e.status, e.id FROM partitions p JOIN executions e ON e.id = p.live_id
 WHERE p.live_id IS NOT NULL AND p.flow || '' = :flow AND p.job || '' = :job AND e.status IN ('queued', 'running')
     AND (p.status IS NULL OR p.status = 'skipped' OR p.execution_id < e.id)
+ORDER BY 4
 
 -- name: succeeded_partitions
 SELECT time_partition, cat_partition FROM partitions

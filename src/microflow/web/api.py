@@ -37,6 +37,23 @@ from .messages import (
     TicksQuery,
 )
 from .openapi import document
+from .partition_handlers import (
+    execute_partitions,
+    list_partitions,
+    pause_execution,
+    plan_partitions,
+    resume_execution,
+    show_partition,
+)
+from .partition_messages import (
+    NewPartitionRun,
+    PartitionMatrix,
+    PartitionPreview,
+    PartitionQuery,
+    PartitionsQuery,
+    PartitionView,
+    PlannedRun,
+)
 from .problems import Problem
 from .schedule_handlers import (
     list_schedules,
@@ -209,12 +226,20 @@ ENDPOINTS = (
     Endpoint("GET", _JOB, show_job, JobView),
     Endpoint("POST", f"{_JOB}/executions", execute_job, ExecutionView, _CREATED, body=NewExecution),
     Endpoint("POST", f"{_JOB}/map", map_job, ExecutionView, _CREATED, body=NewMapping),
+    Endpoint("GET", f"{_JOB}/partitions", list_partitions, PartitionMatrix, query=PartitionsQuery),
+    Endpoint("GET", f"{_JOB}/partitions/detail", show_partition, PartitionView, query=PartitionQuery),
+    Endpoint("POST", f"{_JOB}/partitions/plan", plan_partitions, PartitionPreview, body=PlannedRun),
+    Endpoint(
+        "POST", f"{_JOB}/partitions/executions", execute_partitions, ExecutionView, _CREATED, body=NewPartitionRun
+    ),
     Endpoint("GET", "/api/executions", list_executions, ExecutionList, query=ExecutionsQuery),
     Endpoint("GET", _EXECUTION, show_execution, ExecutionView),
     Endpoint("GET", f"{_EXECUTION}/tree", show_tree, Tree),
     Endpoint("GET", f"{_EXECUTION}/logs", show_logs, LogText, query=LogsQuery),
     Endpoint("POST", f"{_EXECUTION}/cancel", cancel_execution, ExecutionView, _ACCEPTED),
     Endpoint("POST", f"{_EXECUTION}/retry", retry_execution, ExecutionView, _CREATED),
+    Endpoint("POST", f"{_EXECUTION}/pause", pause_execution, ExecutionView),
+    Endpoint("POST", f"{_EXECUTION}/resume", resume_execution, ExecutionView),
     Endpoint("GET", "/api/schedules", list_schedules, ScheduleList, query=SchedulesQuery),
     Endpoint("GET", _SCHEDULE, show_schedule, ScheduleState),
     Endpoint("GET", f"{_SCHEDULE}/ticks", list_ticks, TickList, query=TicksQuery),

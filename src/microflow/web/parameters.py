@@ -108,7 +108,8 @@ async def read_form(request: Request, limit: int = MAXIMUM_BODY) -> Mapping[str,
 
 @lru_cache
 def _hints(form: type[msgspec.Struct]) -> Mapping[str, Any]:
-    return get_type_hints(form)
+    hints = get_type_hints(form)
+    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(form)}
 
 
 def _bad(detail: str, kind: str) -> Problem:

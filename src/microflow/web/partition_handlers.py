@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -107,8 +106,11 @@ def show_partition(site: Site, call: Call) -> PartitionView:
     live = statuses.live(job.flow.name, job.name, key)
     record = statuses.record(job.flow.name, job.name, key)
     last = None if record is None else _ended(record)
+    shown: dict[str, Any] = dict.fromkeys(
+        ("execution_id", "queued_at", "started_at", "ended_at", "duration", "attempt")
+    )
     if live is not None and (last is None or last.status == "skipped" or last.execution_id < live.execution_id):
-        shown = {
+        shown |= {
             "status": live.status,
             "execution_id": live.execution_id,
             "queued_at": utc(live.queued_at),
@@ -116,17 +118,17 @@ def show_partition(site: Site, call: Call) -> PartitionView:
             "attempt": live.attempt,
         }
     elif last is not None:
-        shown, last = msgspec.structs.asdict(last), None
+        shown |= msgspec.structs.asdict(last)
+        last = None
     else:
-        shown = {"status": "missing"}
-    empty = dict.fromkeys(("execution_id", "queued_at", "started_at", "ended_at", "duration", "attempt"))
+        shown["status"] = "missing"
     return PartitionView(
         time_partition=text,
         cat_partition=category,
         start=start,
         end=None if start is None or partitions.time is None else partitions.time.end_of(start),
         last=last,
-        **{**empty, **shown},
+        **shown,
     )
 
 
@@ -174,7 +176,7 @@ async def execute_partitions(site: Site, call: Call) -> Answer:
     submitted = await site.run(_submit, site, call)
     if asked.wait:
         await site.until_done(submitted.future, asked.wait)
-    return Answer(await site.run(_look_at, site, submitted.id), f"/api/executions/{submitted.id}", HTTPStatus.CREATED)
+    return Answer(await site.run(_look_at, site, submitted.id), f"/api/executions/{submitted.id}")
 
 
 def _submit(site: Site, call: Call) -> Submitted:
@@ -209,7 +211,9 @@ def _job(site: Site, call: Call) -> Job[Any]:
 
 def _text(given: str | None) -> str | None:
     """A time partition from an address, where the "+" of an offset means a space and is seldom escaped."""
-    return given.strip().replace(" ", "+") or None if given is not None else None
+    if given is None:
+        return None
+    return (given.strip().replace(" ", "+") if "T" in given else given.strip()) or None
 
 
 def _look_at(site: Site, id_: int) -> ExecutionView:

@@ -37,7 +37,10 @@ class PartitionQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AreaMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rectangle of partitions: from ``start`` to ``end`` (null: the first one, the newest one), of some categories (null: all)."""
+    """A rectangle of partitions: from ``start`` (null: the first one) to ``end`` (null: the newest), of some categories.
+
+    ``cat_partitions`` null: of all.
+    """
 
     start: str | None = None
     end: str | None = None
@@ -118,7 +121,7 @@ class PartitionMatrix(msgspec.Struct, frozen=True, kw_only=True):
     form: Literal["plain", "compact"]
     frequency: str | None
     timezone: str | None
-    time: list[str | None | tuple[str, int]] | None
+    time: list[str | tuple[str, int] | None] | None
     cat: list[str | None] | None
     cells: list[str | list[str | None]]
     legend: dict[str, str | None]

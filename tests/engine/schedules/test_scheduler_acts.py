@@ -10,6 +10,7 @@ import pytest
 
 from microflow import Flow, Schedule, create_flow
 from microflow.errors import ConflictError, StoreError, UnknownNameError
+from microflow.store.schedules import Schedules
 
 
 def utc(text: str) -> datetime:
@@ -225,11 +226,8 @@ def test_a_server_runs_its_schedules_by_itself(start: Any, clock: Any) -> None:
         return {}
 
     engine = start(flow, kind="server", clock=clock)
-    for _ in range(20):
-        clock.until_asleep(30)
-        clock.advance(30)
-    assert ran.wait(60)
-    clock.until_asleep(30)
+    while not ran.wait(0.01):
+        clock.advance(5)
     assert [tick.outcome for tick in engine.schedules.ticks("shop", "load")] == ["run"]
 
 
@@ -263,3 +261,33 @@ def test_another_try_of_a_tick_has_its_time_and_is_no_tick(server: Any) -> None:
     again = server.executions()[1]
     assert (again.job, again.trigger, again.scheduled_at) == ("load", "retry", first.scheduled_at)
     assert server.ticks("shop", "load") == [("05-04T01:00", "run")]
+
+
+def test_a_schedule_object_that_two_flows_have_is_one_schedule_of_each(server: Any) -> None:
+    shared = Schedule("0 * * * *", name="hourly")
+    server.start(flow_with(server.runner, shared), flow_with(server.runner, shared, name="garden"))
+    server.engine.pause_schedule("garden", "hourly")
+    server.advance_to(utc("2026-05-04T01:30"))
+
+    assert server.ticks("shop", "hourly") == [("05-04T01:00", "run")]
+    assert server.ticks("garden", "hourly") == [("05-04T01:00", "paused")]
+
+
+def test_a_store_that_fails_when_serving_begins_is_tried_again(start: Any, clock: Any, monkeypatch: Any) -> None:
+    flow, ran = create_flow("shop", timezone="UTC"), threading.Event()
+
+    @flow.task(schedule="* * * * *", runner="thread")
+    def load() -> dict[str, Any]:
+        ran.set()
+        return {}
+
+    def refuse(*_: Any) -> Any:
+        monkeypatch.undo()
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Schedules, "of_flow", refuse)
+    engine = start(flow, kind="server", clock=clock)
+    clock.until_asleep(1)
+    assert engine.schedules.of_flow("shop") == {}
+    while not ran.wait(0.01):
+        clock.advance(1)

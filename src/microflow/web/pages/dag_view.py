@@ -1,7 +1,8 @@
 """A DAG as a picture: where each job is drawn and what is said of it, as values that a template writes as SVG.
 
 Names come from the definitions, statuses from executions. A place depends on the graph alone, so that a live picture
-changes its marks and words and nothing moves.
+changes its marks and words and nothing moves. A live page is drawn again and again, so what never changes (places, the
+widths of names) is kept: memos of pure functions.
 """
 
 from __future__ import annotations
@@ -156,6 +157,7 @@ def around(job: str, inputs_of: Mapping[str, Sequence[str]]) -> dict[str, list[s
     return {name: list(inputs_of.get(name, ())) for name in [*closure([job], inputs_of), *following]}
 
 
+@lru_cache(maxsize=4096)
 def shortened(text: str, width: float) -> str:
     """A text as far as so many pixels have room for it, cut in the middle: names differ at both ends."""
     if _text_width(text) <= width:
@@ -170,6 +172,7 @@ def _cut(text: str, kept: int) -> str:
     return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
 
 
+@lru_cache(maxsize=4096)
 def _text_width(text: str) -> float:
     """Pixels that a text takes, by and large: the server does not know the reader's font, so rather too many."""
     return sum(map(_letter_width, text)) * _FONT
@@ -188,7 +191,6 @@ def _letter_width(letter: str) -> float:
 _NOTHING = Layout((), (), 0, 0)
 
 
-# A memo of a pure function: a live page is drawn again and again, and its graph is always the same.
 @lru_cache(maxsize=64)
 def _drawn(graph: tuple[tuple[str, tuple[str, ...]], ...], box_width: float) -> tuple[Layout, tuple[str, ...]]:
     """The layout of a graph, and its names in reading order."""

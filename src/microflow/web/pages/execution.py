@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +40,8 @@ def routes(desk: Desk) -> list[Route]:
         Route("/executions/{id}/log", threaded(desk, show_log), methods=["GET"], name="execution_log"),
         Route("/executions/{id}/cancel", threaded(desk, cancel_execution), methods=["POST"], name="cancel_execution"),
         Route("/executions/{id}/retry", threaded(desk, retry_execution), methods=["POST"], name="retry_execution"),
+        Route("/executions/{id}/pause", threaded(desk, pause_execution), methods=["POST"], name="pause_execution"),
+        Route("/executions/{id}/resume", threaded(desk, resume_execution), methods=["POST"], name="resume_execution"),
     ]
 
 
@@ -72,6 +74,25 @@ def retry_execution(desk: Desk, request: Request) -> Response:
     except (ConflictError, UnknownNameError) as error:  # it runs, or its job is in the flow no more
         return _page(desk, request, id_, str(error), HTTPStatus.CONFLICT)
     return RedirectResponse(f"/executions/{again}", HTTPStatus.SEE_OTHER)
+
+
+def pause_execution(desk: Desk, request: Request) -> Response:
+    """Begin nothing new in a run over partitions or inputs."""
+    return _hold(desk, request, desk.engine.pause)
+
+
+def resume_execution(desk: Desk, request: Request) -> Response:
+    """Go on with a run that is paused."""
+    return _hold(desk, request, desk.engine.resume)
+
+
+def _hold(desk: Desk, request: Request, act: Callable[[int], None]) -> Response:
+    id_ = desk.execution(read_id(request.path_params["id"])).id
+    try:
+        act(id_)
+    except ConflictError as error:
+        return _page(desk, request, id_, str(error), HTTPStatus.CONFLICT)
+    return RedirectResponse(f"/executions/{id_}", HTTPStatus.SEE_OTHER)
 
 
 def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatus) -> Response:

@@ -18,6 +18,7 @@ from ..problems import Problem
 from . import charts
 from .dag import job_picture
 from .desk import Desk, not_found, threaded
+from .partition_view import job_shares
 from .run_form import RunForm, fresh_form, submit_form, typed_form
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: RunForm, status: HT
             "frequency": frequency,
             "dag": job_picture(desk, job),
             "chart": charts.duration_chart(durations, CHART_HEIGHT, CHART_SLOTS),
+            "shares": job_shares(desk.engine.partitions, job, is_live="Microflow-Live" in request.headers),
             "recent": desk.executions(Filters(flow=view.flow, job=view.name), RECENT).items,
         },
         status=status,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...errors import PartitionError
 from ...model.partitions import ABSENT_LETTER, MISSING_LETTER, STATUS_LETTERS, Partitions
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ MOST_TIMES = 30
 """Time partitions in the table, the newest ones."""
 MOST_CATEGORIES = 20
 """Columns of the table, or its rows for a job without time partitions times ten."""
+
+QUICKLY_COUNTED = 20_000
+"""Up to so many partitions are counted with every change of a job's page; more only when it is opened."""
 
 _STATES = {letter: status for status, letter in STATUS_LETTERS.items()} | {MISSING_LETTER: "missing"}
 
@@ -63,10 +67,15 @@ class Share(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """How many partitions are in each state, as the parts of one bar and in words."""
+    """How many partitions are in each state, as the parts of one bar and in words.
+
+    ``is_quick``: there are so few that they can be counted with every change. ``mistake``: why they can't be counted.
+    """
 
     parts: list[Share]
     told: str
+    is_quick: bool = True
+    mistake: str = ""
 
 
 class Bounds(NamedTuple):
@@ -138,11 +147,30 @@ def _back(time: TimePartitions, high: datetime, low: datetime) -> datetime:
     return found
 
 
+def job_shares(runs: PartitionRuns, job: Job[Any], is_live: bool = False) -> Shares | None:
+    """How many partitions of a job are in each state; None for a job without partitions.
+
+    ``is_live``: a page that is kept up to date asks, and it does so only where ``is_quick``.
+    """
+    if job.partitions is None:
+        return None
+    try:
+        if is_live and _is_large(job, runs):
+            return Shares([], "", is_quick=False)
+        grid = runs.grid(job)
+    except PartitionError as error:  # a filter that fails, for one
+        return Shares([], "", mistake=str(error))
+    return shares(grid.lines)._replace(is_quick=len(grid.times) * len(grid.cats) <= QUICKLY_COUNTED)
+
+
+def _is_large(job: Job[Any], runs: PartitionRuns) -> bool:
+    grid = runs.grid(job, with_statuses=False)
+    return len(grid.times) * len(grid.cats) > QUICKLY_COUNTED
+
+
 def shares(lines: Sequence[str]) -> Shares:
     """How many partitions of a grid are in each state."""
-    counts = {state: 0 for state in _STACKED}
-    for letter, state in _STATES.items():
-        counts[state] = sum(line.count(letter) for line in lines)
+    counts = {state: sum(line.count(letter) for line in lines) for letter, state in _STATES.items()}
     total = sum(counts.values())
     parts, x = [], 0.0
     for state in _STACKED:

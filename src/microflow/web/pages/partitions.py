@@ -81,7 +81,9 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: PartitionForm, esti
     mistakes = {"range": ""}
     table = Table(view.flow, view.name, [], [], "")
     try:
-        table = newest_table(desk.engine.partitions, job, given["from"], given["to"], moment)
+        # a page that is live has its table already, and a picture that shows what changes
+        if "Microflow-Live" not in request.headers:
+            table = newest_table(desk.engine.partitions, job, given["from"], given["to"], moment)
     except PartitionError as error:
         mistakes["range"] = str(error)
     runs = desk.reading.partition_runs(view.flow, view.name, RUNS)

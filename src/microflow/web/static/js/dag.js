@@ -145,20 +145,21 @@ class DagPicture extends HTMLElement {
   #pinch(scroller) {
     let apart = 0;
     let scale = 1;
+    const begin = (/** @type {TouchEvent} */ { touches: [one, other] }) => {
+      [apart, scale] = [one && other ? distance(one, other) : 0, this.#scale];
+    };
+    scroller.addEventListener("touchstart", begin, { passive: true });
+    scroller.addEventListener("touchend", begin, { passive: true });
     scroller.addEventListener(
       "touchmove",
       (event) => {
         const [one, other] = event.touches;
-        if (!one || !other) return;
+        if (!one || !other || !apart) return;
         event.preventDefault();
-        if (!apart) [apart, scale] = [distance(one, other), this.#scale];
         this.#zoom((scale * distance(one, other)) / apart, (one.clientX + other.clientX) / 2, (one.clientY + other.clientY) / 2);
       },
       { passive: false },
     );
-    for (const over of ["touchstart", "touchend", "touchcancel"]) {
-      scroller.addEventListener(over, () => (apart = 0), { passive: true });
-    }
   }
 
   /** A mouse moves the picture by dragging it; fingers do so without help. @param {HTMLElement} scroller */

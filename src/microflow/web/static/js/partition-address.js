@@ -24,27 +24,31 @@ export function readSelection() {
   return new URLSearchParams(location.search).getAll("select").slice(0, MOST_AREAS);
 }
 
-/** @type {Map<string, string | string[]>} */
+/** @type {Map<string, () => string | string[]>} */
 const pending = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let planned;
 
 /** Change a part of the address, soon; "" takes it away. @param {Name} name @param {string} value */
 export function writeAddress(name, value) {
-  pending.set(name, value);
+  pending.set(name, () => value);
   planned ??= setTimeout(write, PAUSE);
 }
 
-/** @param {readonly string[]} texts */
-export function writeSelection(texts) {
-  pending.set("select", texts.length > MOST_AREAS ? [] : [...texts]);
+/** Write what is selected, soon. @param {() => readonly string[]} make the texts, when it is time */
+export function writeSelection(make) {
+  pending.set("select", () => {
+    const texts = make();
+    return texts.length > MOST_AREAS ? [] : [...texts];
+  });
   planned ??= setTimeout(write, PAUSE);
 }
 
 function write() {
   planned = undefined;
   const address = new URL(location.href);
-  for (const [name, value] of pending) {
+  for (const [name, make] of pending) {
+    const value = make();
     address.searchParams.delete(name);
     for (const one of Array.isArray(value) ? value : [value]) if (one) address.searchParams.append(name, one);
   }

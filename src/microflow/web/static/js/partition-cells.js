@@ -94,6 +94,21 @@ export class Cells {
     return this.#put(lines, first, levels, (letter, row, column) => levelOf(letter, this.states[row][column]));
   }
 
+  /** The lowest and the highest level that there is; none is [1, 1]. @returns {[number, number]} */
+  get levelRange() {
+    let low = LEVELS;
+    let high = 1;
+    for (const row of this.levels ?? []) {
+      for (let column = 0; column < row.length; column++) {
+        const level = row[column];
+        if (level === ABSENT || level === UNMEASURED) continue;
+        if (level < low) low = level;
+        if (level > high) high = level;
+      }
+    }
+    return [Math.min(low, high), high];
+  }
+
   /** Show states again. */
   forgetMeasure() {
     this.levels = null;

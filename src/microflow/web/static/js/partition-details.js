@@ -138,8 +138,7 @@ export class Details {
   #extra(region) {
     const known = isSingle(this.picture, region) ? this.#known.get(this.#key(region)) : undefined;
     const parts = [stateOf(this.picture, region)];
-    const took = known && secondsOf(known);
-    if (took !== null && took !== undefined) parts.push(`took ${duration(took)}`);
+    if (known?.duration != null && known.ended_at) parts.push(`took ${duration(known.duration)}`);
     if (known?.execution_id) parts.push(`execution ${known.execution_id}`);
     return parts.join(", ");
   }
@@ -175,30 +174,32 @@ export class Details {
       if (detail && state === "missing") target.append(element("span", "never executed", "soft"));
       return;
     }
-    target.append(...facts(detail));
-    const link = /** @type {HTMLAnchorElement} */ (element("a", `#${detail.execution_id}`));
-    link.href = `/executions/${detail.execution_id}`;
-    link.prepend(element("span", "Execution ", "unseen"));
-    target.append(link);
+    target.append(...facts(detail), linkTo(detail));
+    if (!detail.last) return;
+    const before = element("span", "before that: ", "soft");
+    before.append(statusElement(detail.last.status));
+    target.append(before, ...facts(detail.last), linkTo(detail.last));
   }
 }
 
-/** @param {Detail} detail */
-function secondsOf({ started_at: start, ended_at: end }) {
-  return start && end ? (Date.parse(end) - Date.parse(start)) / 1000 : null;
+/** @param {import("./partition-source.js").Run} run */
+function linkTo(run) {
+  const link = /** @type {HTMLAnchorElement} */ (element("a", `#${run.execution_id}`));
+  link.href = `/executions/${run.execution_id}`;
+  link.prepend(element("span", "Execution ", "unseen"));
+  return link;
 }
 
-/** @param {Detail} detail */
-function* facts(detail) {
-  const when = detail.ended_at ?? detail.started_at;
+/** @param {import("./partition-source.js").Run} run */
+function* facts(run) {
+  const when = run.ended_at ?? run.started_at;
   if (when) {
-    const told = element("span", detail.ended_at ? "" : "since ", "soft");
+    const told = element("span", run.ended_at ? "" : "since ", "soft");
     told.append(timeElement(when));
     yield told;
   }
-  const took = secondsOf(detail);
-  if (took !== null) yield element("span", `took ${duration(took)}`, "soft");
-  if (detail.attempt !== null && detail.attempt > 1) yield element("span", `attempt ${detail.attempt}`, "soft");
+  if (run.duration !== null && run.ended_at) yield element("span", `took ${duration(run.duration)}`, "soft");
+  if (run.attempt !== null && run.attempt > 1) yield element("span", `attempt ${run.attempt}`, "soft");
 }
 
 /** @param {Region | null} one @param {Region} other */

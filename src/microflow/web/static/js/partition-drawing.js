@@ -18,6 +18,9 @@ const MISSING = 1;
 const SUCCESS = 3;
 const RUNNING = 5;
 
+/** Stacks stand upright from this height on, so that neighbours make one picture; lower ones lie. */
+const UPWARDS_FROM = 8;
+
 /** The smallest share of a stack that is drawn, so that one failure among thousands is seen. In pixels. */
 const LEAST_SHARE = 2;
 
@@ -193,7 +196,7 @@ function bandWidth(view) {
 }
 
 /**
- * One place with the shares of each code, along its longer side; small ones are made large enough to be seen.
+ * One place with the shares of each code; small ones are made large enough to be seen.
  * @param {CanvasRenderingContext2D} context @param {Palette} palette @param {readonly number[]} order @param {Int32Array} counts
  * @param {number} x @param {number} y @param {number} width @param {number} height
  */
@@ -205,7 +208,7 @@ function drawStack(context, palette, order, counts, x, y, width, height) {
     if (counts[code]) kinds += 1;
   }
   if (!sum) return;
-  const upwards = height >= width * 0.8;
+  const upwards = height >= UPWARDS_FROM || height >= width;
   const length = upwards ? height : width;
   const least = kinds > 1 ? Math.min(LEAST_SHARE, length / kinds) : 0;
   const rest = length - kinds * least;

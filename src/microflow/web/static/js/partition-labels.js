@@ -54,8 +54,9 @@ export function gutterOf(brush, labels, most) {
 export function drawLabels(brush, width, height, pointed) {
   const { context, view, palette } = brush;
   context.fillStyle = palette.ink.surface;
-  context.fillRect(0, 0, width, view.header);
-  context.fillRect(0, 0, view.gutter, height);
+  // two pixels of the edge are left to the outline of what is selected
+  context.fillRect(0, 0, width, view.header - 2);
+  context.fillRect(0, 0, view.gutter - 2, height);
   if (view.gutter > PADDING) drawRowLabels(brush, pointed);
   if (!view.layout.levels.length) return;
   context.save();

@@ -30,6 +30,7 @@ class PartitionMatrix extends HTMLElement {
   /** @type {Follower | undefined} */
   #follower;
   #isShown = false;
+  #isTelling = false;
 
   constructor() {
     super();
@@ -180,10 +181,13 @@ class PartitionMatrix extends HTMLElement {
       return;
     }
     const changed = picture.update(answer.lines, first);
-    if (answer.measured && picture.cells.levels) picture.measure(answer.measured, first);
+    if (answer.measured && picture.cells.levels) {
+      picture.measure(answer.measured, first);
+      this.#legend(answer.levels);
+    }
     if (!changed) return;
     this.#count();
-    this.#panel.show();
+    this.#panel.show(false);
     this.#details.refresh();
   }
 
@@ -193,8 +197,13 @@ class PartitionMatrix extends HTMLElement {
   #hear(news) {
     const picture = this.#picture;
     if (news === "selection") {
-      this.#panel.show();
-      writeSelection(this.#panel.texts());
+      writeSelection(() => this.#panel.texts());
+      // a drag tells of many selections between two frames
+      if (!this.#isTelling) requestAnimationFrame(() => {
+        this.#isTelling = false;
+        this.#panel.show();
+      });
+      this.#isTelling = true;
     } else if (news === "focus") {
       this.#details.focus();
       writeAddress("focus", placeText(picture.axes, picture.layout, picture.focus));
@@ -272,18 +281,27 @@ class PartitionMatrix extends HTMLElement {
     this.#pick("[data-legend=status]").hidden = levels.length > 0;
     const measured = this.#pick("[data-legend=measure]");
     measured.hidden = levels.length === 0;
-    if (levels.length) {
-      const ends = this.#source.colour === "age" ? ["just now", "long ago"] : ["quick", "slow"];
-      this.#pick("[data-lowest]").textContent = `${ends[0]}, under ${duration(levels[0])}`;
-      this.#pick("[data-highest]").textContent = `${ends[1]}, over ${duration(levels[levels.length - 1])}`;
-      const swatches = measured.querySelectorAll("rect");
-      rampOf(this.#picture.probe).forEach((colour, index) => {
-        swatches[index].style.fill = colour;
-        const title = /** @type {Element} */ (swatches[index].firstElementChild);
-        title.textContent = index < levels.length ? `under ${duration(levels[index])}` : `over ${duration(levels[levels.length - 1])}`;
-      });
-    }
+    if (levels.length) this.#ramp(measured, levels);
     this.#count();
+  }
+
+  /** @param {HTMLElement} place @param {readonly number[]} levels */
+  #ramp(place, levels) {
+    const [low, high] = this.#picture.cells.levelRange;
+    const below = (/** @type {number} */ level) => (level <= levels.length ? `under ${duration(levels[level - 1])}` : `over ${duration(levels[level - 2])}`);
+    const [first, last] = this.#source.colour === "age" ? ["newest", "oldest"] : ["quickest", "slowest"];
+    this.#pick("[data-lowest]").textContent = `${first}, ${below(low)}`;
+    this.#pick("[data-highest]").textContent = `${last}, ${below(high)}`;
+    const colours = rampOf(this.#picture.probe, [low, high]);
+    place.querySelectorAll("rect").forEach((swatch, index) => {
+      const isThere = index + 1 >= low && index + 1 <= high;
+      swatch.style.display = isThere ? "" : "none";
+      swatch.setAttribute("x", String((index + 1 - low) * 16));
+      swatch.style.fill = colours[index];
+      const title = /** @type {Element} */ (swatch.firstElementChild);
+      title.textContent = below(index + 1);
+    });
+    place.querySelector("svg")?.setAttribute("width", String((high - low + 1) * 16));
   }
 
   #count() {

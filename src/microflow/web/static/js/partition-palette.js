@@ -22,30 +22,34 @@ function resolved(probe, token) {
 }
 
 /**
- * The colours as they are now, for states or for the levels of a measure.
- * @param {HTMLElement} probe @param {boolean} measured
+ * The colours as they are now, for states or for the levels of a measure, of which `range` are the lowest and the highest.
+ * @param {HTMLElement} probe @param {readonly [number, number] | null} range
  * @returns {Palette}
  */
-export function readPalette(probe, measured) {
+export function readPalette(probe, range) {
   const ink = Object.fromEntries(INKS.map((name) => [name, resolved(probe, name)]));
   const font = getComputedStyle(probe).fontFamily;
   const missing = resolved(probe, "missing-fill");
-  if (!measured) {
+  if (!range) {
     const fills = STATES.map((name) => (name === "absent" || name === "missing" ? missing : resolved(probe, `${name}-fill`)));
     return { fills, ink, font };
   }
-  const fills = [missing, ...rampOf(probe)];
+  const fills = [missing, ...rampOf(probe, range)];
   fills[UNMEASURED] = missing;
   return { fills, ink, font };
 }
 
-/** The colours of the levels of a measure, from the lowest. @param {HTMLElement} probe */
-export function rampOf(probe) {
+/**
+ * The colours of the levels of a measure; those that there are take up all of the ramp.
+ * @param {HTMLElement} probe @param {readonly [number, number]} range
+ */
+export function rampOf(probe, [low, high]) {
   const anchors = RAMP.map((name) => parts(resolved(probe, name)));
-  return Array.from({ length: LEVELS }, (_, level) => {
-    const at = (level / (LEVELS - 1)) * (anchors.length - 1);
+  return Array.from({ length: LEVELS }, (_, index) => {
+    const share = Math.min(Math.max((index + 1 - low) / Math.max(high - low, 1), 0), 1);
+    const at = share * (anchors.length - 1);
     const before = Math.min(Math.floor(at), anchors.length - 2);
-    const mixed = anchors[before].map((value, index) => Math.round(value + (anchors[before + 1][index] - value) * (at - before)));
+    const mixed = anchors[before].map((value, part) => Math.round(value + (anchors[before + 1][part] - value) * (at - before)));
     return `rgb(${mixed.join(" ")})`;
   });
 }

@@ -19,6 +19,8 @@ export class Panel {
   #turn = 0;
   #sending = false;
   #count = 0;
+  /** Whether just this was started already; it is not started twice by mistake. */
+  #begun = false;
 
   /** @param {Picture} picture @param {Source} source @param {HTMLFormElement} form @param {HTMLElement} summary what is selected, in words */
   constructor(picture, source, form, summary) {
@@ -29,8 +31,12 @@ export class Panel {
     this.estimate = this.#pick("[data-estimate]");
     this.button = /** @type {HTMLButtonElement} */ (this.#pick("[data-run]"));
     this.told = this.#pick("[data-told]");
-    form.addEventListener("input", () => this.#plan());
-    form.addEventListener("change", () => this.#plan());
+    for (const change of ["input", "change"]) {
+      form.addEventListener(change, () => {
+        this.#begun = false;
+        this.#plan();
+      });
+    }
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#run();
@@ -42,8 +48,9 @@ export class Panel {
     return /** @type {HTMLElement} */ (this.form.querySelector(selector));
   }
 
-  /** What is selected has changed, or become something else. */
-  show() {
+  /** What is selected is something else, or has another state now. @param {boolean} [isOther] */
+  show(isOther = true) {
+    if (isOther) this.#begun = false;
     const { selection } = this.picture;
     const counts = selection.counts();
     const all = total(counts);
@@ -110,8 +117,13 @@ export class Panel {
     this.#count = this.#wanted;
     this.#label();
     const mistake = this.#mistake();
-    this.button.disabled = !this.#count || mistake !== "" || this.#sending;
+    this.button.disabled = !this.#count || mistake !== "" || this.#sending || this.#begun;
+    this.told.hidden = !this.#begun;
     const turn = ++this.#turn;
+    if (this.#begun) {
+      this.#tell("");
+      return;
+    }
     if (!this.#count || mistake) {
       this.#tell(mistake || (this.picture.selection.count ? `None of what is selected is ${this.#only.replaceAll("_", " ")}.` : ""), mistake ? "error" : "");
       return;
@@ -150,12 +162,13 @@ export class Panel {
     this.#sending = this.button.disabled = true;
     try {
       const started = await ask(`${this.source.address}/executions`, this.#body());
+      this.#begun = true;
       this.#started(started.id);
     } catch (error) {
       this.#tell(error instanceof Refused ? error.message : "The server can't be reached now; nothing was started.", "error");
     } finally {
       this.#sending = false;
-      this.button.disabled = !this.#count;
+      this.#plan();
     }
   }
 
@@ -166,7 +179,6 @@ export class Panel {
     const text = element("span", "Started as ");
     text.append(link, ".");
     this.told.replaceChildren(text);
-    this.told.hidden = false;
   }
 
   /** The selection as the texts of an address. @returns {string[]} */

@@ -119,11 +119,10 @@ export class Picture {
 
   /** Colour by a measure, or by state. @param {readonly string[] | null} lines @param {number} [first] */
   measure(lines, first) {
-    const switched = (lines === null) !== (this.cells.levels === null);
-    if (switched) this.#palette = null;
     if (lines === null) this.cells.forgetMeasure();
-    const changed = lines === null ? whole(this.layout) : this.cells.measure(lines, first);
-    this.invalidate(switched ? undefined : changed);
+    else this.cells.measure(lines, first);
+    this.#palette = null; // the ramp is spread over the levels that there are
+    this.invalidate();
   }
 
   // Sizes
@@ -288,7 +287,7 @@ export class Picture {
   }
 
   #brush() {
-    this.#palette ??= readPalette(this.probe, this.cells.levels !== null);
+    this.#palette ??= readPalette(this.probe, this.cells.levels && this.cells.levelRange);
     return new Brush(this.context, this.view, this.#palette, this.#ratio);
   }
 
@@ -311,7 +310,7 @@ export class Picture {
     }
     context.save();
     context.beginPath();
-    if (isAll) context.rect(view.gutter, view.header, width, height);
+    if (isAll) context.rect(view.gutter - 2, view.header - 2, width, height);
     else {
       const [top, left] = [view.rowBand(region.top)[0], view.columnBand(region.left)[0]];
       const [bottom, right] = [view.rowBand(region.bottom - 1)[1], view.columnBand(region.right - 1)[1]];

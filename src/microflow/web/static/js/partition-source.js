@@ -18,13 +18,19 @@ import { expand } from "./partition-times.js";
  */
 
 /**
- * What the server says of one partition.
- * @typedef {object} Detail
+ * What the server says of an execution that a partition's state is of.
+ * @typedef {object} Run
  * @property {string} status
  * @property {number | null} execution_id
  * @property {string | null} started_at
  * @property {string | null} ended_at
+ * @property {number | null} duration in seconds
  * @property {number | null} attempt
+ */
+
+/**
+ * What the server says of one partition; `last` is the newest execution that ended, while another one is queued or running.
+ * @typedef {Run & { queued_at: string | null, last: Run | null }} Detail
  */
 
 /** How many cells are fetched again without thinking twice. */
@@ -62,7 +68,7 @@ export class Source {
 
   /** @param {string} [from] @param {string} [to] @returns {Promise<Answer>} */
   async load(from = this.from, to = this.to) {
-    const query = new URLSearchParams();
+    const query = new URLSearchParams({ form: "compact" });
     if (from) query.set("from", from);
     if (to) query.set("to", to);
     if (this.colour !== "status") query.set("measure", this.colour);

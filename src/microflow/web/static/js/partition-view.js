@@ -10,13 +10,17 @@
 /** Below these sizes partitions are gathered: one for itself, and a stack that shows proportions. */
 const LEAST_CELL = 3;
 const LEAST_STACK = 5;
-const LEAST_ROW = 5;
+const LEAST_ROW = 4;
+/** How high rows that are gathered are together. */
+const GATHERED_ROWS = 9;
 /** From this size on units are whole pixels, so that all cells are alike. */
 const WHOLE_FROM = 3;
 
 const LARGEST = { matrix: 40, calendar: 32, tiles: 280 };
 /** How large partitions are where there is room for more. */
-const COMFORTABLE = { matrix: 30, calendar: 22, tiles: 150 };
+const COMFORTABLE = { matrix: 32, calendar: 22, tiles: 150 };
+/** Columns that are years have to bear their names. */
+const COMFORTABLE_YEAR = 40;
 const COMFORTABLE_ROW = { matrix: 26, calendar: 16, tiles: 30 };
 
 /** What a label needs of each period at least, so that it can stand in the lower line. */
@@ -106,7 +110,8 @@ export class View {
   /** The unit at which all columns are seen at once, if they can be told apart so. */
   get fitting() {
     const fit = (this.columns.length - MARGIN) / this.layout.columns;
-    return whole(Math.min(fit, COMFORTABLE[this.layout.kind]));
+    const isYears = this.layout.levels[0]?.period === "year";
+    return whole(Math.min(fit, isYears ? COMFORTABLE_YEAR : COMFORTABLE[this.layout.kind]));
   }
 
   /** @param {number} unit */
@@ -122,7 +127,7 @@ export class View {
   zoom(unit, room, x = 0, y = 0) {
     this.columns.zoom(unit, x);
     this.rows.zoom(this.#rowUnit(unit, room), y);
-    this.gathered = Math.max(Math.ceil(LEAST_ROW / this.rows.unit - 1e-9), 1);
+    this.gathered = this.rows.unit < LEAST_ROW ? Math.ceil(GATHERED_ROWS / this.rows.unit) : 1;
     this.#chooseLevels();
   }
 
