@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from overhead import row
 
 from microflow import map_parallel, run_dag
 from microflow.engine.engine import Engine
+from microflow.model.events import Event
 from microflow.store.reading import Filters, Reading
 
 GROUPS = schedule_jobs.GROUPS
@@ -30,6 +31,7 @@ class LeapingClock:
 
     def __init__(self) -> None:
         self.leaped = 0.0
+        self._leap = threading.Condition()
 
     def now(self) -> float:
         return time.time() + self.leaped
@@ -38,11 +40,17 @@ class LeapingClock:
         return time.monotonic() + self.leaped
 
     def wait(self, event: threading.Event, seconds: float | None) -> bool:
-        return event.wait(seconds)
+        deadline = float("inf") if seconds is None else self.now() + seconds
+        with self._leap:
+            while not event.is_set() and (left := deadline - self.now()) > 0:
+                self._leap.wait(min(left, 0.2))  # an end is noticed late, a moment is not
+        return event.is_set()
 
-    def leap_before(self, moment: float) -> None:
-        """To a moment before that one: the loop's next look is not later than that."""
-        self.leaped += max(moment - self.now(), 0.0)
+    def leap_to(self, moment: float) -> None:
+        """Let the time until then pass at once."""
+        with self._leap:
+            self.leaped += max(moment - self.now(), 0.0)
+            self._leap.notify_all()
 
 
 def ticks(folder: str, minutes: int) -> None:
@@ -50,18 +58,21 @@ def ticks(folder: str, minutes: int) -> None:
     clock = LeapingClock()
     engine = Engine([schedule_jobs.many], store=f"sqlite:///{folder}/ticks.db", clock=clock)
     engine.start()
-    engine.scheduler.start()
+    engine.scheduler.start()  # a server's engine would do that, and delete old history too
     reading = Reading(engine.database)
     ended = threading.Semaphore(0)
-    engine.events.subscribe(lambda event: ended.release() if event.status in ("success", "error") and event.id and event.topic == "execution" else None)
     first, firsts, last, begun = [], [], [], []
+
+    def count(event: Event) -> None:
+        if event.topic == "execution" and event.status in ("success", "error"):
+            ended.release()
+
+    engine.events.subscribe(count)
     for number in range(minutes + 1):
         tick = (clock.now() // 60 + 1) * 60
-        while clock.now() < tick - 0.2:
-            clock.leap_before(min(tick - 0.2, clock.now() + 20))
-            engine.scheduler._ended.set()  # wakes the loop, which looks and waits again
-            engine.scheduler._ended.clear()
-            time.sleep(0.05)
+        while clock.now() < tick - 0.5:  # in steps that the loop doesn't take for the sleep of the machine
+            clock.leap_to(min(tick - 0.5, clock.now() + 20))
+            time.sleep(0.02)
         for _ in range(SCHEDULES):
             ended.acquire()
         found = reading.executions(Filters(flow="many"), SCHEDULES).items
@@ -71,8 +82,9 @@ def ticks(folder: str, minutes: int) -> None:
             continue  # workers are started, files are read
         delays: dict[int, list[float]] = {}
         for execution in found:
-            started = execution.output and float(bytes(execution.output).split(b":")[1].rstrip(b"}")) + clock.leaped - tick
-            delays.setdefault(int(execution.job.removeprefix("job_")) % GROUPS, []).append(started or 0.0)
+            assert execution.output is not None
+            began = json.loads(bytes(execution.output))["at"] + clock.leaped - tick
+            delays.setdefault(int(execution.job.removeprefix("job_")) % GROUPS, []).append(began)
         every = [delay for group in delays.values() for delay in group]
         first.append(min(every))
         firsts += [min(group) for group in delays.values()]
@@ -84,7 +96,11 @@ def ticks(folder: str, minutes: int) -> None:
     row(f"tick to the first task of each of {GROUPS} groups, median", f"{quantile(firsts, 0.5) * 1e3:.1f} ms")
     row(f"tick to the first task of each of {GROUPS} groups, p99", f"{quantile(firsts, 0.99) * 1e3:.1f} ms")
     row("tick to the thousandth tick claimed, median", f"{quantile(begun, 0.5) * 1e3:.0f} ms")
-    row("tick to the thousandth task's first line, median", f"{quantile(last, 0.5) * 1e3:.0f} ms", f"{SCHEDULES / quantile(last, 0.5):,.0f} /s")
+    row(
+        "tick to the thousandth task's first line, median",
+        f"{quantile(last, 0.5) * 1e3:.0f} ms",
+        f"{SCHEDULES / quantile(last, 0.5):,.0f} /s",
+    )
 
 
 def idle(folder: str, seconds: float) -> None:
@@ -123,15 +139,17 @@ def dags(folder: str, rounds: int) -> None:
         blades = [schedule_jobs.fan.jobs[f"blade_{number}"] for number in range(schedule_jobs.BLADES)]
         run_dag(*blades)
         one = blades[0]
-        measured.append(
-            interleaved(rounds, lambda: run_dag(*blades), lambda: map_parallel(one, ({} for _ in blades)))
-        )
+        measured.append(interleaved(rounds, lambda: run_dag(*blades), lambda: map_parallel(one, ({} for _ in blades))))
         return {}
 
     assert compare_chain()
     assert compare_fan()
     (dag, hand), (blown, mapped) = [[quantile(times, 0.5) for times in found] for found in measured]
-    row(f"chain of {schedule_jobs.LINKS} no-op tasks as a DAG", f"{dag * 1e3:.0f} ms", f"{dag / hand:.2f} x the calls by hand (1.3)")
+    row(
+        f"chain of {schedule_jobs.LINKS} no-op tasks as a DAG",
+        f"{dag * 1e3:.0f} ms",
+        f"{dag / hand:.2f} x the calls by hand (1.3)",
+    )
     row(
         f"fan of {schedule_jobs.BLADES:,} no-op tasks as a DAG",
         f"{schedule_jobs.BLADES / blown:,.0f} /s",

@@ -114,13 +114,24 @@ def test_gaps_and_other_forms_do_not_shift_anything(life: Life) -> None:
 
 
 def test_two_hours_of_one_name(life: Life) -> None:
-    times = ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]
-    life.ended((times[0], ""), status=SUCCESS)
-    life.ended((times[1], ""), status=ERROR)
+    times = ["2026-10-25T01:00+02:00", "2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]
+    life.ended((times[1], ""), status=SUCCESS)
+    life.ended((times[2], ""), status=ERROR)
+    for cold in (True, False):
+        if cold:
+            life.statuses = PartitionStatuses(life.database)
+        assert life.lines(times, [None]) == [".se."]
+        assert life.lines(times[:2], [None]) == [".s"]
+        assert life.lines(times[2:], [None]) == ["e."]
 
-    assert life.lines(times, [None]) == ["se."]
-    assert life.lines(times[:1], [None]) == ["s"]
-    assert life.lines(times[1:], [None]) == ["e."]
+    life.ended((times[0], ""), status=CANCELLED)
+    life.ended((times[3], ""), status=CANCELLED)
+    running = life.open((times[2], ""))
+    assert life.lines(times, [None]) == ["csrc"]
+    assert PartitionStatuses(life.database).lines("shop", "load", times, [None]) == ["csrc"]
+    life.end(running, SKIPPED)
+    assert life.lines(times, [None]) == ["csec"]
+    assert life.lines(times[1:], [None]) == ["sec"]
 
 
 def test_jobs_with_one_dimension(life: Life) -> None:
@@ -251,7 +262,7 @@ def test_few_are_looked_at_to_see_what_goes_on_now(life: Life) -> None:
 KEYS = [*product(("2025", "2026"), ("red", "blue"))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -271,11 +282,13 @@ def test_the_letters_are_what_the_executions_say(story: list[Any]) -> None:
     for act, what in story:
         if act == "open":
             open_now.append((life.open(*what), what))
+        elif act == "look":
+            assert life.lines() == PartitionStatuses(database).lines("shop", "load", ("2025", "2026"), ("red", "blue"))
         elif open_now:
             opened, keys = open_now.pop(what[0] % len(open_now))
             life.end(opened, what[1])
             ended.append((opened.id, keys, what[1]))
-    lines = life.lines(("2025", "2026"), ("red", "blue"))
+    lines = life.lines()
     for row, category in enumerate(("red", "blue")):
         for column, time in enumerate(("2025", "2026")):
             key = (time, category)

@@ -144,7 +144,7 @@ def test_jobs_that_nothing_connects_are_listed_apart(client: Any) -> None:
 
 def test_the_dag_is_there_as_a_table_too(client: Any) -> None:
     html = client.get("/flows/bakery/dag").text
-    table = words("<main" + html[html.index('aria-label="Jobs and their inputs"') :])
+    table = words("<main" + html[html.index('aria-label="Jobs and their inputs"') :].replace("<wbr>", ""))
     assert "knead task never run buy_flour , buy_yeast bake_what_is_wanted_in_the_morning , sell" in table
     assert "close_shop task never run sell none" in table
 

@@ -17,7 +17,7 @@ from microflow.engine.engine import Engine
 from microflow.model.results import ExecutionStatus
 from microflow.model.schedules import next_clock_change, ticks_around
 from microflow.store.schedules import TickRecord, TickView
-from microflow.web.pages import schedule_view
+from microflow.web.pages import schedule_view, schedules
 from microflow.web.schedules import ClockChangeView
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -117,9 +117,32 @@ def test_without_schedules_the_page_says_how_to_have_one(make_client: Any, tmp_p
         engine.stop(grace=0)
 
 
+def test_of_very_many_schedules_a_page_shows_some_and_leads_to_the_others(make_client: Any, tmp_path: Path) -> None:
+    flow = create_flow("many")
+    for number in range(schedules.PAGE + 1):
+        schedule = Schedule("0 8 * * *", name=f"schedule {number}")
+        flow.task(runner="thread", name=f"job_{number}", schedule=schedule)(lambda: {})
+    engine = Engine([flow], store=f"sqlite:///{tmp_path}/many.db")
+    engine.start()
+    try:
+        client = make_client(engine)
+        first, second = client.get("/schedules").text, client.get("/schedules?page=2").text
+        assert f"{schedules.PAGE + 1} schedules" in words(first)
+        assert len(rows(first)) == schedules.PAGE
+        assert 'href="/schedules?page=2" rel="next"' in first
+        assert list(rows(second)) == [f"many/schedule {schedules.PAGE}"]
+        assert 'href="/schedules" rel="prev"' in second
+        assert rows(client.get("/schedules?page=99").text) == rows(second)
+        assert rows(client.get("/schedules?page=x").text) == rows(first)
+        answer = client.form(f"/schedules/many/schedule%20{schedules.PAGE}/pause", {"page": "2"})
+        assert answer.headers["location"] == "/schedules?page=2"
+    finally:
+        engine.stop(grace=0)
+
+
 def test_a_schedule_is_paused_and_resumed_and_the_way_leads_back(client: Any) -> None:
     path = "/schedules/greenhouse/water%20all"
-    answer = client.form(f"{path}/pause", {"from": "list"})
+    answer = client.form(f"{path}/pause", {"page": "1"})
     assert (answer.status, answer.headers["location"]) == (303, "/schedules")
     assert "2 schedules, 1 paused" in words(client.get("/schedules").text)
     told = rows(client.get("/schedules").text)["greenhouse/water all"]
@@ -135,7 +158,7 @@ def test_a_schedule_is_paused_and_resumed_and_the_way_leads_back(client: Any) ->
 
 
 def test_a_schedule_is_run_now_and_shows_its_run(client: Any, engine: Engine, gate: Any) -> None:
-    answer = client.form("/schedules/greenhouse/water%20all/run", {"from": "list"})
+    answer = client.form("/schedules/greenhouse/water%20all/run", {"page": "1"})
     assert (answer.status, answer.headers["location"]) == (303, "/schedules")
     assert gate.reached.wait(60)
     (run,) = client.get("/api/executions?trigger=web").json["items"]
@@ -153,7 +176,7 @@ def test_a_run_that_must_not_overlap_is_refused_with_the_reason(client: Any, gat
     assert answer.status == 409
     assert "is still running" in words(answer.text)
     assert f'<meta name="live-source" content="{path}">' in answer.text
-    answer = client.form(f"{path}/run", {"from": "list"})
+    answer = client.form(f"{path}/run", {"page": "1"})
     assert answer.status == 409
     assert '<meta name="live-source" content="/schedules">' in answer.text
 

@@ -20,7 +20,7 @@ from ..store.views import ExecutionView, Page, Tree
 from .source import LOG_PART, LogText
 
 if TYPE_CHECKING:
-    from ..engine.engine import LimitState
+    from ..engine.limits import LimitState
     from ..store.schedules import TickView
     from ..web.definitions import JobView
     from ..web.schedules import ScheduleState
@@ -96,7 +96,7 @@ class Client:
 
     def limits(self) -> list[LimitState]:
         """Every limit in use."""
-        from ..engine.engine import LimitState
+        from ..engine.limits import LimitState
 
         return self._get("/api/concurrency", _Items[LimitState]).items
 

@@ -12,12 +12,12 @@ from ..errors import PayloadError
 from ..jobs import Job
 from ..model.payloads import decode, encode_inputs
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
-from ..runners.base import InputStatus
-from ..store.executions import Claim
+from ..runners.base import InputStatus, Request
+from ..store.executions import Claim, NewExecution, Waiting
 from ..store.partitions import StoredKey
 from .admission import Limit
 from .gates import Gate
-from .partition_keys import Located, run_keyed, with_keys
+from .partition_keys import Located, run_keyed, time_window, with_keys
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -179,6 +179,47 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
             f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).'
         )
     return str(value)
+
+
+def new_execution(
+    call: Call, prepared: Prepared, waiting: Waiting | None, parent_id: int, root_id: int
+) -> NewExecution:
+    """The row of a call that is about to be opened; ``parent_id`` and ``root_id`` are 0 for a root."""
+    return NewExecution(
+        flow=call.job.flow.name,
+        job=call.job.name,
+        kind=call.kind or call.job.kind,
+        trigger=call.trigger,
+        inputs=prepared.inputs,
+        parent_id=parent_id or None,
+        root_id=root_id or None,
+        position=call.position,
+        run_key=prepared.run_key,
+        time_partition=prepared.time_text,
+        cat_partition=prepared.cat_partition,
+        scheduled_at=call.scheduled_at,
+        waiting=waiting,
+        options=call.options,
+        partitions=prepared.partitions,
+    )
+
+
+def request_of(call: Call, prepared: Prepared, execution_id: int, attempt: int) -> Request:
+    """What a runner is asked to carry out."""
+    job = call.job
+    return Request(
+        execution_id=execution_id,
+        flow=job.flow.name,
+        job=job.name,
+        inputs=prepared.inputs,
+        max_payload=job.max_payload,
+        attempt=attempt,
+        run_key=prepared.run_key,
+        scheduled_at=call.scheduled_at,
+        cat_partition=prepared.cat_partition,
+        time_window=time_window(job, prepared.time_partition),
+        statuses=prepared.statuses,
+    )
 
 
 def result_of(

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, UnknownNameError
+from ..errors import CallError, ConflictError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionResult, ExecutionStatus
-from ..runners.base import Outcome, Request, Runner
-from ..runners.processes import FreshProcesses, ProcessPool
-from ..runners.refusal import Refusal
-from ..runners.threads import Capture, ThreadRunner
-from ..runners.workers import Attempt
-from ..runtime import PartitionSelection, Progress, active_runtime, batches
-from ..store.database import Database, default_url
+from ..runners.base import Outcome
+from ..runners.processes import ProcessPool
+from ..runtime import PartitionSelection, Progress, batches
+from ..store.database import Database
 from ..store.executions import Executions
 from ..store.lock import ServerLock
 from ..store.logs import Logs, log_folder
@@ -36,10 +31,12 @@ from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from .caller import Caller, dag_body
 from .calls import Call, prepare
+from .dispatch import Dispatch
 from .execution import Execution
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
-from .limits import LimitKind
+from .limits import LimitState, state_of
+from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
 from .recovery import recover, sign_off, take_over
 from .resources import Resources
@@ -55,27 +52,15 @@ _THREADS = 4096
 _ENDING_SECONDS = 5.0
 """How long executions that were told to end may take until they have."""
 
+_HURRIED_SECONDS = 1.0
+"""The same, for somebody who does not want to wait."""
+
 
 class Submitted(NamedTuple):
     """An execution that was begun: its number, and its result when it ends."""
 
     id: int
     future: Future[ExecutionResult]
-
-
-class LimitState(msgspec.Struct, frozen=True):
-    """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn.
-
-    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for one value of its key, of a run key.
-    """
-
-    kind: LimitKind
-    name: str
-    flow: str
-    key: str | None
-    limit: int
-    holders: list[int]
-    waiters: list[int]
 
 
 class Engine:
@@ -96,10 +81,10 @@ class Engine:
         echo: Callable[[bytes], None] | None = None,
         keep: float = HousekeepingConfig().keep,
     ) -> None:
-        self.flows = _by_name(flows)
+        self.flows = by_name(flows)
         check_all(self.flows)
         self.kind = kind
-        self._url = store or _store_of(flows)
+        self._url = store or store_of(flows)
         self._clock = clock or SystemClock()
         self._echo = echo
         self._keep = keep
@@ -144,23 +129,17 @@ class Engine:
         self.executions = Executions(self.database, self.events)
         self.logs = Logs(self._log_folder())
         self._timers = Timers(self._clock)
-        self._capture = Capture()
         self._pool = ProcessPool(self._timers.later, now=self._clock.monotonic)
-        self._runners: dict[str, Runner] = {
-            "process": self._pool,
-            "fresh": FreshProcesses(self._pool.functions),
-            "thread": ThreadRunner(self._capture),
-        }
-        self._own_runners: set[Runner] = set()
+        self._dispatch = Dispatch(self._pool, self._caller)
         self._resources = Resources(
             executions=self.executions,
             logs=self.logs,
             events=self.events,
             clock=self._clock,
             timers=self._timers,
-            run=self._run,
-            can_start=self._can_start,
-            start=self._start_attempt,
+            run=self._dispatch.run,
+            can_start=self._dispatch.can_start,
+            start=self._dispatch.start,
             echo=self._echo,
         )
         self._housekeeping = Housekeeping(
@@ -212,8 +191,7 @@ class Engine:
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
                 self._end_live()
-            for runner in {*self._runners.values(), *self._own_runners}:
-                runner.close()
+            self._dispatch.close()
             self._timers.stop()
             self._executor.shutdown(wait=ended, cancel_futures=True)
             sign_off(self._resources, ended=ended, reason=reason)
@@ -234,18 +212,18 @@ class Engine:
         """End what still runs, and wait until that is recorded; a manager that never calls anything can't be ended."""
         for execution in self._resources.live.all():
             execution.cancel("interrupted")
-        self._resources.live.wait_until_empty(_ENDING_SECONDS)
+        self._resources.live.wait_until_empty(_HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
 
     # What it is asked to do
 
     def flow(self, name: str) -> Flow:
         """The flow of this name. Raises ``UnknownNameError``."""
-        found: Flow = _named(self.flows, name, "flow", "this engine")
+        found: Flow = named(self.flows, name, "flow", "this engine")
         return found
 
     def job(self, flow: str, job: str) -> Job[Any]:
         """The job of these names. Raises ``UnknownNameError``."""
-        found: Job[Any] = _named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
+        found: Job[Any] = named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
         return found
 
     def submit(
@@ -396,18 +374,7 @@ class Engine:
     def concurrency(self) -> list[LimitState]:
         """Every limit of flows and groups, and those of keys and run keys in use, with who holds their places and who waits."""
         self._resources.limits.define(self.flows.values())
-        return [
-            LimitState(
-                kind,
-                limit.name,
-                limit.flow,
-                limit.key,
-                limit.places,
-                sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id),
-                [place.execution_id for _, place in sorted(limit.parked, key=lambda entry: entry[0])],
-            )
-            for kind, limit in self._resources.limits.all()
-        ]
+        return [state_of(kind, limit) for kind, limit in self._resources.limits.all()]
 
     def held_by(self, execution_id: int) -> list[int]:
         """The executions that hold what a queued one waits for; empty if it waits for no place."""
@@ -424,73 +391,8 @@ class Engine:
         execution = self._resources.live.get(execution_id)
         return execution.observation.progress_made if execution is not None else None
 
-    # How an attempt is carried out
-
-    def _run(self, execution: Execution, request: Request) -> Outcome:
-        job, body = execution.job, execution.call.body
-        if body is None and job.kind == "task":
-            runner = self._runner(job)
-            if runner is not self._runners["thread"]:
-                return runner.run(job, request, execution.observation)
-            runtime: Any = Refusal()
-        else:
-            runner = self._runners["thread"]
-            runtime = self._caller(execution)
-        token = active_runtime.set(runtime)
-        try:
-            if body is not None:
-                outcome: Outcome = body(runtime)
-                return outcome
-            return runner.run(job, request, execution.observation)
-        finally:
-            active_runtime.reset(token)
-
-    def _can_start(self, execution: Execution) -> bool:
-        """Whether an attempt can be begun and looked after together with others: in a warm worker, where pipes can be polled."""
-        job = execution.job
-        is_pooled = job.kind == "task" and execution.call.body is None and job.runner in (None, "process")
-        return is_pooled and sys.platform != "win32"
-
-    def _start_attempt(self, execution: Execution, request: Request) -> Attempt:
-        return self._pool.start(execution.job, request, execution.observation)
-
-    def _runner(self, job: Job[Any]) -> Runner:
-        if job.runner is None or isinstance(job.runner, str):
-            return self._runners[job.runner or "process"]
-        self._own_runners.add(job.runner)
-        runner: Runner = job.runner
-        return runner
-
 
 def _options(**given: Any) -> bytes | None:
     """How a run was asked for, as the store keeps it; None if nothing special was."""
     kept = {name: value for name, value in given.items() if value}
     return msgspec.json.encode(kept) if kept else None
-
-
-def _by_name(flows: Sequence[Flow]) -> dict[str, Flow]:
-    named: dict[str, Flow] = {}
-    for flow in flows:
-        if named.setdefault(flow.name, flow) is not flow:
-            raise DefinitionError(f"Two flows are named {flow.name!r}; give one of them another name in create_flow().")
-    return named
-
-
-def _store_of(flows: Sequence[Flow]) -> str:
-    urls = {flow.store for flow in flows if flow.store is not None}
-    if len(urls) > 1:
-        raise DefinitionError(
-            f"The flows name different stores ({', '.join(sorted(urls))}); one engine has one: name it with --store."
-        )
-    return urls.pop() if urls else default_url()
-
-
-def _named(known: dict[str, Any], name: str, kind: str, where: str) -> Any:
-    found = known.get(name)
-    if found is None:
-        near = get_close_matches(name, known, 3)
-        hint = (
-            f"; did you mean {', '.join(map(repr, near))}?" if near else f"; there are: {', '.join(map(repr, known))}."
-        )
-        raise UnknownNameError(f"There is no {kind} {name!r} in {where}{hint}")
-    return found

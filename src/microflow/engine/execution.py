@@ -17,23 +17,20 @@ import msgspec
 from ..errors import (
     DeadlockError,
     ExecutionCancelled,
-    PartitionError,
     StoreError,
     WorkerDied,
 )
 from ..jobs import Job
-from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
 from ..runners.workers import Attempt
-from ..store.executions import Ending, NewExecution, Opened, Waiting
+from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
-from .calls import Call, Prepared, prepare, result_of
+from .calls import Call, Prepared, new_execution, prepare, request_of, result_of
 from .observation import Observation
-from .partition_keys import named_afterwards, time_window
 from .resources import Resources
-from .settling import cancelled_ending, settle, stopped_ending, upstream_ending, waiting_at
+from .settling import cancelled_ending, name_partition, settle, stopped_ending, upstream_ending, waiting_at
 
 
 class State(Enum):
@@ -233,29 +230,12 @@ class Execution:
         return Ending(status=ExecutionStatus.SKIPPED, output=found[1], reason=reason)
 
     def _open(self, waiting: Waiting | None) -> None:
-        prepared, call, parent = self._prepared, self.call, self.parent
-        assert prepared is not None
-        self._opened = self._resources.executions.open(
-            NewExecution(
-                flow=self.job.flow.name,
-                job=self.job.name,
-                kind=self.kind,
-                trigger=call.trigger,
-                inputs=prepared.inputs,
-                parent_id=None if parent is None else parent.id,
-                root_id=None if parent is None else parent.root_id,
-                position=call.position,
-                run_key=prepared.run_key,
-                time_partition=prepared.time_text,
-                cat_partition=prepared.cat_partition,
-                scheduled_at=call.scheduled_at,
-                waiting=waiting,
-                options=call.options,
-                partitions=prepared.partitions,
-            ),
-            self._resources.clock.now(),
-            call.claim,
+        call, parent = self.call, self.parent
+        assert self._prepared is not None
+        new = new_execution(
+            call, self._prepared, waiting, 0 if parent is None else parent.id, 0 if parent is None else parent.root_id
         )
+        self._opened = self._resources.executions.open(new, self._resources.clock.now(), call.claim)
         if self._place is not None:
             self._place.execution_id = self._opened.id
         self._resources.live.add(self)
@@ -304,6 +284,10 @@ class Execution:
             raise
         return State.RUNNING if outcome is None else self._conclude(outcome)
 
+    def _request(self) -> Request:
+        assert self._prepared is not None
+        return request_of(self.call, self._prepared, self.id, self.attempt_number)
+
     def _set_timeout(self) -> None:
         if self.job.timeout is not None and self.call.body is None:
             stop = self.stop
@@ -332,23 +316,6 @@ class Execution:
         if retry and self.call.body is None and not self._resources.stopping:
             return self._retry(ending)
         return self._end(ending)
-
-    def _request(self) -> Request:
-        prepared = self._prepared
-        assert prepared is not None
-        return Request(
-            execution_id=self.id,
-            flow=self.job.flow.name,
-            job=self.job.name,
-            inputs=prepared.inputs,
-            max_payload=self.job.max_payload,
-            attempt=self.attempt_number,
-            run_key=prepared.run_key,
-            scheduled_at=self.call.scheduled_at,
-            cat_partition=prepared.cat_partition,
-            time_window=time_window(self.job, prepared.time_partition),
-            statuses=prepared.statuses,
-        )
 
     def _retry(self, failed: Ending) -> State:
         """Give the places back, record the attempt, and wait for the next one without a thread."""
@@ -451,7 +418,7 @@ class Execution:
         assert self._opened is not None
         assert self._prepared is not None
         resources = self._resources
-        self._name_partition(ending)
+        name_partition(ending, self.job, self._prepared)
         if self.observation.progress_made is not None:
             ending.progress = msgspec.json.encode(self.observation.progress_made._asdict())
         ending.run_key = ending.run_key or self._prepared.run_key
@@ -477,24 +444,6 @@ class Execution:
         if self.parent is not None:
             self.parent.children.discard(self)
         return State.ENDED
-
-    def _name_partition(self, ending: Ending) -> None:
-        """A partition that the result named afterwards: in its text form, or the error that there is no such partition."""
-        if ending.time_partition is None and ending.cat_partition is None:
-            return
-        prepared = self._prepared
-        assert prepared is not None
-        named = None if ending.time_partition is None else decode(ending.time_partition)
-        try:
-            found, ending.partition = named_afterwards(
-                self.job, (prepared.time_partition, prepared.cat_partition), (named, ending.cat_partition)
-            )
-        except PartitionError as error:
-            ending.status, ending.output, ending.error = ExecutionStatus.ERROR, None, error_of(error)
-            ending.time_partition = ending.cat_partition = None
-            return
-        ending.time_partition, ending.cat_partition = found.text, found.category
-        prepared.time_partition, prepared.cat_partition = found.start, found.category
 
 
 def _passed_on(reason: str) -> str:

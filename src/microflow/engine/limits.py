@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from ..jobs import ConcurrencyGroup, Job
 from .admission import Limit
 
 LimitKind = Literal["flow", "group", "key", "run_key"]
-"""Whose limit it is: a flow's own, that of a group (a job's own number is one), of a group for one value of its key, of a run key."""
+"""Whose limit it is: a flow's own, a group's (a job's own number is one), that of one value of a group's key, a run key's."""
 
 UNLIMITED = 128
 """How many executions of a job without any limit (a manager) one mapping or DAG run has at the same time."""
@@ -117,3 +119,31 @@ class Limits:
                 *(("key", limit) for limit in self._keyed.values()),
                 *(("run_key", limit) for limit in self._run_keys.values()),
             ]
+
+
+class LimitState(msgspec.Struct, frozen=True):
+    """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn.
+
+    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for one value of its key, of a run key.
+    """
+
+    kind: LimitKind
+    name: str
+    flow: str
+    key: str | None
+    limit: int
+    holders: list[int]
+    waiters: list[int]
+
+
+def state_of(kind: LimitKind, limit: Limit) -> LimitState:
+    """A limit as it stands now."""
+    return LimitState(
+        kind,
+        limit.name,
+        limit.flow,
+        limit.key,
+        limit.places,
+        sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id),
+        [place.execution_id for _, place in sorted(limit.parked, key=lambda entry: entry[0])],
+    )

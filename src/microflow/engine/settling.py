@@ -1,16 +1,19 @@
-"""What becomes of an attempt, and how an execution ends that never ran: pure functions of what is known."""
+"""What becomes of an attempt, and how an execution ends that never ran: functions of what is known, without effects elsewhere."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ExecutionCancelled, ExecutionTimeout, Interrupted
+from ..errors import ExecutionCancelled, ExecutionTimeout, Interrupted, PartitionError
 from ..jobs import Job
+from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
 from ..runners.base import Outcome
+from ..runners.calling import error_of
 from ..store.executions import Ending, Waiting
 from .admission import Limit
 from .calls import Prepared
+from .partition_keys import named_afterwards
 
 
 def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> tuple[Ending, bool]:
@@ -33,6 +36,22 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
         )
     ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
     return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
+
+
+def name_partition(ending: Ending, job: Job[Any], prepared: Prepared) -> None:
+    """A partition that the result named afterwards: in its text form, or the error that there is no such partition."""
+    if ending.time_partition is None and ending.cat_partition is None:
+        return
+    named = None if ending.time_partition is None else decode(ending.time_partition)
+    given = (prepared.time_partition, prepared.cat_partition)
+    try:
+        found, ending.partition = named_afterwards(job, given, (named, ending.cat_partition))
+    except PartitionError as error:
+        ending.status, ending.output, ending.error = ExecutionStatus.ERROR, None, error_of(error)
+        ending.time_partition = ending.cat_partition = None
+        return
+    ending.time_partition, ending.cat_partition = found.text, found.category
+    prepared.time_partition, prepared.cat_partition = found.start, found.category
 
 
 def stopped_ending(stop: str, when: str) -> Ending:

@@ -33,8 +33,6 @@ _KEPT = 16
 """Grids whose lines are kept: a byte for each cell."""
 _MANY = 20_000
 """Changed partitions that are read one by one."""
-_OUT_OF_ORDER = 5
-"""How far a text may stand from where it would stand in the order of texts."""
 
 _MEASURES = {"duration": "partition_durations", "age": "partition_ages"}
 
@@ -171,7 +169,7 @@ class PartitionStatuses:
     def _rows(self, name: str, values: Mapping[str, Any], axis: _Axis) -> list[Row]:
         if not axis.times:
             return []
-        return self._database.read(name, {**values, "first": axis.lowest, "last": axis.highest})
+        return self._database.read(name, {**values, **axis.bounds})
 
     def earliest(self, flow: str, job: str, frequency: Frequency, cats: Iterable[str | None]) -> str | None:
         """The text of the earliest time partition of this frequency that was executed, in any of these categories."""
@@ -218,14 +216,26 @@ class _Known(NamedTuple):
 
 
 class _Axis:
-    """The time partitions of a grid, and where each stands."""
+    """The time partitions of a grid, and where each stands.
+
+    The store has them in the order of texts. That is the order of time but where a clock is put back: of two hours of one
+    name the second one has the lower text.
+    """
 
     def __init__(self, times: Sequence[str | None]) -> None:
         self.times = cast("Sequence[str]", times) if times and times[0] is not None else [text or "" for text in times]
-        self.joined = ",".join(self.times)
-        # in the order of texts two hours of the same name stand the other way round than in time: only so much is out of order
-        self.lowest = min(self.times[:_OUT_OF_ORDER], default="")
-        self.highest = max(self.times[-_OUT_OF_ORDER:], default="")
+        self._ordered = sorted(self.times)
+        self.joined = ",".join(self._ordered)
+        self._elsewhere: dict[int, int] = {}
+        if self._ordered != self.times:
+            moved = [index for index, text in enumerate(self.times) if text != self._ordered[index]]
+            place = {self.times[index]: index for index in moved}
+            self._elsewhere = {index: place[self._ordered[index]] for index in moved}
+
+    @property
+    def bounds(self) -> dict[str, str]:
+        """The first and the last in the order of texts; there is one."""
+        return {"first": self._ordered[0], "last": self._ordered[-1]}
 
     def blank(self, cats: Sequence[str | None], letter: str) -> dict[str, bytearray]:
         """A line for each category."""
@@ -233,26 +243,26 @@ class _Axis:
 
     def put(self, line: bytearray | None, text: str, letter: str) -> None:
         """Put one letter where a time stands, if it stands on the axis."""
-        if line is None or not self.lowest <= text <= self.highest:
-            return
-        near = bisect_left(self.times, text)
-        for index in range(max(near - _OUT_OF_ORDER, 0), min(near + _OUT_OF_ORDER, len(self.times))):
-            if self.times[index] == text:
-                line[index] = ord(letter)
+        index = bisect_left(self._ordered, text)
+        if line is not None and index < len(self._ordered) and self._ordered[index] == text:
+            line[self._elsewhere.get(index, index)] = ord(letter)
 
     def fill(self, line: bytearray | None, joined: str, letters: str, blank: str) -> None:
         """Put letters at times that are joined by commas, and the blank letter at the others."""
         if line is None:
             return
         first = self._run(joined)
-        if first is not None:
-            line[first : first + len(letters)] = letters.encode()
+        if first is None:
+            found = dict(zip(joined.split(","), letters, strict=True))
+            line[:] = "".join(map(found.get, self.times, repeat(blank))).encode()
             return
-        found = dict(zip(joined.split(","), letters, strict=True))
-        line[:] = "".join(map(found.get, self.times, repeat(blank))).encode()
+        line[first : first + len(letters)] = letters.encode()
+        moved = {there: line[here] for here, there in self._elsewhere.items()}
+        for index, letter in moved.items():
+            line[index] = letter
 
     def _run(self, joined: str) -> int | None:
-        """Where the times stand one after the other on the axis; None if they do not. Mostly they do, and that is quick."""
+        """Where the times stand one after the other in the order of texts; None if they do not. Mostly they do, and that is quick."""
         at = self.joined.find(joined.partition(",")[0])
         if at < 0 or not self.joined.startswith(joined, at):
             return None

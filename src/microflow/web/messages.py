@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from ..engine.engine import LimitState
+from ..engine.limits import LimitState
 from ..model.results import ExecutionStatus
 from ..store.schedules import SHOWN_TICKS, TickView
 from ..store.views import ExecutionView, Moment

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from ...model.graph import closure
 from ...store.schedules import schedule_of
 from .. import formats
-from .dag_view import Picture, Shown, around, picture
+from .dag_view import MOST_DRAWN, Picture, Shown, around, picture
 from .desk import Desk, not_found, threaded
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def job_picture(desk: Desk, job: Job[Any]) -> Picture | None:
 
 
 def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode]) -> Picture | None:
-    """A DAG run with what became of each of its jobs; None for an execution of another kind, and of one job alone.
+    """A DAG run with what became of each of its jobs; None for an execution of another kind, of one job alone, and of
+    more jobs than can be drawn.
 
     ``calls`` are what it called. Jobs are drawn as they are connected now: of one that the flow has no more, only its
     call is known.
@@ -81,7 +82,7 @@ def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode])
     declared = {} if flow is None else flow.input_names()
     wanted = (execution.job, *_scheduled_jobs(desk, execution), *called)
     names = closure([name for name in wanted if name in declared or name in called], declared)
-    if len(names) < 2:
+    if not 1 < len(names) <= MOST_DRAWN:
         return None
     inputs_of = {name: declared.get(name, []) for name in names}
     kinds = {} if flow is None else _kinds(flow)

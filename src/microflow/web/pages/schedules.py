@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import partial
 from heapq import nsmallest
 from http import HTTPStatus
+from itertools import islice
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, quote
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
     from ...engine.engine import Engine
     from ...engine.schedule_runs import ServedSchedule
+
+PAGE = 200
+"""How many schedules one page of the list shows."""
 
 MOST_COMING = 6
 """How many coming ticks the home page shows."""
@@ -79,8 +84,13 @@ def routes(desk: Desk) -> list[Route]:
 
 
 def show_schedules(desk: Desk, request: Request) -> Response:
-    """Every schedule of every flow."""
-    return _list(desk, request, "", HTTPStatus.OK)
+    """The schedules of every flow, in the order of definition, page by page."""
+    return _list(desk, request, read_page(request.query_params.get("page", "")), "", HTTPStatus.OK)
+
+
+def read_page(text: str) -> int:
+    """The number of a page, from 1 on; the first one for what is no number of a page."""
+    return max(int(text), 1) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
 def show_schedule(desk: Desk, request: Request) -> Response:
@@ -116,19 +126,20 @@ def coming_runs(desk: Desk, now: datetime) -> list[ComingRun]:
 
 async def _act(desk: Desk, act: Act, request: Request) -> Response:
     fields = parse_qs((await read_bytes(request)).decode("utf-8", "replace"))
-    return await desk.site.run(_carry_out, desk, request, act, fields.get("from") == ["list"])
+    page = read_page(fields["page"][0]) if "page" in fields else None
+    return await desk.site.run(_carry_out, desk, request, act, page)
 
 
-def _carry_out(desk: Desk, request: Request, act: Act, from_list: bool) -> Response:
-    """Do it, and go back to where the button was; or that page again with why it can't be done."""
+def _carry_out(desk: Desk, request: Request, act: Act, page: int | None) -> Response:
+    """Do it, and go back to where the button was (a page of the list, or the schedule's), with why it can't be done."""
     served = _served(desk, request)
     try:
         act(desk.engine, *served.key)
     except ConflictError as error:
-        if from_list:
-            return _list(desk, request, str(error), HTTPStatus.CONFLICT)
+        if page is not None:
+            return _list(desk, request, page, str(error), HTTPStatus.CONFLICT)
         return _detail(desk, request, served, str(error), HTTPStatus.CONFLICT)
-    return RedirectResponse("/schedules" if from_list else _address(served), HTTPStatus.SEE_OTHER)
+    return RedirectResponse(_address(served) if page is None else _list_address(page), HTTPStatus.SEE_OTHER)
 
 
 def _served(desk: Desk, request: Request) -> ServedSchedule:
@@ -142,10 +153,16 @@ def _address(served: ServedSchedule) -> str:
     return f"/schedules/{quote(served.flow.name, safe='')}/{quote(served.name, safe='')}"
 
 
-def _list(desk: Desk, request: Request, notice: str, status: HTTPStatus) -> Response:
+def _list_address(page: int) -> str:
+    return "/schedules" if page == 1 else f"/schedules?page={page}"
+
+
+def _list(desk: Desk, request: Request, page: int, notice: str, status: HTTPStatus) -> Response:
     now = desk.site.now()
     served = desk.engine.scheduler.served
-    states = schedule_states(served.values(), desk.engine.schedules, now)
+    pages = max(ceil(len(served) / PAGE), 1)
+    page = min(page, pages)
+    states = schedule_states(islice(served.values(), (page - 1) * PAGE, page * PAGE), desk.engine.schedules, now)
     lines = [_line(desk, served[state.flow, state.name], state, now) for state in states]
     return desk.templates.page(
         request,
@@ -154,8 +171,13 @@ def _list(desk: Desk, request: Request, notice: str, status: HTTPStatus) -> Resp
             "now": now,
             "notice": notice,
             "lines": lines,
-            "paused": sum(line.state.paused_at is not None for line in lines),
-            "going": sum(len(line.running) for line in lines),
+            "count": len(served),
+            "page": page,
+            "here": _list_address(page),
+            "before": _list_address(page - 1) if page > 1 else "",
+            "after": _list_address(page + 1) if page < pages else "",
+            "paused": sum(line.state.paused_at is not None for line in lines) if pages == 1 else 0,
+            "going": sum(len(line.running) for line in lines) if pages == 1 else 0,
         },
         status=status,
     )

@@ -1,8 +1,9 @@
-// Draws the cells that are seen, and nothing else: runs of one colour as one rectangle, the gaps between cells over them as lines,
-// stacks where many partitions stand in one place, signs where there is room. So a frame costs what is on the screen, not the data.
+// Draws the cells that are seen, and nothing else: one by one where they can be told apart, as stacks where many partitions stand in
+// one place, with signs where there is room. A frame costs what is on the screen, not the data.
 
 import { ABSENT, MEASURED_STACK, STACK, UNMEASURED, common, isEmpty } from "./partition-cells.js";
-import { DOT, SIGNS } from "./partition-palette.js";
+import { SIGNS, signStamp } from "./partition-palette.js";
+import { Raster } from "./partition-raster.js";
 import { bandAt } from "./partition-view.js";
 
 /** @typedef {import("./partition-cells.js").Cells} Cells */
@@ -16,7 +17,8 @@ export const NAMED_FROM = 64;
 const HOLLOW_FROM = 6;
 const MISSING = 1;
 const SUCCESS = 3;
-const RUNNING = 5;
+/** How much of a cell its sign takes up. */
+const SIGN_SHARE = 0.75;
 
 /** Stacks stand upright from this height on, so that neighbours make one picture; lower ones lie. */
 const UPWARDS_FROM = 8;
@@ -34,14 +36,24 @@ export class Brush {
     this.ratio = ratio;
   }
 
-  /** Where a column begins on the canvas, on a whole pixel of the screen. @param {number} column */
+  /** Where a column begins, in pixels of the screen. @param {number} column */
+  pixelX(column) {
+    return Math.round((this.view.gutter + this.view.columns.start(column)) * this.ratio);
+  }
+
+  /** @param {number} row */
+  pixelY(row) {
+    return Math.round((this.view.header + this.view.rows.start(row)) * this.ratio);
+  }
+
+  /** Where a column begins, in pixels of style sheets, on a whole pixel of the screen. @param {number} column */
   x(column) {
-    return Math.round((this.view.gutter + this.view.columns.start(column)) * this.ratio) / this.ratio;
+    return this.pixelX(column) / this.ratio;
   }
 
   /** @param {number} row */
   y(row) {
-    return Math.round((this.view.header + this.view.rows.start(row)) * this.ratio) / this.ratio;
+    return this.pixelY(row) / this.ratio;
   }
 
   /** The gap between two cells. @param {number} unit */
@@ -51,9 +63,15 @@ export class Brush {
   }
 }
 
+/** How wide a cell is, with the gap after it: of a tile only the part that bears its sign. @param {Brush} brush */
+export function cellWidth({ view }) {
+  const { unit } = view.columns;
+  return view.layout.kind === "tiles" && unit >= NAMED_FROM ? view.rows.unit : unit;
+}
+
 /** Paint the cells of a region, over whatever was there. @param {Brush} brush @param {Cells} cells @param {Region} region */
 export function drawCells(brush, cells, region) {
-  const { context, view, palette } = brush;
+  const { context, view, palette, ratio } = brush;
   const seen = common(view.seen, region);
   if (isEmpty(seen)) return;
   const [top] = view.rowBand(seen.top);
@@ -61,129 +79,93 @@ export function drawCells(brush, cells, region) {
   const bottom = view.rowBand(seen.bottom - 1)[1];
   const right = view.columnBand(seen.right - 1)[1];
   const drawn = { top, bottom, left, right };
-  context.fillStyle = palette.ink.surface;
-  context.fillRect(brush.x(left), brush.y(top), brush.x(right) - brush.x(left), brush.y(bottom) - brush.y(top));
-  if (view.isGathered) drawStacks(brush, cells, drawn);
+  const x = Math.max(brush.pixelX(left), Math.round(view.gutter * ratio));
+  const y = Math.max(brush.pixelY(top), Math.round(view.header * ratio));
+  const width = Math.min(brush.pixelX(right), Math.round((view.gutter + view.columns.length) * ratio)) - x;
+  const height = Math.min(brush.pixelY(bottom), Math.round((view.header + view.rows.length) * ratio)) - y;
+  if (width <= 0 || height <= 0) return;
+  const raster = new Raster(context, x, y, width, height);
+  raster.fill(palette.ground);
+  if (view.isGathered) drawStacks(brush, raster, cells, drawn);
   else {
-    drawRuns(brush, cells, drawn);
-    drawHollows(brush, cells, drawn);
-    drawSigns(brush, cells, drawn);
+    drawEach(brush, raster, cells, drawn);
+    drawSigns(brush, raster, cells, drawn);
   }
+  raster.put();
 }
 
-/** How wide a cell is, without the gap after it: of a tile only the part that bears its sign. @param {Brush} brush */
-export function cellWidth({ view }) {
-  const { unit } = view.columns;
-  return view.layout.kind === "tiles" && unit >= NAMED_FROM ? view.rows.unit : unit;
+/** The pixels at which the columns of a region begin, and the last one ends. @param {Brush} brush @param {Region} region */
+function edges(brush, { left, right }) {
+  const found = new Int32Array(right - left + 1);
+  for (let column = left; column <= right; column++) found[column - left] = brush.pixelX(column);
+  return found;
 }
 
-/** @param {Brush} brush @param {Cells} cells @param {Region} region */
-function drawRuns(brush, cells, { top, bottom, left, right }) {
-  const { context, view, palette } = brush;
-  const { shown } = cells;
-  /** By code, so that a colour is set once. @type {number[][]} */
-  const runs = palette.fills.map(() => []);
+/** Row by row: one line of pixels, and the others like it. @param {Brush} brush @param {Raster} raster @param {Cells} cells @param {Region} region */
+function drawEach(brush, raster, cells, region) {
+  const { view, palette, ratio } = brush;
+  const { top, bottom, left, right } = region;
+  const x = edges(brush, region);
+  const down = Math.round(brush.gap(view.rows.unit) * ratio);
+  const across = brush.gap(view.columns.unit);
+  const beside = Math.round((view.columns.unit - cellWidth(brush) + across) * ratio); // of a tile, the part with the name
+  const isHollow = Math.min(view.columns.unit, view.rows.unit) >= HOLLOW_FROM;
+  const hollow = cells.levels ? UNMEASURED : MISSING;
+  const edge = Math.round(ratio);
   for (let row = top; row < bottom; row++) {
-    const codes = shown[row];
+    const codes = cells.shown[row];
+    // the first line that is seen of a row that is scrolled to
+    const y = Math.max(brush.pixelY(row), raster.top);
+    const end = brush.pixelY(row + 1) - down;
+    if (y >= end) continue;
     let start = left;
     while (start < right) {
       const code = codes[start];
-      let end = start + 1;
-      while (end < right && codes[end] === code) end += 1;
-      if (code !== ABSENT) runs[code].push(row, start, end);
-      start = end;
+      let next = start + 1;
+      while (next < right && codes[next] === code) next += 1;
+      if (code !== ABSENT) raster.line(y, x[start - left], x[next - left], palette.pixels[code]);
+      start = next;
     }
-  }
-  runs.forEach((places, code) => {
-    context.fillStyle = palette.fills[code];
-    for (let at = 0; at < places.length; at += 3) {
-      const x = brush.x(places[at + 1]);
-      const y = brush.y(places[at]);
-      context.fillRect(x, y, brush.x(places[at + 2]) - x, brush.y(places[at] + 1) - y);
-    }
-  });
-  drawGaps(brush, { top, bottom, left, right });
-}
-
-/** @param {Brush} brush @param {Region} region */
-function drawGaps(brush, { top, bottom, left, right }) {
-  const { context, view, palette } = brush;
-  const across = brush.gap(view.columns.unit);
-  const down = brush.gap(view.rows.unit);
-  const beside = view.columns.unit - cellWidth(brush) + across; // of a tile, the part with the name
-  const [x, y, width, height] = [brush.x(left), brush.y(top), brush.x(right) - brush.x(left), brush.y(bottom) - brush.y(top)];
-  context.fillStyle = palette.ink.surface;
-  if (beside) for (let column = left; column < right; column++) context.fillRect(brush.x(column + 1) - beside, y, beside, height);
-  if (down) for (let row = top; row < bottom; row++) context.fillRect(x, brush.y(row + 1) - down, width, down);
-}
-
-/** What was never executed is an empty box, where a box can be seen. @param {Brush} brush @param {Cells} cells @param {Region} region */
-function drawHollows(brush, cells, region) {
-  const { context, view, palette } = brush;
-  if (Math.min(view.columns.unit, view.rows.unit) < HOLLOW_FROM) return;
-  const hollow = cells.levels ? UNMEASURED : MISSING;
-  const down = view.rows.unit - brush.gap(view.rows.unit);
-  const narrower = view.columns.unit - cellWidth(brush) + brush.gap(view.columns.unit);
-  context.fillStyle = palette.ink.surface;
-  for (let row = region.top; row < region.bottom; row++) {
-    const codes = cells.shown[row];
-    for (let column = region.left; column < region.right; column++) {
+    if (beside) for (let at = 1; at < x.length; at++) raster.line(y, x[at] - beside, x[at], palette.ground);
+    raster.repeat(y, end);
+    if (!isHollow) continue;
+    // what was never executed is an empty box
+    for (let column = left; column < right; column++) {
       if (codes[column] !== hollow) continue;
-      const x = brush.x(column);
-      context.fillRect(x + 1, brush.y(row) + 1, brush.x(column + 1) - x - narrower - 2, down - 2);
+      const from = x[column - left];
+      raster.rect(from + edge, brush.pixelY(row) + edge, x[column - left + 1] - beside - edge, end - edge, palette.ground);
     }
   }
 }
 
-/** @param {Brush} brush @param {Cells} cells @param {Region} region */
-function drawSigns(brush, cells, region) {
-  const { context, view, palette } = brush;
-  const size = Math.min(cellWidth(brush), view.rows.unit);
-  if (size < SIGN_FROM) return;
-  const scale = Math.min(size / 20, 1.15);
-  const across = (cellWidth(brush) - brush.gap(size)) / 2 - 8 * scale;
-  const down = (view.rows.unit - brush.gap(view.rows.unit)) / 2 - 8 * scale;
-  const { ratio } = brush;
-  context.save();
-  context.lineCap = "round";
-  context.lineJoin = "round";
-  context.lineWidth = 1.9;
-  context.strokeStyle = context.fillStyle = palette.ink.surface;
-  for (let row = region.top; row < region.bottom; row++) {
-    for (let column = region.left; column < region.right; column++) {
-      const state = cells.states[row][column];
-      const sign = SIGNS[state];
-      if (!sign || (cells.levels && state === SUCCESS)) continue;
-      context.setTransform(scale * ratio, 0, 0, scale * ratio, (brush.x(column) + across) * ratio, (brush.y(row) + down) * ratio);
-      context.stroke(sign);
-      if (state === RUNNING) context.fill(DOT);
-    }
-  }
-  context.restore();
-}
-
-/** @param {Brush} brush @param {Cells} cells @param {Region} region */
-function drawStacks(brush, cells, { top, bottom, left, right }) {
-  const { context, view, palette } = brush;
+/** @param {Brush} brush @param {Raster} raster @param {Cells} cells @param {Region} region */
+function drawStacks(brush, raster, cells, { top, bottom, left, right }) {
+  const { view, palette, ratio } = brush;
   const starts = view.layout.levels[view.level]?.starts;
   const order = cells.levels ? MEASURED_STACK : STACK;
-  const counts = new Int32Array(palette.fills.length);
-  const across = brush.gap(bandWidth(view));
-  const down = brush.gap(view.rows.unit * view.gathered);
+  const counts = new Int32Array(palette.pixels.length);
+  const across = Math.round(brush.gap(bandWidth(view)) * ratio);
+  const down = Math.round(brush.gap(view.rows.unit * view.gathered) * ratio);
+  const least = LEAST_SHARE * ratio;
+  const upwards = view.rows.unit * view.gathered >= UPWARDS_FROM;
   for (let row = top; row < bottom; row += view.gathered) {
     const end = Math.min(row + view.gathered, view.rows.count);
-    const y = brush.y(row);
-    const height = brush.y(end) - y - down;
+    const y = brush.pixelY(row);
+    const below = Math.max(brush.pixelY(end) - down, y + 1);
     for (let column = left, band = starts ? bandAt(starts, left) : left; column < right; band++) {
       const next = starts ? starts[band + 1] : column + 1;
-      const x = brush.x(column);
+      const x = brush.pixelX(column);
+      const beside = Math.max(brush.pixelX(next) - across, x + 1);
       counts.fill(0);
       for (let inner = row; inner < end; inner++) {
         const codes = cells.shown[inner];
         for (let place = column; place < next; place++) counts[codes[place]] += 1;
       }
       counts[ABSENT] = 0;
-      drawStack(context, palette, order, counts, x, y, Math.max(brush.x(next) - x - across, 1), height);
+      shares(order, counts, upwards ? below - y : beside - x, least, (code, from, to) => {
+        if (upwards) raster.rect(x, below - to, beside, below - from, palette.pixels[code]);
+        else raster.rect(x + from, y, x + to, below, palette.pixels[code]);
+      });
       column = next;
     }
   }
@@ -196,21 +178,18 @@ function bandWidth(view) {
 }
 
 /**
- * One place with the shares of each code; small ones are made large enough to be seen.
- * @param {CanvasRenderingContext2D} context @param {Palette} palette @param {readonly number[]} order @param {Int32Array} counts
- * @param {number} x @param {number} y @param {number} width @param {number} height
+ * The shares of the codes in a length; small ones are made large enough to be seen.
+ * @param {readonly number[]} order @param {Int32Array} counts @param {number} length @param {number} smallest
+ * @param {(code: number, from: number, to: number) => void} draw
  */
-function drawStack(context, palette, order, counts, x, y, width, height) {
+export function shares(order, counts, length, smallest, draw) {
   let sum = 0;
   let kinds = 0;
   for (const code of order) {
     sum += counts[code];
     if (counts[code]) kinds += 1;
   }
-  if (!sum) return;
-  const upwards = height >= UPWARDS_FROM || height >= width;
-  const length = upwards ? height : width;
-  const least = kinds > 1 ? Math.min(LEAST_SHARE, length / kinds) : 0;
+  const least = kinds > 1 ? Math.min(smallest, length / kinds) : 0;
   const rest = length - kinds * least;
   let from = 0;
   let seen = 0;
@@ -220,9 +199,26 @@ function drawStack(context, palette, order, counts, x, y, width, height) {
     seen += counts[code];
     number += 1;
     const to = number === kinds ? length : Math.round((seen / sum) * rest + number * least);
-    context.fillStyle = palette.fills[code];
-    if (upwards) context.fillRect(x, y + height - to, width, to - from);
-    else context.fillRect(x + from, y, to - from, height);
+    draw(code, from, to);
     from = to;
+  }
+}
+
+/** @param {Brush} brush @param {Raster} raster @param {Cells} cells @param {Region} region */
+function drawSigns(brush, raster, cells, region) {
+  const { view, palette, ratio } = brush;
+  const unit = Math.min(cellWidth(brush), view.rows.unit);
+  if (unit < SIGN_FROM) return;
+  const size = Math.round(unit * SIGN_SHARE * ratio);
+  const across = Math.round(((cellWidth(brush) - brush.gap(unit)) * ratio - size) / 2);
+  const down = Math.round(((view.rows.unit - brush.gap(view.rows.unit)) * ratio - size) / 2);
+  for (let row = region.top; row < region.bottom; row++) {
+    const states = cells.states[row];
+    const codes = cells.shown[row];
+    for (let column = region.left; column < region.right; column++) {
+      const state = states[column];
+      if (!SIGNS[state] || (cells.levels && (state === SUCCESS || codes[column] === UNMEASURED))) continue;
+      raster.stamp(brush.pixelX(column) + across, brush.pixelY(row) + down, signStamp(palette, state, codes[column], size));
+    }
   }
 }

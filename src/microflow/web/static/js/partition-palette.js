@@ -1,11 +1,15 @@
 // The colours of the picture, read from the style sheets when it is drawn, so that a change of the theme is one more drawing; and the
 // signs that large cells bear, the same shapes as templates/marks.html.
 
-import { LEVELS, STATES, UNMEASURED } from "./partition-cells.js";
+import { LEVELS, STATES } from "./partition-cells.js";
+import { packed, stampOf } from "./partition-raster.js";
 
 /**
  * @typedef {object} Palette
- * @property {string[]} fills by code
+ * @property {number[]} pixels by code, as `packed` gives them
+ * @property {number} ground what cells stand on, as a pixel
+ * @property {string[]} colours by code, as style sheets write them
+ * @property {Map<string, import("./partition-raster.js").Stamp>} stamps
  * @property {Record<string, string>} ink by name
  * @property {string} font
  */
@@ -29,14 +33,12 @@ function resolved(probe, token) {
 export function readPalette(probe, range) {
   const ink = Object.fromEntries(INKS.map((name) => [name, resolved(probe, name)]));
   const font = getComputedStyle(probe).fontFamily;
-  const missing = resolved(probe, "missing-fill");
-  if (!range) {
-    const fills = STATES.map((name) => (name === "absent" || name === "missing" ? missing : resolved(probe, `${name}-fill`)));
-    return { fills, ink, font };
-  }
-  const fills = [missing, ...rampOf(probe, range)];
-  fills[UNMEASURED] = missing;
-  return { fills, ink, font };
+  const ground = packed(parts(ink.surface));
+  const names = range
+    ? ["missing", ...rampOf(probe, range), "missing"]
+    : STATES.map((name) => (name === "absent" ? "missing" : name)); // nothing is drawn where nothing is
+  const colours = names.map((name) => (name.startsWith("rgb") ? name : resolved(probe, `${name}-fill`)));
+  return { pixels: colours.map((colour) => packed(parts(colour))), colours, ground, stamps: new Map(), ink, font };
 }
 
 /**
@@ -54,11 +56,11 @@ export function rampOf(probe, [low, high]) {
   });
 }
 
-/** @param {string} colour as a browser computes it */
+/** @param {string} colour as a browser computes it @returns {[number, number, number]} */
 function parts(colour) {
   const numbers = colour.match(/[\d.]+/g)?.map(Number) ?? [];
   const whole = colour.startsWith("color(") ? numbers.map((value) => value * 255) : numbers;
-  return [whole[0] ?? 0, whole[1] ?? 0, whole[2] ?? 0];
+  return [Math.round(whole[0] ?? 0), Math.round(whole[1] ?? 0), Math.round(whole[2] ?? 0)];
 }
 
 /**
@@ -76,5 +78,28 @@ export const SIGNS = [
   new Path2D("m4.6 4.6 6.8 6.8m0-6.8-6.8 6.8"),
 ];
 
+const RUNNING = 5;
 /** The dot within the turning arc of what runs. */
-export const DOT = new Path2D("M8 6.2a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6");
+const DOT = new Path2D("M8 6.2a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6");
+
+/**
+ * The sign of a state on the colour of a code, as pixels.
+ * @param {Palette} palette @param {number} state @param {number} code @param {number} size
+ */
+export function signStamp(palette, state, code, size) {
+  const key = `${state} ${code} ${size}`;
+  const known = palette.stamps.get(key);
+  if (known) return known;
+  const made = stampOf(size, (context) => {
+    context.fillStyle = palette.colours[code];
+    context.fillRect(0, 0, size, size);
+    context.scale(size / 16, size / 16);
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = 1.9;
+    context.strokeStyle = context.fillStyle = palette.ink.surface;
+    context.stroke(/** @type {Path2D} */ (SIGNS[state]));
+    if (state === RUNNING) context.fill(DOT);
+  });
+  palette.stamps.set(key, made);
+  return made;
+}

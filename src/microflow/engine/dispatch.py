@@ -1,0 +1,72 @@
+"""Which runner carries out an attempt, and the runtime that its code finds there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..jobs import Job
+from ..runners.base import Outcome, Request, Runner
+from ..runners.processes import FreshProcesses, ProcessPool
+from ..runners.refusal import Refusal
+from ..runners.threads import Capture, ThreadRunner
+from ..runners.workers import Attempt
+from ..runtime import active_runtime
+from .execution import Execution
+
+
+class Dispatch:
+    """The runners of an engine. ``caller_of`` gives the runtime of an execution whose code may call jobs."""
+
+    def __init__(self, pool: ProcessPool, caller_of: Callable[[Execution], Any]) -> None:
+        self._pool = pool
+        self._caller_of = caller_of
+        self._threads = ThreadRunner(Capture())
+        self._named: dict[str, Runner] = {
+            "process": pool,
+            "fresh": FreshProcesses(pool.functions),
+            "thread": self._threads,
+        }
+        self._own: set[Runner] = set()
+
+    def run(self, execution: Execution, request: Request) -> Outcome:
+        """Carry out an attempt in this thread: a task by its runner, all else here, with a runtime that carries out its calls."""
+        job, body = execution.job, execution.call.body
+        if body is None and job.kind == "task":
+            runner = self._runner(job)
+            if runner is not self._threads:
+                return runner.run(job, request, execution.observation)
+            runtime: Any = Refusal()
+        else:
+            runtime = self._caller_of(execution)
+        token = active_runtime.set(runtime)
+        try:
+            if body is not None:
+                outcome: Outcome = body(runtime)
+                return outcome
+            return self._threads.run(job, request, execution.observation)
+        finally:
+            active_runtime.reset(token)
+
+    def can_start(self, execution: Execution) -> bool:
+        """Whether an attempt can be begun and looked after together with others: in a warm worker, where pipes can be polled."""
+        job = execution.job
+        is_pooled = job.kind == "task" and execution.call.body is None and job.runner in (None, "process")
+        return is_pooled and sys.platform != "win32"
+
+    def start(self, execution: Execution, request: Request) -> Attempt:
+        """Begin such an attempt."""
+        return self._pool.start(execution.job, request, execution.observation)
+
+    def _runner(self, job: Job[Any]) -> Runner:
+        if job.runner is None or isinstance(job.runner, str):
+            return self._named[job.runner or "process"]
+        self._own.add(job.runner)
+        runner: Runner = job.runner
+        return runner
+
+    def close(self) -> None:
+        """End all runners, those that users gave to tasks too."""
+        for runner in {*self._named.values(), *self._own}:
+            runner.close()
