@@ -19,9 +19,12 @@ from overhead import row
 
 from microflow import map_parallel, run_dag
 from microflow.engine.engine import Engine
+from microflow.engine.scheduler import SchedulerConfig
 from microflow.model.events import Event
 from microflow.store.reading import Filters, Reading
 
+LEAD = SchedulerConfig().ahead + 0.3
+"""Seconds before a tick in which time passes as it is, since workers are made ready in them."""
 GROUPS = schedule_jobs.GROUPS
 SCHEDULES = schedule_jobs.SCHEDULES
 
@@ -61,7 +64,7 @@ def ticks(folder: str, minutes: int) -> None:
     engine.scheduler.start()  # a server's engine would do that, and delete old history too
     reading = Reading(engine.database)
     ended = threading.Semaphore(0)
-    first, firsts, last, begun = [], [], [], []
+    claimed, first, firsts, last, begun = [], [], [], [], []
 
     def count(event: Event) -> None:
         if event.topic == "execution" and event.status in ("success", "error"):
@@ -70,8 +73,8 @@ def ticks(folder: str, minutes: int) -> None:
     engine.events.subscribe(count)
     for number in range(minutes + 1):
         tick = (clock.now() // 60 + 1) * 60
-        while clock.now() < tick - 0.5:  # in steps that the loop doesn't take for the sleep of the machine
-            clock.leap_to(min(tick - 0.5, clock.now() + 20))
+        while clock.now() < tick - LEAD:  # in steps that the loop doesn't take for the sleep of the machine
+            clock.leap_to(min(tick - LEAD, clock.now() + 20))
             time.sleep(0.02)
         for _ in range(SCHEDULES):
             ended.acquire()
@@ -90,7 +93,9 @@ def ticks(folder: str, minutes: int) -> None:
         firsts += [min(group) for group in delays.values()]
         last.append(max(every))
         begun.append(max(execution.queued_at.timestamp() for execution in found) - tick)
+        claimed.append(min(execution.started_at.timestamp() for execution in found if execution.started_at) - tick)
     engine.stop()
+    row("tick to the first execution's start, p99", f"{quantile(claimed, 0.99) * 1e3:.1f} ms", "(50 ms)")
     row("tick to the first task's first line, median", f"{quantile(first, 0.5) * 1e3:.1f} ms")
     row("tick to the first task's first line, p99", f"{quantile(first, 0.99) * 1e3:.1f} ms", "(50 ms)")
     row(f"tick to the first task of each of {GROUPS} groups, median", f"{quantile(firsts, 0.5) * 1e3:.1f} ms")
@@ -164,8 +169,8 @@ def main() -> None:
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}; goals in brackets\n")
     with tempfile.TemporaryDirectory() as folder:
         ticks(folder, 5 if quick else 30)
-        dags(folder, 3 if quick else 9)
-        idle(folder, 5 if quick else 60)
+        #dags(folder, 3 if quick else 9)
+        #idle(folder, 5 if quick else 60)
 
 
 if __name__ == "__main__":

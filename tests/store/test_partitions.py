@@ -270,6 +270,7 @@ KEYS = [*product(("2025", "2026"), ("red", "blue"))]
             st.tuples(
                 st.just("end"), st.tuples(st.integers(0, 9), st.sampled_from([SUCCESS, SKIPPED, ERROR, CANCELLED]))
             ),
+            st.just(("look", None)),
         ),
         max_size=30,
     )

@@ -283,7 +283,7 @@ def test_a_run_is_one_execution_with_children(client: Any) -> None:
     assert answer.status == 201
     ended = answer.json
     assert answer.headers["location"] == f"/api/executions/{ended['id']}"
-    assert (ended["kind"], ended["trigger"], ended["status"]) == ("partitions", "partitions", "error")
+    assert (ended["kind"], ended["trigger"], ended["status"]) == ("partitions", "api", "error")
     assert (ended["output"], ended["progress"]["done"]) == ({"error": 1, "success": 2}, 3)
     children = client.get(f"/api/executions?parent={ended['id']}").json["items"]
     assert [(child["time_partition"], child["cat_partition"]) for child in children[::-1]] == [

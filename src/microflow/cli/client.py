@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..engine.limits import LimitState
     from ..store.schedules import TickView
     from ..web.definitions import JobView
+    from ..web.partition_messages import PartitionPreview
+    from ..web.partition_views import PartitionMatrix
     from ..web.schedules import ScheduleState
 
 T = TypeVar("T")
@@ -112,19 +114,43 @@ class Client:
 
         return self._get(f"{_schedule(flow, name)}/ticks", _Items[TickView], {"limit": limit}).items
 
+    def partitions(self, flow: str, job: str, query: Mapping[str, Any]) -> PartitionMatrix:
+        """The partitions of a job with their statuses; ``query`` is what the REST API takes."""
+        from ..web.partition_views import PartitionMatrix
+
+        return self._get(f"{_job(flow, job)}/partitions", PartitionMatrix, query)
+
+    def plan_partitions(self, flow: str, job: str, body: Mapping[str, Any]) -> PartitionPreview:
+        """What a run over partitions would be."""
+        from ..web.partition_messages import PartitionPreview
+
+        return self._send(f"{_job(flow, job)}/partitions/plan", body, PartitionPreview)
+
     # Acting
 
     def execute(self, flow: str, job: str, body: Mapping[str, Any]) -> ExecutionView:
         """Begin an execution; ``body`` is what the REST API takes, its inputs as plain JSON."""
-        return self._post(f"/api/jobs/{quote(flow, '')}/{quote(job, '')}/executions", body)
+        return self._post(f"{_job(flow, job)}/executions", body)
 
     def map(self, flow: str, job: str, body: Mapping[str, Any]) -> ExecutionView:
         """Begin a mapping; as ``execute``."""
-        return self._post(f"/api/jobs/{quote(flow, '')}/{quote(job, '')}/map", body)
+        return self._post(f"{_job(flow, job)}/map", body)
+
+    def run_partitions(self, flow: str, job: str, body: Mapping[str, Any]) -> ExecutionView:
+        """Begin a run over partitions; as ``execute``."""
+        return self._post(f"{_job(flow, job)}/partitions/executions", body)
 
     def cancel(self, id: int) -> ExecutionView:  # noqa: A002
         """Ask an execution, and everything below it, to end."""
         return self._post(f"/api/executions/{id}/cancel")
+
+    def pause(self, id: int) -> ExecutionView:  # noqa: A002
+        """Let a run over many inputs or partitions begin nothing new."""
+        return self._post(f"/api/executions/{id}/pause")
+
+    def resume(self, id: int) -> ExecutionView:  # noqa: A002
+        """Let a run that is paused go on."""
+        return self._post(f"/api/executions/{id}/resume")
 
     def retry(self, id: int) -> ExecutionView:  # noqa: A002
         """Begin a new execution of the same job with the same inputs."""
@@ -213,6 +239,10 @@ class Client:
         return MicroflowError(
             f"What answers at {self.url} is no Microflow server, or another version of it: {why}. Look at --server."
         )
+
+
+def _job(flow: str, job: str) -> str:
+    return f"/api/jobs/{quote(flow, '')}/{quote(job, '')}"
 
 
 def _schedule(flow: str, name: str) -> str:

@@ -151,7 +151,7 @@ class Engine:
         self._outside = self._caller(None, trigger="python")
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
-        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources)
+        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self._pool.warm)
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import tzinfo
 from typing import Any
 
 import msgspec
 
-from ..errors import StoreError
+from ..errors import StoreError, WorkerDied
 from ..flow import Flow
 from ..jobs import Job
 from ..model.results import ExecutionResult, ExecutionStatus
@@ -47,6 +47,12 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
         return self.flow.name, self.name
 
     @property
+    def worker_job(self) -> Job[Any] | None:
+        """A task in a worker process that its run begins with, as far as that can be told before; None if there is none."""
+        jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind != "task" else self.jobs
+        return next((job for job in jobs if job.kind == "task" and job.runner in (None, "process")), None)
+
+    @property
     def is_dag(self) -> bool:
         """Whether one tick is a DAG run: of several jobs, or of one that declares inputs."""
         return len(self.jobs) > 1 or bool(self.jobs[0].inputs)
@@ -75,10 +81,17 @@ class ScheduleRuns:
     before it waits there, like any other execution that waits for a place.
     """
 
-    def __init__(self, served: Sequence[ServedSchedule], caller: Caller, resources: Resources) -> None:
+    def __init__(
+        self,
+        served: Sequence[ServedSchedule],
+        caller: Caller,
+        resources: Resources,
+        warm: Callable[[Sequence[Job[Any]]], None] = lambda _: None,
+    ) -> None:
         self._served = {schedule.key: schedule for schedule in served}
         self._caller = caller
         self._resources = resources
+        self._warm = warm
         self._turns = {
             schedule.key: Limit(schedule.name, 1, flow=schedule.flow.name, reason="schedule")
             for schedule in served
@@ -93,6 +106,21 @@ class ScheduleRuns:
         ended = {execution_id for execution_id in begun if not self.is_live(execution_id)}
         begun -= ended
         return sorted(begun)
+
+    def prepare(self, coming: Iterable[ServedSchedule]) -> None:
+        """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them."""
+        wanted: dict[str, list[Job[Any]]] = {}
+        for served in coming:
+            if (job := served.worker_job) is not None:
+                wanted.setdefault(served.flow.name, []).append(job)
+        jobs: list[Job[Any]] = []
+        for found in wanted.values():
+            limit = self._resources.limits.of_flow(found[0].flow)
+            jobs += found[: max(limit.places - len(limit.holders), 0)]
+        try:
+            self._warm(jobs)
+        except WorkerDied as error:
+            logger.warning("No worker is ready for the next ticks: %s", error)
 
     def is_live(self, execution_id: int) -> bool:
         """Whether this engine has the execution, and it has not ended."""

@@ -31,10 +31,11 @@ logger = logging.getLogger("microflow")
 class SchedulerConfig(msgspec.Struct, frozen=True):
     """Seconds. ``longest_wait``: between two looks. ``jump``: by how much the clock differs after it was set or the machine slept.
 
-    ``again``: after which a tick that the store refused is tried again.
+    ``ahead``: before a tick, when workers are made ready for it. ``again``: until a tick that the store refused is tried again.
     """
 
     longest_wait: float = 30.0
+    ahead: float = 5.0
     jump: float = 30.0
     again: float = 1.0
 
@@ -75,6 +76,7 @@ class Scheduler:
         self._watched_since = 0.0
         self._offset = 0.0
         self._expected = 0.0
+        self._prepared_for = 0.0
         self._is_open = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -168,9 +170,29 @@ class Scheduler:
             self._expect(served, now, again)
         if failures:
             logger.error("The ticks of %d schedules are tried again; the first: %s", len(failures), failures[0])
-        wait = min(max(self._plan[0][0] - self._clock.now(), 0.0), self._config.longest_wait) if self._plan else 3_600.0
+        wait = min(self._prepare(), self._config.longest_wait)
         self._expected = self._clock.monotonic() + wait
         return Swept(begun, recorded, len(failures), wait)
+
+    def _prepare(self) -> float:
+        """Have workers ready for what is due next, if that is soon; seconds until the next look."""
+        if not self._plan:
+            return self._config.longest_wait
+        moment = self._plan[0][0]
+        left = max(moment - self._clock.now(), 0.0)
+        if left > self._config.ahead:
+            return left - self._config.ahead
+        if moment != self._prepared_for:
+            self._prepared_for = moment
+            coming = [served for at, _, served in self._plan if at == moment]
+            try:
+                flows = {served.flow.name for served in coming}
+                rows = {(flow, row.name): row for flow in flows for row in self._store.of_flow(flow).values()}
+            except StoreError as error:
+                logger.warning("No worker is made ready for the next ticks: %s", error)
+                return left
+            self._runs.prepare(served for served in coming if served.key in rows and rows[served.key].paused_at is None)
+        return left
 
     # A look
 

@@ -38,6 +38,7 @@ from .frames import (
     FrameBuffer,
     FromWorker,
     Hello,
+    Load,
     NotLoaded,
     Pickled,
     ProgressReport,
@@ -80,6 +81,9 @@ class Worker:
             if isinstance(message, Hello):
                 sys.path[:] = message.path
                 self._mark = message.mark
+            elif isinstance(message, Load):
+                with contextlib.suppress(Exception, SystemExit):  # it is raised again when the function is run
+                    _imported(message.function)
             elif isinstance(message, Run):
                 self._busy = True  # before the look at the parent, as its watcher looks in the other order
                 if self._orphaned:
@@ -134,9 +138,7 @@ class Worker:
             # from the parent alone: nothing that came over the network or out of the store is ever unpickled
             self._functions[key] = cloudpickle.loads(source.data)
         elif isinstance(source, Reference):
-            import_module(source.module)
-            flow = getattr(import_module(source.flow_module), source.flow_attribute)
-            self._functions[key] = flow.jobs[source.job].fn
+            self._functions[key] = _imported(source)
         return self._functions[key]
 
     def _receive(self) -> Any:
@@ -181,6 +183,13 @@ class Worker:
             from .trees import end_own_tree
 
             end_own_tree()
+
+
+def _imported(source: Reference) -> Callable[..., Any]:
+    import_module(source.module)
+    flow = getattr(import_module(source.flow_module), source.flow_attribute)
+    found: Callable[..., Any] = flow.jobs[source.job].fn
+    return found
 
 
 def _take_pipes() -> tuple[int, int]:

@@ -34,6 +34,12 @@ class Hello(msgspec.Struct, array_like=True, tag="hello"):
     mark: bytes = b""
 
 
+class Load(msgspec.Struct, array_like=True, tag="load"):
+    """This function will be run soon: import it. What goes wrong is told when it is run."""
+
+    function: Reference
+
+
 class Run(msgspec.Struct, array_like=True, tag="run"):
     """Run this. ``function`` is sent when the worker does not have it yet."""
 
@@ -79,7 +85,7 @@ class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
     message: str | None
 
 
-ToWorker = Hello | Run | ContextReply
+ToWorker = Hello | Load | Run | ContextReply
 FromWorker = Done | Exited | NotLoaded | ContextQuery | ProgressReport
 
 _encoder = msgspec.msgpack.Encoder()

@@ -21,8 +21,9 @@ class Functions:
         self._lock = threading.Lock()
         self._keys: dict[int, tuple[int, Any]] = {}
         self._by_value: dict[int, Pickled] = {}
-        self._not_importable: set[int] = set()
+        self._not_importable: dict[int, str] = {}
         self._last_key = 0
+        self._pickling = threading.Lock()
 
     def key(self, job: Any) -> int:
         """The number of a job's function."""
@@ -35,11 +36,25 @@ class Functions:
             return self._last_key
 
     def renew(self, job: Any) -> None:
-        """A call from outside begins: a function sent by value is compared with what it is now, and sent again if it differs."""
+        """A call from outside begins: a function sent by value is compared with what it is now, and sent again if it differs.
+
+        So are those that a manager may call. Raises ``PayloadError`` if the job's own can't be pickled any more.
+        """
+        if job.kind == "task":
+            self._renew(job)
+            return
+        for known in [job for _, job in tuple(self._keys.values())]:
+            try:
+                self._renew(known)
+            except PayloadError:
+                with self._lock:
+                    del self._by_value[id(known)]  # whoever calls it is told why
+
+    def _renew(self, job: Any) -> None:
         pickled = self._by_value.get(id(job))
         if pickled is None:
             return
-        fresh = self._pickle(job, why="")
+        fresh = self._pickle(job, self._not_importable.get(id(job), ""))
         if fresh.data != pickled.data:
             with self._lock:
                 self._by_value[id(job)] = fresh
@@ -48,9 +63,11 @@ class Functions:
 
     def source(self, job: Any) -> Reference | Pickled:
         """How a worker finds the function."""
-        if id(job) not in self._not_importable and (reference := _reference(job)) is not None:
-            return reference
-        return self.pickled(job)
+        return self.reference(job) or self.pickled(job)
+
+    def reference(self, job: Any) -> Reference | None:
+        """Where a worker can import the function from; None where it comes by value."""
+        return None if id(job) in self._not_importable else _reference(job)
 
     def pickled(self, job: Any, why: str = "") -> Pickled:
         """The function by value; ``why`` says what went wrong when it was imported.
@@ -64,7 +81,7 @@ class Functions:
             with self._lock:
                 self._by_value[id(job)] = known
                 if why:
-                    self._not_importable.add(id(job))
+                    self._not_importable[id(job)] = why
         return known
 
     def _pickle(self, job: Any, why: str) -> Pickled:
@@ -74,12 +91,13 @@ class Functions:
         # what can't be imported there must not be looked for there: neither the function nor what it calls in its own module
         by_value = why and module is not None and module.__name__ != "__main__"
         try:
-            if by_value:
-                cloudpickle.register_pickle_by_value(module)
-            try:
+            if not by_value:
                 return Pickled(cloudpickle.dumps(job.fn))
-            finally:
-                if by_value:
+            with self._pickling:  # the register is the process's
+                cloudpickle.register_pickle_by_value(module)
+                try:
+                    return Pickled(cloudpickle.dumps(job.fn))
+                finally:
                     cloudpickle.unregister_pickle_by_value(module)
         except Exception as error:  # pickling runs the code of whatever the function refers to
             hint = f" It can't be imported in a worker either: {why}." if why else ""

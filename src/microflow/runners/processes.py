@@ -7,11 +7,12 @@ A worker is started when one is needed, kept warm for the next task, and ended a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import WorkerDied
 from .base import Observer, Outcome, Request
+from .frames import Load
 from .functions import Functions
 from .workers import Attempt, Worker
 
@@ -57,6 +58,21 @@ class ProcessPool:
         except BaseException:
             worker.close()
             raise
+
+    def warm(self, jobs: Sequence[Any]) -> None:
+        """Have a worker without work for each of these tasks, which will come soon, with its function imported where it is new.
+
+        Raises ``WorkerDied`` if one can't be started.
+        """
+        with self._lock:
+            idle = len(self._idle)
+            for worker in self._idle[max(idle - len(jobs), 0) :]:
+                worker.idle_since = self._now()
+        for job in jobs[idle:]:
+            worker = started(self._start_worker)
+            if (reference := self.functions.reference(job)) is not None:
+                worker.send(Load(reference))
+            self._give_back(worker, "")
 
     def _take(self) -> Worker:
         while True:

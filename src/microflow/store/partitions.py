@@ -262,7 +262,7 @@ class _Axis:
             line[index] = letter
 
     def _run(self, joined: str) -> int | None:
-        """Where the times stand one after the other in the order of texts; None if they do not. Mostly they do, and that is quick."""
+        """Where the times stand one after the other in the order of texts; None if they do not. Mostly they do: that is quick."""
         at = self.joined.find(joined.partition(",")[0])
         if at < 0 or not self.joined.startswith(joined, at):
             return None

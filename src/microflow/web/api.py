@@ -47,13 +47,13 @@ from .partition_handlers import (
 )
 from .partition_messages import (
     NewPartitionRun,
-    PartitionMatrix,
     PartitionPreview,
     PartitionQuery,
     PartitionsQuery,
     PartitionView,
     PlannedRun,
 )
+from .partition_views import PartitionMatrix
 from .problems import Problem
 from .schedule_handlers import (
     list_schedules,

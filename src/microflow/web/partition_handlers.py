@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..engine.partition_grids import Grid, partitions_of
+from ..engine.partition_grids import partitions_of
 from ..errors import PartitionError
-from ..model.partitions import ABSENT_LETTER, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
-from ..model.segments import segments
 from ..store.views import utc
 from .endpoints import Answer, Call
 from .live_views import with_live_state
@@ -17,13 +15,13 @@ from .partition_messages import (
     NewPartitionRun,
     PartitionCounts,
     PartitionEnd,
-    PartitionMatrix,
     PartitionPreview,
     PartitionQuery,
     PartitionsQuery,
     PartitionView,
     PlannedRun,
 )
+from .partition_views import PartitionMatrix, is_small, matrix
 
 if TYPE_CHECKING:
     from ..engine.engine import Submitted
@@ -31,16 +29,6 @@ if TYPE_CHECKING:
     from ..store.partitions import PartitionRecord
     from ..store.views import ExecutionView
     from .site import Site
-
-MOST_PLAIN = 2_000
-"""Cells up to which each has a word of its own, unless the request says otherwise."""
-
-LEGEND: dict[str, str | None] = {
-    **{letter: status for status, letter in STATUS_LETTERS.items()},
-    MISSING_LETTER: "missing",
-    ABSENT_LETTER: None,
-}
-"""What the letters of the compact form mean."""
 
 
 def list_partitions(site: Site, call: Call) -> PartitionMatrix:
@@ -52,39 +40,13 @@ def list_partitions(site: Site, call: Call) -> PartitionMatrix:
     job = _job(site, call)
     runs = site.engine.partitions
     grid = runs.grid(job, _text(asked.start), _text(asked.end), asked.cat or None)
-    is_plain = asked.form == "plain" or (asked.form == "auto" and len(grid.times) * len(grid.cats) <= MOST_PLAIN)
+    is_plain = is_small(grid) if asked.form == "auto" else asked.form == "plain"
     measured = None
     if asked.measure is not None:
         measured = runs.statuses.measured(
             job.flow.name, job.name, grid.times, grid.cats, asked.measure, site.now().timestamp()
         )
     return matrix(job, grid, is_plain, measured, asked.measure)
-
-
-def matrix(
-    job: Job[Any], grid: Grid, is_plain: bool, measured: list[str] | None = None, measure: Measure | None = None
-) -> PartitionMatrix:
-    """A grid as the API gives it."""
-    time = partitions_of(job).time
-    times: Any = list(grid.times)
-    cats: Any = list(grid.cats)
-    cells: Any = [[LEGEND[letter] for letter in line] for line in grid.lines] if is_plain else grid.lines
-    if not is_plain:
-        times = None if time is None or grid.axis is None else segments(grid.axis.texts, time.kind)
-        cats = None if cats == [None] else cats
-    counted = {word: sum(line.count(letter) for line in grid.lines) for letter, word in LEGEND.items()}
-    return PartitionMatrix(
-        form="plain" if is_plain else "compact",
-        frequency=None if time is None else str(time.kind),
-        timezone=None if time is None else str(time.zone),
-        time=times,
-        cat=cats,
-        cells=cells,
-        legend=LEGEND,
-        counts={word: count for word, count in counted.items() if word is not None and count},
-        measured=measured,
-        levels=None if measure is None else list(LEVELS[measure]),
-    )
 
 
 def show_partition(site: Site, call: Call) -> PartitionView:
@@ -184,6 +146,7 @@ def _submit(site: Site, call: Call) -> Submitted:
     return site.engine.submit_partitions(
         _job(site, call),
         asked.selection,
+        trigger="api",
         batch_size=asked.batch_size,
         max_concurrency=asked.max_concurrency,
         with_inputs=asked.with_inputs,

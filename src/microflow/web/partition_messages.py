@@ -107,29 +107,6 @@ class PartitionPreview(msgspec.Struct, frozen=True, kw_only=True):
     counts: PartitionCounts
 
 
-class PartitionMatrix(msgspec.Struct, frozen=True, kw_only=True):
-    """Partitions of a job with their statuses: ``cells`` has a row for each category, with a cell for each time partition.
-
-    In the plain form ``time`` and ``cat`` are the names along the two axes (one that is null where the job has no such
-    dimension), and a cell is a word: a status, ``missing``, or null where a filter leaves out the partition. In the compact
-    form a row is a string with a letter for each cell, which ``legend`` explains, and ``time`` has stretches of partitions
-    that follow one another evenly: the first one, and how many; an axis that the job does not have is null. ``counts``: how
-    many cells have each status. ``measured``: rows of letters, where "a" is below the first of ``levels`` (seconds), "b"
-    below the second, and a space was never measured.
-    """
-
-    form: Literal["plain", "compact"]
-    frequency: str | None
-    timezone: str | None
-    time: list[str | tuple[str, int] | None] | None
-    cat: list[str | None] | None
-    cells: list[str | list[str | None]]
-    legend: dict[str, str | None]
-    counts: dict[str, int]
-    measured: list[str] | None = None
-    levels: list[float] | None = None
-
-
 class PartitionEnd(msgspec.Struct, frozen=True, kw_only=True):
     """An execution that ended. ``duration`` is in seconds, null for one that never ran."""
 

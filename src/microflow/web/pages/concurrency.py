@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ...engine.engine import Engine, LimitState
+    from ...engine.engine import Engine
+    from ...engine.limits import LimitState
     from ...store.reading import ExecutionView
 
 LISTED = 20

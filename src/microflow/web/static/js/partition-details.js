@@ -36,6 +36,9 @@ export class Details {
     this.line = line;
     this.spoken = spoken;
     this.hint = [...line.childNodes];
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") tip.hidden = true;
+    });
   }
 
   /** @param {Region} region */

@@ -113,7 +113,8 @@ class PartitionMatrix extends HTMLElement {
   /** @param {Answer} answer */
   #show(answer) {
     const picture = this.#picture;
-    const texts = this.#isShown ? this.#panel.texts() : readSelection();
+    const known = picture.axes;
+    const areas = this.#isShown ? picture.selection.areas(known.cats?.length ?? 1, known.times?.length ?? 1) : [];
     const focus = this.#isShown ? placeText(picture.axes, picture.layout, picture.focus) : readAddress("focus");
     const unit = this.#isShown ? 0 : Number(readAddress("unit"));
     const at = this.#isShown ? this.#at() : readAddress("at");
@@ -125,7 +126,9 @@ class PartitionMatrix extends HTMLElement {
       picture.isZoomed = true;
       picture.zoom(unit);
     }
-    this.#select(texts);
+    if (this.#isShown) picture.selection.addShifted(areas, shiftOf(known.times, answer.axes.times), answer.axes.times?.length ?? 1);
+    else this.#select(readSelection());
+    this.#panel.show();
     this.#goTo(at);
     const place = readPlace(focus, picture.axes, picture.layout);
     if (place) picture.moveFocus(place, !at);
@@ -144,7 +147,6 @@ class PartitionMatrix extends HTMLElement {
       const area = readArea(text, axes);
       if (area) selection.addArea(area);
     }
-    this.#panel.show();
   }
 
   #at() {
@@ -320,6 +322,13 @@ class PartitionMatrix extends HTMLElement {
     scroller.setAttribute("aria-rowcount", String(layout.rows));
     scroller.setAttribute("aria-colcount", String(layout.columns));
   }
+}
+
+/** By how much the places on one axis differ from those on another. @param {string[] | null} known @param {string[] | null} fresh */
+function shiftOf(known, fresh) {
+  if (!known?.length || !fresh?.length) return 0;
+  const later = fresh.indexOf(known[0]);
+  return later >= 0 ? later : -Math.max(known.indexOf(fresh[0]), 0);
 }
 
 /** @param {string[] | null} fresh @param {string[] | null} known @param {boolean} whole whether the ends are to be alike as well */

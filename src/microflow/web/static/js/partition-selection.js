@@ -121,6 +121,14 @@ export class Selection {
     if (first >= 0) add(first, last);
   }
 
+  /** Areas of an axis that began elsewhere, as far as they are on this one. @param {readonly Area[]} areas @param {number} shift @param {number} times */
+  addShifted(areas, shift, times) {
+    for (const { first, last, lines } of areas) {
+      const area = { first: Math.max(first + shift, 0), last: Math.min(last + shift, times - 1), lines };
+      if (area.first <= area.last) this.addArea(area);
+    }
+  }
+
   /** @param {Area} area */
   addArea(area) {
     const { layout } = this.cells;

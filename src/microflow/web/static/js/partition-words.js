@@ -1,7 +1,7 @@
 // Partitions in words: what a place of the picture stands for, what became of it, as text and as elements.
 
 import { STATES, told, total } from "./partition-cells.js";
-import { keyText, timeHint } from "./partition-layout.js";
+import { timeHint } from "./partition-layout.js";
 import { longLabels } from "./partition-times.js";
 import { bandAt } from "./partition-view.js";
 
@@ -18,8 +18,9 @@ export function nameOf(picture, region) {
   const { layout, axes } = picture;
   if (isSingle(picture, region)) {
     const time = layout.time(region.top, region.left);
+    const cat = axes.cats?.[layout.line(region.top, region.left)];
     const hint = timeHint(axes, time);
-    return keyText(axes, layout.line(region.top, region.left), time) + (hint ? ` (${hint})` : "");
+    return [hint ? `${axes.times?.[time]} (${hint})` : axes.times?.[time], cat].filter(Boolean).join(" · ");
   }
   const rows = region.bottom - region.top;
   const parts = [];

@@ -1,0 +1,27 @@
+"""``microflow resume``."""
+
+from __future__ import annotations
+
+import click
+
+from .outcome import print_json
+from .where import Where, json_option, server_options, takes_where
+
+
+@click.command("resume")
+@click.argument("id", type=click.IntRange(min=1))
+@json_option
+@server_options
+@takes_where
+def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
+    """Go on with a run that is paused.
+
+    \b
+    Example:
+      microflow resume 12 --server http://localhost:3000
+    """
+    execution = where.client().resume(id)
+    if as_json:
+        print_json(execution)
+    else:
+        click.echo(f"Execution {id} of {execution.flow}/{execution.job} goes on.")

@@ -1,0 +1,349 @@
+"""Timeouts, cancels and dead engines: the worker and every process it started are ended, those in sessions of their own too."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microflow import Flow, create_flow, map_parallel
+from microflow.engine.engine import Engine
+from microflow.runners.base import Request
+from microflow.runners.frames import Hello, Pickled, Run, framed
+
+Serve = Callable[..., Engine]
+Ended = Callable[..., None]
+Script = Callable[..., "subprocess.Popen[str]"]
+
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="sessions and signals are Unix's")
+
+
+@pytest.fixture
+def flow() -> Flow:
+    flow = create_flow("shop", max_concurrency=4)
+
+    @flow.task
+    def fine() -> dict[str, bool]:
+        return {"fine": True}
+
+    return flow
+
+
+def start_others_and_wait() -> None:
+    """Start processes in every way that makes them hard to find, print all numbers, and never end."""
+    import subprocess
+    import time
+
+    waits = [sys.executable, "-c", "import time; time.sleep(3600)"]
+    starts = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(3600)"
+    child = subprocess.Popen(waits)
+    own_session = subprocess.Popen(waits, start_new_session=True)
+    parent = subprocess.Popen([sys.executable, "-c", starts, *waits], stdout=subprocess.PIPE, text=True)
+    orphan = subprocess.run(
+        [sys.executable, "-c", starts.replace("time.sleep(3600)", "pass"), *waits],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        check=True,
+        close_fds=True,
+    )
+    assert parent.stdout is not None
+    pids = [os.getpid(), child.pid, own_session.pid, parent.pid, int(parent.stdout.readline()), int(orphan.stdout)]
+    print("pids", *pids, flush=True)
+    time.sleep(3600)
+
+
+def pids_of(engine: Engine, execution_id: int) -> list[int]:
+    """The numbers that the task printed, when it has."""
+    printed = threading.Event()
+    unsubscribe = engine.events.subscribe(lambda event: printed.set() if event.topic == "log" else None)
+    while not (found := re.search(r"pids ([\d ]+)\n", engine.logs.read(execution_id).text)):
+        assert printed.wait(60)
+        printed.clear()
+    unsubscribe()
+    return [int(pid) for pid in found.group(1).split()]
+
+
+@UNIX
+@pytest.mark.parametrize("runner", ["process", "fresh"])
+def test_a_cancel_ends_the_worker_and_all_it_started(flow: Flow, serve: Serve, ended: Ended, runner: str) -> None:
+    wait = flow.task(name="wait", runner=runner)(start_others_and_wait)
+    engine = serve(flow)
+    submitted = engine.submit(wait)
+    pids = pids_of(engine, submitted.id)
+    assert len(set(pids)) == 6
+
+    engine.cancel(submitted.id)
+
+    assert submitted.future.result().status == "cancelled"
+    ended(*pids)
+    assert flow.jobs["fine"]() == {"fine": True}
+
+
+@UNIX
+def test_a_timeout_ends_the_worker_and_all_it_started(flow: Flow, serve: Serve, ended: Ended, clock: Any) -> None:
+    wait = flow.task(name="wait", timeout=100)(start_others_and_wait)
+    engine = serve(flow, clock=clock)
+    submitted = engine.submit(wait)
+    pids = pids_of(engine, submitted.id)
+
+    clock.until_asleep(100)
+    clock.advance(100)
+
+    result = submitted.future.result()
+    assert result.error is not None
+    assert result.error.type == "ExecutionTimeout"
+    ended(*pids)
+    assert flow.jobs["fine"]() == {"fine": True}
+
+
+@UNIX
+def test_a_stopped_engine_ends_what_runs(flow: Flow, serve: Serve, ended: Ended) -> None:
+    wait = flow.task(name="wait")(start_others_and_wait)
+    engine = serve(flow)
+    submitted = engine.submit(wait)
+    pids = pids_of(engine, submitted.id)
+
+    assert engine.stop(grace=0) is False
+
+    ended(*pids)
+    error = submitted.future.result().error
+    assert error is not None
+    assert error.type == "Interrupted"
+
+
+def test_cancelling_one_of_many_leaves_its_neighbours_alone(flow: Flow, serve: Serve, tmp_path: Path) -> None:
+    path = str(tmp_path / "go on")
+
+    @flow.task
+    def wait(a: dict[str, Any]) -> dict[str, Any]:
+        import time
+
+        print("pids", os.getpid(), flush=True)
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        return a
+
+    manage = flow.manager(name="manage")(lambda: map_parallel(wait, [{"n": n} for n in range(3)]))
+    engine = serve(flow)
+    submitted = engine.submit(manage)
+    for execution_id in (2, 3, 4):
+        pids_of(engine, execution_id)
+
+    engine.cancel(3)
+    with open(path, "w"):
+        pass
+
+    assert submitted.future.result().status == "error"
+    rows = engine.database.read_text("SELECT status FROM executions WHERE parent_id = 1 ORDER BY id")
+    assert [status for (status,) in rows] == ["success", "cancelled", "success"]
+
+
+def test_a_task_that_cannot_be_interrupted_is_ended(flow: Flow, serve: Serve, ended: Ended) -> None:
+    @flow.task
+    def stubborn() -> None:
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        print("pids", os.getpid(), flush=True)
+        while True:
+            try:
+                sum(range(1000))
+            except BaseException:
+                continue
+
+    engine = serve(flow)
+    submitted = engine.submit(stubborn)
+    pids = pids_of(engine, submitted.id)
+
+    engine.cancel(submitted.id)
+
+    assert submitted.future.result().status == "cancelled"
+    ended(*pids)
+
+
+ENGINE = """
+import os, subprocess, sys, time
+from microflow import create_flow, map_parallel
+flow = create_flow("shop", max_concurrency=3, store="sqlite:///store.db")
+@flow.task
+def fine(): return {}
+@flow.task
+def wait():
+    waits = [sys.executable, "-c", "import time; time.sleep(3600)"]
+    child = subprocess.Popen(waits)
+    own_session = subprocess.Popen(waits, start_new_session=True)
+    print("pids", os.getpid(), child.pid, own_session.pid, flush=True)
+    time.sleep(3600)
+@flow.task
+def busy():
+    print("pids", os.getpid(), flush=True)
+    while True: pass
+@flow.manager
+def manage():
+    return [wait.submit().result(), busy.submit().result()]
+fine()
+wait.submit()
+busy.submit()
+time.sleep(3600)
+"""
+
+
+@UNIX
+def test_a_killed_engine_leaves_no_process_behind(script: Script, ended: Ended) -> None:
+    engine = script(ENGINE)
+    assert engine.stdout is not None
+    pids = [int(pid) for _ in range(2) for pid in engine.stdout.readline().removeprefix("pids").split()]
+    assert len(pids) == 4
+
+    engine.kill()
+    engine.wait()
+
+    ended(*pids)
+
+
+@UNIX
+def test_a_worker_whose_engine_died_before_it_began_does_not_begin_or_ends(ended: Ended, tmp_path: Path) -> None:
+    """Its request and the end of the pipe may come together."""
+    import cloudpickle
+
+    def wait() -> None:
+        import time
+
+        time.sleep(3600)
+
+    request = Request(execution_id=1, flow="shop", job="wait", inputs=b"[]", max_payload=1000, job_key=1)
+    frames = framed(Hello(sys.path)) + framed(Run(request, Pickled(cloudpickle.dumps(wait))))
+    for _ in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "microflow.runners.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MICROFLOW_WORKER": f"test {os.getpid()}"},
+            start_new_session=True,
+        )
+        try:
+            child.communicate(frames, timeout=60)
+        finally:
+            child.kill()
+        ended(child.pid)
+
+
+@UNIX
+def test_an_idle_worker_ends_with_its_engine(script: Script, ended: Ended) -> None:
+    engine = script("""
+import os, time
+from microflow import create_flow
+flow = create_flow("shop", store="sqlite:///store.db")
+@flow.task
+def who(): return {"pid": os.getpid()}
+print(who()["pid"], flush=True)
+time.sleep(3600)
+""")
+    assert engine.stdout is not None
+    pid = int(engine.stdout.readline())
+
+    os.kill(engine.pid, signal.SIGKILL)
+
+    ended(pid)
+
+
+# Ctrl-C in a script
+
+INTERRUPTED = """
+import sys, time
+from microflow import create_flow, map_parallel
+flow = create_flow("shop", max_concurrency=2, store="sqlite:///store.db")
+@flow.task
+def wait():
+    print("runs", flush=True)
+    time.sleep(3600)
+@flow.task
+def fine(): return {"fine": True}
+@flow.manager
+def manage(): return wait()
+@flow.task
+def wait_for(a): return wait.fn()
+try:
+    {call}
+except KeyboardInterrupt:
+    print("interrupted")
+    if {goes_on}:
+        print(fine()["fine"], *[state.holders for state in flow.runtime._resources.limits.all() and []])
+    else:
+        raise
+"""
+
+
+@UNIX
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "wait()",
+        "manage()",
+        "map_parallel(wait_for, [{}, {}, {}])",
+        "flow.manager(name='m')(lambda: map_parallel(wait_for, [{}]))()",
+    ],
+)
+def test_an_interrupted_script_ends_what_it_waits_for(script: Script, tmp_path: Path, call: str, goes_on: bool) -> None:
+    process = script(INTERRUPTED.replace("{call}", call).replace("{goes_on}", str(goes_on)))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "runs\n"
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert "interrupted\n" in out
+    assert ("True\n" in out) is goes_on
+    assert (process.returncode == 0) is goes_on
+    assert ("KeyboardInterrupt" in err) is not goes_on
+    assert statuses(tmp_path) <= {"cancelled", "success"}
+
+
+@UNIX
+def test_a_script_that_is_interrupted_while_it_waits_for_a_future_ends_at_once(script: Script, tmp_path: Path) -> None:
+    process = script(INTERRUPTED.replace("{call}", "wait.submit().result()").replace("{goes_on}", "False"))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "runs\n"
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert statuses(tmp_path) == {"error"}
+
+
+def test_a_script_that_ends_waits_for_what_it_submitted(script: Script, tmp_path: Path) -> None:
+    process = script("""
+import time
+from microflow import create_flow
+flow = create_flow("shop", store="sqlite:///store.db")
+@flow.task
+def work(): time.sleep(0.2); print("done"); return {}
+work.submit()
+print("end of the script", flush=True)
+""")
+    out, err = process.communicate(timeout=60)
+
+    assert out == "end of the script\ndone\n"
+    assert err == ""
+    assert statuses(tmp_path) == {"success"}
+
+
+def statuses(folder: Path) -> set[str]:
+    from contextlib import closing
+
+    from microflow.store.database import Database
+
+    with closing(Database(f"sqlite:///{folder}/store.db")) as database:
+        return {status for (status,) in database.read_text("SELECT DISTINCT status FROM executions")}
