@@ -81,8 +81,7 @@ def main() -> None:
         store = Path(folder) / "store.db"
         known: dict[int, str] = {}
         for _ in range(rounds):
-            for number, status in run_round(store, chance.uniform(0.0, 1.0)):
-                known[number] = status
+            known.update(run_round(store, chance.uniform(0.0, 1.0)))
             deadline = time.monotonic() + ORPHANS_GONE
             while (left := workers()) and time.monotonic() < deadline:
                 time.sleep(0.02)

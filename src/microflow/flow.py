@@ -233,8 +233,12 @@ class Flow:
         return (self.module if attribute else None), attribute, self.name
 
     def job_reference(self, job: Job[Any]) -> tuple[Any, ...]:
-        """What ``pickle`` keeps of one of the flow's jobs: how to find it, and nothing behind it."""
-        return _referenced_job, (*self.reference(), job.name, job.kind)
+        """What ``pickle`` keeps of one of the flow's jobs: how to find it, and nothing behind it.
+
+        Where it can't be found by import, its plain function goes with it, since a task may call that.
+        """
+        reference = self.reference()
+        return _referenced_job, (*reference, job.name, job.kind, job.fn if reference[0] is None else None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return referenced_flow, self.reference()
@@ -267,10 +271,12 @@ def referenced_flow(module: str | None, attribute: str | None, name: str) -> Flo
     return stand_in
 
 
-def _referenced_job(module: str | None, attribute: str | None, flow_name: str, name: str, kind: str) -> Job[Any]:
+def _referenced_job(
+    module: str | None, attribute: str | None, flow_name: str, name: str, kind: str, fn: Callable[..., Any] | None
+) -> Job[Any]:
     flow = referenced_flow(module, attribute, flow_name)
     known = flow.jobs.get(name)
-    return known if known is not None else (Task if kind == "task" else Manager)(flow, _no_function, name=name)
+    return known if known is not None else (Task if kind == "task" else Manager)(flow, fn or _no_function, name=name)
 
 
 def _no_function(*_: Any) -> None:

@@ -168,7 +168,10 @@ def test_labels_stand_for_whole_rows_and_columns(page: Page) -> None:
         VIEW
         + """
         view.zoom(12, 400, 0, 0);
-        const hit = (x, y) => { const { zone, region } = view.hit(x, y); return [zone, region.top, region.bottom, region.left, region.right]; };
+        const hit = (x, y) => {
+            const { zone, region } = view.hit(x, y);
+            return [zone, region.top, region.bottom, region.left, region.right];
+        };
         return { cell: hit(100 + 5 * 12 + 1, view.header + view.rows.unit + 1), row: hit(10, view.header + 1),
                  fine: hit(100 + 5 * 12 + 1, view.header - 3), coarse: hit(100 + 5 * 12 + 1, 3), corner: hit(5, 5),
                  beyond: hit(999, 499)[0], unit: view.rows.unit };""",
@@ -223,7 +226,8 @@ def test_a_selection_is_few_rectangles_and_comes_back_from_their_texts(page: Pag
         const count = selection.count;
         selection.clear();
         for (const text of written) selection.addArea(readArea(text, axes));
-        return { written, count, again: selection.count, unknown: readArea("2020-01-01;a", axes), everything: readArea("all", axes) };""",
+        const [unknown, everything] = [readArea("2020-01-01;a", axes), readArea("all", axes)];
+        return { written, count, again: selection.count, unknown, everything };""",
         axis("daily", "2026-01-01", "2026-01-10", "UTC"),
     )
     assert found["written"] == [

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def test_a_second_server_on_the_store_is_one_message(serve: Serve, start: Start)
 
 
 def test_a_store_from_a_newer_version_is_one_message(start: Start, work: Path) -> None:
-    with sqlite3.connect(work / "newer.db") as database:
+    with closing(sqlite3.connect(work / "newer.db")) as database, database:
         database.executescript(
             "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (999)"
         )

@@ -209,6 +209,24 @@ def test_what_a_manager_submitted_ends_with_it(flow: Flow, start: Start, runner:
     assert look(engine, submitted.id + 1)["status"] == "cancelled"
 
 
+def test_a_mapping_that_is_cancelled_begins_nothing_more(flow: Flow, start: Start, runner: Any, look: Look) -> None:
+    load = flow.task(name="load", runner=runner)(lambda a: a)
+    engine = start(flow)
+    submitted = engine.submit_map(load, [{} for _ in range(50)])
+    runner.next().succeed({})
+    runner.next()
+
+    engine.cancel(submitted.id)
+
+    assert submitted.future.result().status == "cancelled"
+    assert look(engine, submitted.id)["status"] == "cancelled"
+    rows = engine.database.read_text("SELECT status, count(*) FROM executions WHERE parent_id IS NOT NULL GROUP BY 1")
+    assert dict(rows)["success"] == 1
+    assert sum(count for _, count in rows) <= 4
+    assert runner.started == 2
+    assert free(engine)
+
+
 def test_a_cancel_while_a_failed_attempt_is_being_recorded_ends_it_once(
     flow: Flow, start: Start, clock: Any, runner: Any, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:

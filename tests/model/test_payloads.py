@@ -242,7 +242,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+@settings(deadline=None, derandomize=True, database=None, max_examples=120)
 @given(payloads)
 def test_whatever_a_payload_holds_comes_back_equal_and_of_the_same_type(payload: Any) -> None:
     assert same(decode(encode_output(payload, job="load", limit=10**9)), payload)

@@ -18,6 +18,7 @@ from microflow.model.schedules import (
     catch_up_ticks,
     decide_overlap,
     due,
+    overlap_of,
     ticks,
 )
 
@@ -197,3 +198,20 @@ def test_catch_up_is_a_pure_decision() -> None:
 def test_overlap_is_a_pure_decision() -> None:
     assert [decide_overlap(policy, True) for policy in ("skip", "queue", "allow")] == ["skip", "queue", "run"]
     assert [decide_overlap(policy, False) for policy in ("skip", "queue", "allow")] == ["run"] * 3
+
+
+@pytest.mark.parametrize("policy", ["skip", "queue", "allow"])
+def test_all_that_is_caught_up_is_queued_where_it_would_be_skipped(policy: str) -> None:
+    arguments = {"since": NOON - 3 * HOUR, "now": NOON + HOUR, "served_since": NOON}
+    *late, in_time = due("0 * * * *", UTC, catch_up="all", **arguments)  # type: ignore[arg-type]
+    assert [tick.late for tick in late] == [True] * 3
+    assert not in_time.late
+    every = Schedule("0 * * * *", catch_up="all", overlap=policy)  # type: ignore[arg-type]
+    newest = Schedule("0 * * * *", overlap=policy)  # type: ignore[arg-type]
+    assert overlap_of(every, late[0]) == ("queue" if policy == "skip" else policy)
+    assert {overlap_of(every, in_time), overlap_of(newest, late[-1]), overlap_of(newest, in_time)} == {policy}
+
+
+def test_a_tick_that_does_not_run_is_never_late() -> None:
+    found = due("0 * * * *", UTC, since=NOON - 3 * HOUR, now=NOON, served_since=NOON, catch_up="none")
+    assert [(tick.outcome, tick.late) for tick in found] == [("missed", False)] * 3

@@ -188,7 +188,7 @@ def test_a_task_may_use_its_flow_and_other_jobs_without_calling_them(
     @flow.task
     def outer(a: dict[str, int]) -> dict[str, Any]:
         flow.context["seen"] = a["n"]
-        return {"flow": flow.name, "job": inner.name, "kind": inner.kind, "seen": flow.context["seen"]}
+        return {"flow": flow.name, "job": inner.name, "seen": flow.context["seen"], "n": inner.fn(a)["n"]}
 
     found = module("""
 from microflow import create_flow
@@ -202,8 +202,23 @@ def outer(a):
 """)
     serve(flow, found.flow)
 
-    assert outer({"n": 1}) == {"flow": "shop", "job": "inner", "kind": "task", "seen": 1}
+    assert outer({"n": 1}) == {"flow": "shop", "job": "inner", "seen": 1, "n": 2}
     assert found.outer({"n": 1}) == {"n": 2, "jobs": ["inner", "outer"]}
+
+
+def test_a_function_by_value_may_call_itself_and_others_that_call_it(flow: Flow, serve: Serve) -> None:
+    @flow.task
+    def even(a: dict[str, int]) -> dict[str, bool]:
+        return {"answer": True} if a["n"] == 0 else odd.fn({"n": a["n"] - 1})
+
+    @flow.task
+    def odd(a: dict[str, int]) -> dict[str, bool]:
+        return {"answer": False} if a["n"] == 0 else even.fn({"n": a["n"] - 1})
+
+    serve(flow)
+
+    assert even({"n": 10}) == {"answer": True}
+    assert odd({"n": 10}) == {"answer": False}
 
 
 def test_a_function_by_value_is_sent_again_when_what_it_refers_to_changed(flow: Flow, serve: Serve) -> None:

@@ -233,7 +233,9 @@ def test_what_a_dead_engine_left_ends_and_what_has_an_attempt_left_is_queued_aga
 ) -> None:
     dead = executions.engine_id
     manager = opened(executions, job="all", kind="manager")
-    task = opened(executions, parent_id=manager.id, root_id=manager.id, time_partition="2026", partitions=[("2026", "")])
+    task = opened(
+        executions, parent_id=manager.id, root_id=manager.id, time_partition="2026", partitions=[("2026", "")]
+    )
     queued = opened(executions, waiting=BUSY)
     done = opened(executions)
     executions.finish(done, Ending(status=SUCCESS), 2.0)

@@ -15,7 +15,7 @@ from microflow import ExecutionError, ExecutionStatus
 from microflow.model.events import EventBus
 from microflow.model.frequencies import Frequency
 from microflow.model.partitions import STATUS_LETTERS
-from microflow.store.database import Database
+from microflow.store.database import Database, statement
 from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
 from microflow.store.partitions import LivePartition, PartitionRecord, PartitionStatuses
 
@@ -247,12 +247,28 @@ def test_successes_and_failures_by_execution(life: Life) -> None:
     assert statuses.succeeded_after("shop", "other", 0) == []
 
 
+def test_while_a_run_goes_on_only_what_changed_is_read(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    original = life.database.read
+    monkeypatch.setattr(life.database, "read", lambda name, values=(): read.append(name) or original(name, values))
+    life.ended(("2025", "red"))
+    life.open(kind="partitions")  # the run itself, which goes on all the time
+    assert life.lines() == ["s.", ".."]
+    for number, key in enumerate(KEYS):
+        opened = life.open(key)
+        life.lines()
+        life.end(opened, ERROR if number % 2 else SUCCESS)
+        assert life.lines() == PartitionStatuses(life.database).lines("shop", "load", ("2025", "2026"), ("red", "blue"))
+
+    assert life.lines() == ["ss", "ee"]
+    assert read.count("partition_statuses") == 1 + len(KEYS)  # once, and for each of those that know nothing
+    assert original("partition_cursor", {"flow": "shop", "job": "load"}) == [(opened.id + 1,)]
+
+
 def test_few_are_looked_at_to_see_what_goes_on_now(life: Life) -> None:
     """With 200,000 partitions the queries about live executions read their own small indexes, not the grid."""
-    for name in ("live_partitions", "live_partition", "succeeded_partitions"):
-        from microflow.store.database import statement
-
-        values = {"flow": "f", "job": "j", "after": 1, "cat_partition": "", "time_partition": ""}
+    values = {"flow": "f", "job": "j", "cat_partition": "", "time_partition": "", "after": 1, "cursor": 1, "limit": 1}
+    for name in ("live_partitions", "live_partition", "succeeded_partitions", "changed_partitions", "partition_cursor"):
         plan = life.database.execute_text(f"EXPLAIN QUERY PLAN {statement(name)}", values).fetchall()
         steps = [row[3] for row in plan]
         assert not [step for step in steps if step.startswith("SCAN") and "USING" not in step], steps

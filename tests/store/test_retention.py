@@ -110,4 +110,9 @@ def test_the_attempts_of_what_is_deleted_are_deleted(history: History) -> None:
 def test_nothing_old_is_nothing_to_do(history: History) -> None:
     history.ended(10)
     assert history.retention.step(5 * DAY) == (0, None)
-    assert Retention(Database(":memory:"), history.logs).run(5 * DAY) == 0
+
+
+def test_an_empty_store_is_nothing_to_do(tmp_path: Path) -> None:
+    database = Database(":memory:")
+    assert Retention(database, Logs(tmp_path)).run(5 * DAY) == 0
+    database.close()

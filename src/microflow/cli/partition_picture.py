@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..model.frequencies import Frequency
 from ..model.partitions import ABSENT_LETTER, MISSING_LETTER, STATUS_LETTERS
+from .tables import cut, text_width
 
 Part = tuple[str, str | None]
 """A text, and the letter of the status that it has the colour of; None for none."""
@@ -53,19 +54,19 @@ def legend(lines: Iterable[str], plain: bool = False) -> list[Part]:
     parts: list[Part] = []
     for letter, word in _WORDS.items():
         if count := sum(line.count(letter) for line in lines):
-            parts += [("   " if parts else "", None), (_signs(letter, plain), letter), (f" {count:,} {word}", None)]
+            parts += [("   ", None)] * bool(parts) + [(_signs(letter, plain), letter), (f" {count:,} {word}", None)]
     return parts
 
 
 def _matrix(sheet: Sheet, width: int | None, plain: bool) -> Iterator[list[Part]]:
     """A row for each category, the newest partitions on the right."""
-    names = [_cut(name or "", _LONGEST_NAME) for name in sheet.cats]
-    indent = max(map(len, names)) + 1
+    names = [cut(name or "", _LONGEST_NAME) for name in sheet.cats]
+    indent = max(map(text_width, names)) + 1
     room = len(sheet.times) if width is None else max(width - indent - 1, _NARROWEST)
     times = [text or "" for text in sheet.times[-room:]]
     yield [(" " * indent + _labels(times), None)]
     for name, line in zip(names, sheet.lines, strict=True):
-        yield [(name.ljust(indent), None), *_cells(line[-room:], plain)]
+        yield [(name + " " * (indent - text_width(name)), None), *_cells(line[-room:], plain)]
     if left_out := len(sheet.times) - len(times):
         yield _left_out(left_out, sheet.times[left_out - 1])
 
@@ -133,7 +134,3 @@ def _signs(letters: str, plain: bool) -> str:
 
 def _left_out(count: int, last: str | None) -> list[Part]:
     return [(f"{count:,} earlier ones are not shown; --to {last} ends with the last of them.", None)]
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -128,7 +128,7 @@ def command(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Show the partitions of a job with their statuses, or execute them.
+    """Show the partitions of a job, or execute them.
 
     JOB is a job's name, or FLOW/JOB. Partitions are shown up to now; on a terminal the newest that fit.
 

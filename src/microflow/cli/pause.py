@@ -19,7 +19,7 @@ def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it
     What it has begun goes on to its end. It is paused by the server that runs it.
 
     \b
-    Example:
+    Examples:
       microflow pause 12 --server http://localhost:3000
     """
     execution = where.client().pause(id)

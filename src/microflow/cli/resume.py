@@ -17,7 +17,7 @@ def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it
     """Go on with a run that is paused.
 
     \b
-    Example:
+    Examples:
       microflow resume 12 --server http://localhost:3000
     """
     execution = where.client().resume(id)

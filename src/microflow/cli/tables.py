@@ -24,13 +24,13 @@ def print_table(
     ``right``: the columns that are aligned to the right. ``style`` is given a cell's column and text, and colours it.
     """
     width = shutil.get_terminal_size().columns if on_terminal() else None
-    widths = [max(_width(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    widths = [max(text_width(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
     for number, row in enumerate((heads, *rows)):
         cells = []
         for column, text in enumerate(row):
             if column == len(row) - 1 and width is not None:
-                text = _cut(text, max(width - sum(widths[:-1]) - len(GAP) * (len(row) - 1), 8))
-            space = " " * (widths[column] - _width(text))
+                text = cut(text, max(width - sum(widths[:-1]) - len(GAP) * (len(row) - 1), 8))
+            space = " " * (widths[column] - text_width(text))
             shown = click.style(text, bold=True) if number == 0 else style(column, text)
             cells.append(space + shown if column in right else shown + space if column < len(row) - 1 else shown)
         click.echo(GAP.join(cells).rstrip())
@@ -52,7 +52,8 @@ def first_line(text: str) -> str:
     return lines[0].strip() if lines else ""
 
 
-def _width(text: str) -> int:
+def text_width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -60,9 +61,10 @@ def _width(text: str) -> int:
     return cell_len(text)
 
 
-def _cut(text: str, width: int) -> str:
-    if _width(text) <= width:
+def cut(text: str, width: int) -> str:
+    """A text in at most so many columns."""
+    if text_width(text) <= width:
         return text
-    while _width(text) > width - 1:
+    while text_width(text) > width - 1:
         text = text[:-1]
     return f"{text}…"

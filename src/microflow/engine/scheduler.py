@@ -179,20 +179,19 @@ class Scheduler:
         if not self._plan:
             return self._config.longest_wait
         moment = self._plan[0][0]
-        left = max(moment - self._clock.now(), 0.0)
+        left = moment - self._clock.now()
         if left > self._config.ahead:
             return left - self._config.ahead
-        if moment != self._prepared_for:
+        if moment != self._prepared_for and left > 0:
             self._prepared_for = moment
             coming = [served for at, _, served in self._plan if at == moment]
             try:
                 flows = {served.flow.name for served in coming}
                 rows = {(flow, row.name): row for flow in flows for row in self._store.of_flow(flow).values()}
+                self._runs.prepare(served for served in coming if served.key in rows and not rows[served.key].paused_at)
             except StoreError as error:
                 logger.warning("No worker is made ready for the next ticks: %s", error)
-                return left
-            self._runs.prepare(served for served in coming if served.key in rows and rows[served.key].paused_at is None)
-        return left
+        return max(moment - self._clock.now(), 0.0)
 
     # A look
 
@@ -316,11 +315,6 @@ class Scheduler:
                     "end, cancel it, or execute its job by itself."
                 )
             return self._runs.begin(served, trigger, scheduled_at, force=force)
-
-    def running(self, served: ServedSchedule) -> list[int]:
-        """The runs of a schedule that this engine has and that have not ended."""
-        with self._lock:
-            return self._runs.running(served)
 
 
 def _moment(seconds: float) -> datetime:

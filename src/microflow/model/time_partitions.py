@@ -247,7 +247,9 @@ class TimePartitions:
         try:
             found = current if earliest is None else self.checked(earliest)
         except PartitionError:
-            return current  # as the docstring of axis says: what another definition left in the store is no range of this
+            return (
+                current  # as the docstring of axis says: what another definition left in the store is no range of this
+            )
         return min(found, current, key=lambda start: start.astimezone(UTC))  # one may be executed ahead of its time
 
     def _start(self, first: date) -> datetime:

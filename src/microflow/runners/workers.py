@@ -195,7 +195,7 @@ def ending_of(code: int) -> str:
     try:
         name = signal.Signals(-code).name
     except ValueError:
-        name = f"signal {-code}"
+        name = str(-code)
     hint = {"SIGKILL": "killed, perhaps by the system because memory ran out", "SIGSEGV": "a segmentation fault"}.get(
         name
     )

@@ -58,7 +58,7 @@ GROUP BY cat_partition
 -- name: partition_cursor
 SELECT coalesce(
     (SELECT min(id) FROM executions WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'skipped'
-        AND flow || '' = :flow AND job || '' = :job),
+        AND flow || '' = :flow AND job || '' = :job AND kind IN ('task', 'manager')),
     (SELECT max(id) + 1 FROM executions), 1)
 
 -- name: changed_partitions

@@ -21,7 +21,7 @@ from .static import StaticFiles
 
 STYLES = (
     *("tokens", "base", "layout", "status", "table", "form", "detail", "chart"),
-    *("dag", "limits", "schedules", "partition"),
+    *("dag", "limits", "schedules", "partition", "partition-runs"),
 )
 """The style sheets of every page; a later one goes before an earlier one."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -13,8 +14,6 @@ from ..store.schedules import Schedules, TickView
 from ..store.views import Moment, utc
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
-
     from ..engine.schedule_runs import ServedSchedule
 
 NEXT_TICKS = 10
@@ -65,13 +64,7 @@ class ScheduleState(msgspec.Struct, frozen=True, kw_only=True):
 def schedule_states(served: Iterable[ServedSchedule], store: Schedules, now: datetime) -> list[ScheduleState]:
     """The schedules as they stand, in the order given. Raises ``StoreError`` if the store can't be read."""
     running = store.running()
-    changes: dict[tzinfo, ClockChange | None] = {}
-    states = []
-    for schedule in served:
-        if schedule.zone not in changes:  # looked for once in each zone, since it takes longer than all the rest
-            changes[schedule.zone] = next_clock_change(schedule.zone, now)
-        states.append(_state(schedule, store, now, changes[schedule.zone], running.get(schedule.key, [])))
-    return states
+    return [_state(schedule, store, now, running.get(schedule.key, [])) for schedule in served]
 
 
 def schedule_state(served: ServedSchedule, store: Schedules, now: datetime) -> ScheduleState:
@@ -79,27 +72,47 @@ def schedule_state(served: ServedSchedule, store: Schedules, now: datetime) -> S
     return schedule_states([served], store, now)[0]
 
 
-def _state(
-    served: ServedSchedule, store: Schedules, now: datetime, change: ClockChange | None, running: list[int]
-) -> ScheduleState:
+def _state(served: ServedSchedule, store: Schedules, now: datetime, running: list[int]) -> ScheduleState:
     row = store.find(*served.key)
-    cron = served.schedule.cron
+    coming = _coming(served.schedule.cron, served.zone, now.replace(second=0, microsecond=0))
     return ScheduleState(
         flow=served.flow.name,
         name=served.name,
-        cron=cron,
-        description=describe(cron),
+        cron=served.schedule.cron,
+        description=coming.description,
         timezone=str(served.zone),
         catch_up=served.schedule.catch_up,
         overlap=served.schedule.overlap,
         jobs=tuple(job.name for job in served.jobs),
         served_since=None if row is None or row.served_since is None else utc(row.served_since),
         paused_at=None if row is None or row.paused_at is None else utc(row.paused_at),
-        next=tuple(next_ticks(cron, served.zone, now, NEXT_TICKS)),
-        clock_change=None if change is None else _change_view(cron, served.zone, change),
+        next=coming.ticks,
+        clock_change=coming.change,
         last=next(iter(store.ticks(*served.key, 1)), None),
         running=tuple(running),
     )
+
+
+class _Coming(NamedTuple):
+    description: str
+    ticks: tuple[datetime, ...]
+    change: ClockChangeView | None
+
+
+# Memos of pure functions: a list of a thousand schedules is looked at again and again, and ticks change by the minute.
+@lru_cache(maxsize=4096)
+def _coming(cron: str, zone: tzinfo, minute: datetime) -> _Coming:
+    change = _clock_change(zone, minute)
+    return _Coming(
+        describe(cron),
+        tuple(next_ticks(cron, zone, minute, NEXT_TICKS)),
+        None if change is None else _change_view(cron, zone, change),
+    )
+
+
+@lru_cache(maxsize=64)
+def _clock_change(zone: tzinfo, minute: datetime) -> ClockChange | None:
+    return next_clock_change(zone, minute)
 
 
 def _change_view(cron: str, zone: tzinfo, change: ClockChange) -> ClockChangeView:

@@ -116,8 +116,9 @@ def _count(form: PartitionForm, name: str) -> int | None:
 def _blame(form: PartitionForm, error: Exception) -> None:
     """Put a mistake beside the field that it names."""
     message = str(error)
-    field = next((name for name in ("start", "end") if repr(getattr(form, name)) in message and getattr(form, name)), "form")
+    field = next(
+        (name for name in ("start", "end") if repr(getattr(form, name)) in message and getattr(form, name)), "form"
+    )
     if "categor" in message and form.cats:
         field = "cat"
     form.mistakes = {field: message}
-

@@ -60,7 +60,7 @@ class Share(NamedTuple):
     """A state's part of a bar, in percent; ``select`` is how the page of the partitions selects these."""
 
     state: str
-    count: int
+    number: int
     x: float
     width: float
     select: str
@@ -178,4 +178,4 @@ def shares(lines: Sequence[str]) -> Shares:
             width = count / total * 100
             parts.append(Share(state, count, round(x, 3), round(max(width, 0.4), 3), _SELECTED.get(state, "")))
             x += width
-    return Shares(parts, ", ".join(f"{part.count:,} {part.state}" for part in parts) or "none")
+    return Shares(parts, ", ".join(f"{part.number:,} {part.state}" for part in parts) or "none")

@@ -7,7 +7,7 @@
 /** @typedef {ReturnType<import("./partition-view.js").View["hit"]>} Hit */
 
 const LONG_PRESS = 420;
-const EDGE = 24;
+const EDGE = 4;
 const DRAG_FROM = 3;
 
 export class Pointer {
@@ -205,8 +205,8 @@ export class Pointer {
 
 /** How far to scroll for a pointer at or past the ends of a stretch. @param {number} at @param {number} start @param {number} end */
 function beyond(at, start, end) {
-  if (at < start + EDGE) return Math.max((at - start - EDGE) / 2, -40);
-  return at > end - EDGE ? Math.min((at - end + EDGE) / 2, 40) : 0;
+  if (at < start + EDGE) return Math.max((at - start - EDGE) / 2 - 1, -40);
+  return at > end - EDGE ? Math.min((at - end + EDGE) / 2 + 1, 40) : 0;
 }
 
 /** Whether all of a region is selected. @param {Picture} picture @param {Region} region */

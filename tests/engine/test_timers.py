@@ -1,0 +1,136 @@
+"""Timers: things are done when they are due, in order, whatever one of them does, and the thread does not stay."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from microflow.engine.timers import Timers
+
+
+@pytest.fixture
+def done() -> list[str]:
+    return []
+
+
+class Bell:
+    """Tells when something was done."""
+
+    def __init__(self, done: list[str]) -> None:
+        self._done = done
+        self._changed = threading.Condition()
+
+    def ring(self, name: str) -> None:
+        with self._changed:
+            self._done.append(name)
+            self._changed.notify_all()
+
+    def until(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self._done) >= count, 60)
+
+
+def test_what_is_due_is_done_in_the_order_of_its_time(clock: Any, done: list[str]) -> None:
+    timers, bell = Timers(clock), Bell(done)
+    for seconds, name in ((30, "last"), (10, "first"), (20, "second"), (20, "third")):
+        timers.later(seconds, lambda name=name: bell.ring(name))
+    clock.until_asleep(10)
+
+    clock.advance(9)
+    assert done == []
+    clock.advance(1)
+    bell.until(1)
+    clock.until_asleep(10)
+    clock.advance(25)
+    bell.until(4)
+
+    assert done == ["first", "second", "third", "last"]
+
+
+def test_something_new_may_be_due_first(clock: Any, done: list[str]) -> None:
+    timers, bell = Timers(clock), Bell(done)
+    timers.later(100, lambda: bell.ring("late"))
+    clock.until_asleep(100)
+    timers.later(1, lambda: bell.ring("soon"))
+    clock.until_asleep(1)
+
+    clock.advance(1)
+    bell.until(1)
+
+    assert done == ["soon"]
+    timers.stop()
+
+
+def test_what_was_cancelled_is_not_done(clock: Any, done: list[str]) -> None:
+    timers, bell = Timers(clock), Bell(done)
+    cancelled = timers.later(10, lambda: bell.ring("cancelled"))
+    timers.later(10, lambda: bell.ring("kept"))
+    clock.until_asleep(10)
+
+    cancelled.cancel()
+    cancelled.cancel()
+    clock.advance(10)
+    bell.until(1)
+
+    assert done == ["kept"]
+
+
+def test_one_that_fails_does_not_stop_the_others(clock: Any, done: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    timers, bell = Timers(clock), Bell(done)
+    timers.later(1, lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    timers.later(2, lambda: bell.ring("second"))
+    clock.until_asleep(1)
+
+    with caplog.at_level(logging.ERROR):
+        clock.advance(2)
+        bell.until(1)
+
+    assert "Something that was due failed; the others go on." in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_one_that_asks_for_another_gets_it(clock: Any, done: list[str]) -> None:
+    timers, bell = Timers(clock), Bell(done)
+
+    def again() -> None:
+        bell.ring("again")
+        if len(done) < 3:
+            timers.later(5, again)
+
+    timers.later(5, again)
+    for _ in range(3):
+        clock.until_asleep(5)
+        clock.advance(5)
+
+    bell.until(3)
+    assert done == ["again"] * 3
+
+
+def test_the_thread_lives_only_while_there_is_something_to_wait_for(clock: Any, done: list[str]) -> None:
+    timers, bell = Timers(clock), Bell(done)
+    for _ in range(2):
+        timers.later(5, lambda: bell.ring("done"))
+        clock.until_asleep(5)
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "microflow-timers"]
+        clock.advance(5)
+        thread.join(60)
+        assert not thread.is_alive()
+
+    assert done == ["done", "done"]
+
+
+def test_nothing_is_done_after_the_end(clock: Any, done: list[str]) -> None:
+    timers, bell = Timers(clock), Bell(done)
+    timers.later(5, lambda: bell.ring("too late"))
+    clock.until_asleep(5)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "microflow-timers"]
+
+    timers.stop()
+    clock.advance(10)
+    thread.join(60)
+    timers.later(0, lambda: bell.ring("too late"))
+
+    assert done == []
