@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +117,40 @@ def test_what_others_print_meanwhile_goes_where_it_went(
 
     assert capsys.readouterr().out == "from outside\n"
     assert type(sys.stdout).__name__ != "_Stream"
+
+
+def test_engines_that_run_at_the_same_time_do_not_hear_each_other(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sys.stdout
+    engines, going, running = [], [], []
+    for number in range(3):
+        flow = create_flow(f"shop{number}")
+        go_on, began = threading.Event(), threading.Event()
+
+        @flow.manager
+        def manage(number: int = number, go_on: threading.Event = go_on, began: threading.Event = began) -> Any:
+            print("before", number)
+            began.set()
+            go_on.wait(60)
+            print("after", number)
+            return {}
+
+        engine = start(flow, store=f"sqlite:///{tmp_path}/{number}.db")
+        running.append(engine.submit(manage))
+        assert began.wait(60)
+        engines.append(engine)
+        going.append(go_on)
+    for number in (1, 0, 2):  # neither in the order in which they began nor in its reverse
+        going[number].set()
+        running[number].future.result()
+        engines[number].stop()
+
+    assert [submitted.id for submitted in running] == [1, 1, 1]
+    for number in range(3):
+        assert text_of(engines[number], 1) == f"before {number}\nafter {number}\n"
+    assert sys.stdout is before
+    assert capsys.readouterr().out == ""
 
 
 def test_logging_outside_jobs_is_as_it_was(flow: Flow, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,23 +265,3 @@ def test_sys_exit_in_a_job_ends_its_execution_alone(flow: Flow, start: Start, ru
     assert error.type == "WorkerDied"
     assert "sys.exit" in error.message
     assert "3" in error.message
-
-
-def test_what_a_script_runs_is_printed_where_the_script_prints(tmp_path: Any) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from microflow import create_flow\n"
-        "flow = create_flow('shop')\n"
-        "@flow.task\n"
-        "def talk(): print('from the task'); return {}\n"
-        "@flow.manager\n"
-        "def manage(): print('from the manager'); return talk()\n"
-        "print('before'); manage(); print('after')\n"
-    )
-
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
-    )
-
-    assert done.stdout == "before\nfrom the manager\nfrom the task\nafter\n"
-    assert done.stderr == ""

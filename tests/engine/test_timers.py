@@ -84,7 +84,7 @@ def test_one_that_fails_does_not_stop_the_others(clock: Any, done: list[str], ca
     timers.later(2, lambda: bell.ring("second"))
     clock.until_asleep(1)
 
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR, logger="microflow"):
         clock.advance(2)
         bell.until(1)
 

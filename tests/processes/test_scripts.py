@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,17 +141,36 @@ manage({"n": 2})["n"]
     assert lines == ["4", "4", "200", "200", "201", "201"]
 
 
-def test_code_on_the_command_line(tmp_path: Path) -> None:
+def test_code_on_the_command_line(script: Script, tmp_path: Path) -> None:
     code = """
 from microflow import create_flow
 flow = create_flow("shop", store=":memory:")
 work = flow.task(name="work")(lambda a: {"n": a["n"] + 1})
 print(work({"n": 1})["n"])
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
-    assert (done.stdout, done.stderr) == ("2\n", "")
-    assert list(tmp_path.iterdir()) == []
+    assert output(script("", interpreter=["-c", code])) == "2\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
+
+
+def test_what_a_script_runs_is_printed_where_the_script_prints(script: Script) -> None:
+    process = script("""
+from microflow import create_flow
+flow = create_flow("shop")
+@flow.task
+def talk():
+    print("from the task")
+    return {}
+@flow.manager
+def manage():
+    print("from the manager")
+    return talk()
+print("before")
+manage()
+print("after")
+""")
+
+    assert output(process) == "before\nfrom the manager\nfrom the task\nafter\n"
 
 
 def test_a_module_of_flows_used_by_a_script(script: Script, tmp_path: Path) -> None:

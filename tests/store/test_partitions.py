@@ -270,7 +270,7 @@ def test_few_are_looked_at_to_see_what_goes_on_now(life: Life) -> None:
     values = {"flow": "f", "job": "j", "cat_partition": "", "time_partition": "", "after": 1, "cursor": 1, "limit": 1}
     for name in ("live_partitions", "live_partition", "succeeded_partitions", "changed_partitions", "partition_cursor"):
         plan = life.database.execute_text(f"EXPLAIN QUERY PLAN {statement(name)}", values).fetchall()
-        steps = [row[3] for row in plan]
+        steps = [row[3] for row in plan if row[3] != "SCAN CONSTANT ROW"]
         assert not [step for step in steps if step.startswith("SCAN") and "USING" not in step], steps
         assert not [step for step in steps if "PRIMARY KEY (flow=? AND job=?)" in step], steps
 

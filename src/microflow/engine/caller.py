@@ -191,10 +191,15 @@ class Caller:
     def run_dag_calls(self, jobs: Sequence[Job[Any]], template: Call) -> list[ExecutionResult]:
         """The DAG run itself; ``template`` holds what its calls have in common."""
         run = DagRun(jobs, template, self._position)
+        flow = jobs[0].flow
+        nodes = [flow.jobs[name] for name in run.nodes]
         if self._before is not None:
-            for name in run.nodes:
-                self._before(jobs[0].flow.jobs[name])
-        self.fan_out(run, UNLIMITED, window=WINDOW)
+            for job in nodes:
+                self._before(job)
+        # where all need the flow's places and no others, whatever is begun beyond them would only wait
+        alike = all(job.kind == "task" and not job.limits for job in nodes)
+        width = self._resources.limits.of_flow(flow).places if alike else UNLIMITED
+        self.fan_out(run, width, window=WINDOW)
         return [run.results[job.name] for job in jobs]
 
     def map_partitions(

@@ -36,10 +36,11 @@ def _close(engine: Engine) -> None:
 
 def _print(data: bytes) -> None:
     """What jobs print goes where the script prints, beside their logs."""
-    stream = sys.stdout
-    original = getattr(stream, "original", stream)  # a stand-in is there while a manager runs
+    stream: Any = sys.stdout
+    while (original := getattr(stream, "original", None)) is not None:  # a stand-in is there while a manager runs
+        stream = original
     try:
-        original.write(data.decode("utf-8", "replace"))
-        original.flush()
+        stream.write(data.decode("utf-8", "replace"))
+        stream.flush()
     except (OSError, ValueError):
         return  # the script closed its output; the log has it

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from ..errors import WorkerDied
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
-from ..runtime import active_execution
+from ..runtime import CurrentExecution, active_execution
 from .base import Observer, Outcome, Request
 from .calling import call, current_execution_for, error_of
 
@@ -33,7 +33,7 @@ class ThreadRunner:
         """Call the function here. ``SystemExit`` ends the execution, not the process."""
         data = decode(request.inputs)
         execution = current_execution_for(request, data, observer.context, observer.progress)
-        with self._capture.into(execution.id, observer.output):
+        with self._capture.into(execution, observer.output):
             try:
                 return call(job.fn, data, execution, request.max_payload)
             except SystemExit as error:
@@ -59,32 +59,38 @@ class Capture:
         self._handler = _Handler(self)
 
     @contextmanager
-    def into(self, execution_id: int, sink: Callable[[bytes], None]) -> Iterator[None]:
+    def into(self, execution: CurrentExecution, sink: Callable[[bytes], None]) -> Iterator[None]:
         """While this lasts, what is printed in this execution goes to the sink."""
+        key = id(execution)  # its number may also be that of an execution of another engine in this process
         with self._lock:
-            self._sinks[execution_id] = sink
+            self._sinks[key] = sink
             if len(self._sinks) == 1:
                 self._install()
         try:
             yield
         finally:
             with self._lock:
-                del self._sinks[execution_id]
+                del self._sinks[key]
                 if not self._sinks:
                     self._uninstall()
 
     def write(self, text: str) -> bool:
         """Write to the log of the execution that runs here; False if none does."""
         execution = active_execution.get()
-        sink = self._sinks.get(execution.id) if execution is not None else None
+        sink = self._sinks.get(id(execution))
         if sink is None:
             return False
         sink(text.encode("utf-8", "backslashreplace"))
         return True
 
+    @property
+    def idle(self) -> bool:
+        """Whether no job runs in a thread of this engine's."""
+        return not self._sinks
+
     def _install(self) -> None:
         for name in ("stdout", "stderr"):
-            stream = _Stream(self, getattr(sys, name), name)
+            stream = _Stream(self, _without_idle(getattr(sys, name)), name)
             setattr(sys, name, stream)
             self._installed.append(stream)
         root = logging.getLogger()
@@ -101,7 +107,7 @@ class Capture:
             root.setLevel(logging.WARNING)
         for stream in self._installed:
             if getattr(sys, stream.place) is stream:  # else somebody put another in its place, and keeps it
-                setattr(sys, stream.place, stream.original)
+                setattr(sys, stream.place, _without_idle(stream.original))
         self._installed.clear()
 
 
@@ -109,12 +115,12 @@ class _Stream:
     """A standard stream that looks who prints."""
 
     def __init__(self, capture: Capture, original: TextIO, place: str) -> None:
-        self._capture = capture
+        self.capture = capture
         self.original = original
         self.place = place
 
     def write(self, text: str) -> int:
-        if not self._capture.write(text):
+        if not self.capture.write(text):
             self.original.write(text)
         return len(text)
 
@@ -124,6 +130,13 @@ class _Stream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.original, name)
+
+
+def _without_idle(stream: Any) -> Any:
+    """The stream behind the stand-ins that engines left in place because another engine's stood before theirs."""
+    while isinstance(stream, _Stream) and stream.capture.idle:
+        stream = stream.original
+    return stream
 
 
 class _Handler(logging.Handler):

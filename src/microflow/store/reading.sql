@@ -104,7 +104,8 @@ SELECT status, count(*) FROM executions WHERE root_id IS NULL AND id >= :from_id
 
 -- name: durations
 SELECT id, status, started_at, ended_at FROM executions
-WHERE flow = :flow AND job = :job AND started_at IS NOT NULL AND ended_at IS NOT NULL ORDER BY id DESC LIMIT :limit
+WHERE flow = :flow AND job = :job AND kind IN ('task', 'manager') AND started_at IS NOT NULL AND ended_at IS NOT NULL
+ORDER BY id DESC LIMIT :limit
 
 -- name: newest_of_job
 SELECT id, status, started_at, ended_at FROM executions

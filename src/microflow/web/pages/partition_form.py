@@ -116,9 +116,6 @@ def _count(form: PartitionForm, name: str) -> int | None:
 def _blame(form: PartitionForm, error: Exception) -> None:
     """Put a mistake beside the field that it names."""
     message = str(error)
-    field = next(
-        (name for name in ("start", "end") if repr(getattr(form, name)) in message and getattr(form, name)), "form"
-    )
-    if "categor" in message and form.cats:
-        field = "cat"
+    named = [name for name in ("start", "end") if getattr(form, name) and getattr(form, name) in message]
+    field = "cat" if form.cats and "categor" in message else named[0] if named else "form"
     form.mistakes = {field: message}

@@ -61,7 +61,11 @@ export function isEmpty(region) {
   return region.top >= region.bottom || region.left >= region.right;
 }
 
+let versions = 0;
+
 export class Cells {
+  /** Another one whenever something else is to be drawn. */
+  version = ++versions;
   /** @type {Uint8Array[]} by row */
   states;
   /** How long, or how long ago: levels by row; null while the picture shows states. @type {Uint8Array[] | null} */
@@ -112,6 +116,7 @@ export class Cells {
   /** Show states again. */
   forgetMeasure() {
     this.levels = null;
+    this.version = ++versions;
   }
 
   /**
@@ -120,6 +125,7 @@ export class Cells {
    */
   #put(lines, first, rows, codeOf) {
     const { layout } = this;
+    this.version = ++versions;
     const changed = { top: layout.rows, bottom: 0, left: layout.columns, right: 0 };
     lines.forEach((text, line) => {
       for (let index = 0; index < text.length; index++) {

@@ -85,11 +85,16 @@ export function drawCells(brush, cells, region) {
   const height = Math.min(brush.pixelY(bottom), Math.round((view.header + view.rows.length) * ratio)) - y;
   if (width <= 0 || height <= 0) return;
   const raster = new Raster(context, x, y, width, height);
-  raster.fill(palette.ground);
-  if (view.isGathered) drawStacks(brush, raster, cells, drawn);
-  else {
-    drawEach(brush, raster, cells, drawn);
-    drawSigns(brush, raster, cells, drawn);
+  const { columns, rows } = view;
+  const places = [x, y, left, right, top, bottom, columns.unit, columns.offset, rows.unit, rows.offset, ratio];
+  // what moves over the cells (a drag, the pointer) leaves them as they are
+  if (!raster.isOf(`${cells.version} ${palette.version} ${places}`)) {
+    raster.fill(palette.ground);
+    if (view.isGathered) drawStacks(brush, raster, cells, drawn);
+    else {
+      drawEach(brush, raster, cells, drawn);
+      drawSigns(brush, raster, cells, drawn);
+    }
   }
   raster.put();
 }

@@ -6,6 +6,7 @@ import { packed, stampOf } from "./partition-raster.js";
 
 /**
  * @typedef {object} Palette
+ * @property {number} version another one for other colours
  * @property {number[]} pixels by code, as `packed` gives them
  * @property {number} ground what cells stand on, as a pixel
  * @property {string[]} colours by code, as style sheets write them
@@ -16,6 +17,8 @@ import { packed, stampOf } from "./partition-raster.js";
 
 /** Names of tokens that are used as they are. */
 const INKS = ["surface", "sunken", "line", "line-strong", "line-control", "text", "text-soft", "text-quiet", "focus", "accent", "tint", "hover"];
+
+let versions = 0;
 
 const RAMP = ["ramp-1", "ramp-2", "ramp-3", "ramp-4"];
 
@@ -38,7 +41,8 @@ export function readPalette(probe, range) {
     ? ["missing", ...rampOf(probe, range), "missing"]
     : STATES.map((name) => (name === "absent" ? "missing" : name)); // nothing is drawn where nothing is
   const colours = names.map((name) => (name.startsWith("rgb") ? name : resolved(probe, `${name}-fill`)));
-  return { pixels: colours.map((colour) => packed(parts(colour))), colours, ground, stamps: new Map(), ink, font };
+  const pixels = colours.map((colour) => packed(parts(colour)));
+  return { version: ++versions, pixels, colours, ground, stamps: new Map(), ink, font };
 }
 
 /**

@@ -1,8 +1,9 @@
 // A piece of the canvas as pixels that are written by themselves. Tens of thousands of small rectangles cost a canvas tens of
 // milliseconds; here they cost what their pixels cost, so that a frame is never late however much is on it.
 
-/** @type {ImageData | null} kept from one frame to the next */
+/** The last piece that was drawn, and what it was drawn of. @type {ImageData | null} */
 let kept = null;
+let keptOf = "";
 
 export class Raster {
   /**
@@ -15,9 +16,22 @@ export class Raster {
     this.top = y;
     this.width = width;
     this.height = height;
-    if (kept?.width !== width || kept.height !== height) kept = context.createImageData(width, height);
+    if (kept?.width !== width || kept.height !== height) {
+      kept = context.createImageData(width, height);
+      keptOf = "";
+    }
     this.image = kept;
     this.pixels = new Uint32Array(kept.data.buffer);
+  }
+
+  /**
+   * Whether the pixels are there already, since the last piece was of the same; else it is to be drawn.
+   * @param {string} what everything that the pixels depend on
+   */
+  isOf(what) {
+    const same = keptOf === what;
+    keptOf = what;
+    return same;
   }
 
   /** @param {number} colour as `packed` gives it */
