@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,6 @@ from microflow import (
     ExecutionResult,
     Flow,
     InputCountError,
-    JobCallInTaskError,
     OutsideExecutionError,
     PartitionError,
     PayloadError,
@@ -25,8 +23,6 @@ from microflow import (
     current_execution,
     map_parallel,
     map_partitions,
-    run_all,
-    run_dag,
     run_parallel,
 )
 from microflow.engine.engine import Engine
@@ -181,89 +177,6 @@ def test_one_wrong_call_among_several_lets_none_run(flow: Flow, start: Start) ->
         run_parallel((load, {}), (load, {}), (load, {"x": {1}}))
 
     assert recorded(engine) == 0
-
-
-# A task that calls a job
-
-
-@pytest.mark.parametrize("runner", ["thread", "process"])
-@pytest.mark.parametrize(
-    "way",
-    [
-        "call",
-        "submit",
-        "run_parallel",
-        "map_parallel",
-        "run_dag",
-        "run_all",
-        "flow.run_all",
-        "map_partitions",
-        "manager",
-    ],
-)
-def test_a_task_can_call_no_job(flow: Flow, start: Start, way: str, runner: str) -> None:
-    load, paint, manage = flow.jobs["load"], flow.jobs["paint"], flow.jobs["manage"]
-    flow.task(name="second", inputs=["load"])(lambda a: a)
-    calls: dict[str, Callable[[], Any]] = {
-        "call": lambda: load({}),
-        "submit": lambda: load.submit({}),
-        "run_parallel": lambda: run_parallel((load, {})),
-        "map_parallel": lambda: map_parallel(load, [{}]),
-        "run_dag": lambda: run_dag(load),
-        "run_all": lambda: run_all(),
-        "flow.run_all": lambda: flow.run_all(),
-        "map_partitions": lambda: map_partitions(paint),
-        "manager": lambda: manage(),
-    }
-    call = calls[way]
-
-    @flow.task(runner=runner)
-    def wrong() -> Any:
-        return call()
-
-    engine = start(flow)
-    error = wrong().error
-
-    assert error is not None
-    assert error.type == JobCallInTaskError.__name__
-    assert error.message.startswith("Task 'wrong' called ")
-    assert "A task can't call a job: make the caller a manager (@flow.manager), which may call tasks" in error.message
-    assert recorded(engine) == 1
-
-
-def test_a_thread_inside_a_task_can_call_no_job_either(flow: Flow, start: Start) -> None:
-    load = flow.jobs["load"]
-
-    @flow.task
-    def wrong() -> dict[str, str]:
-        errors = []
-
-        def work() -> None:
-            try:
-                load({})
-            except Exception as error:
-                errors.append(f"{type(error).__name__}: {error}")
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        return {"error": errors[0]}
-
-    start(flow)
-
-    assert wrong()["error"].startswith("JobCallInTaskError: ")
-
-
-def test_the_plain_function_may_be_called(flow: Flow, start: Start) -> None:
-    load = flow.jobs["load"]
-
-    @flow.task(runner="thread")
-    def right() -> Any:
-        return load.fn({"a": 1})
-
-    start(flow)
-
-    assert right() == {"a": 1}
 
 
 # What a job may not return

@@ -15,6 +15,8 @@ from ..runners.workers import Attempt
 from ..runtime import active_runtime
 from .execution import Execution
 
+_PROCESSES = (None, "process", "fresh")
+
 
 class Dispatch:
     """The runners of an engine. ``caller_of`` gives the runtime of an execution whose code may call jobs."""
@@ -33,11 +35,12 @@ class Dispatch:
     def run(self, execution: Execution, request: Request) -> Outcome:
         """Carry out an attempt in this thread: a task by its runner, all else here, with a runtime that carries out its calls."""
         job, body = execution.job, execution.call.body
+        runner: Runner = self._threads
         if body is None and job.kind == "task":
             runner = self._runner(job)
-            if runner is not self._threads:
+            if job.runner in _PROCESSES:
                 return runner.run(job, request, execution.observation)
-            runtime: Any = Refusal()
+            runtime: Any = Refusal()  # also where a user's own runner calls the function in this thread
         else:
             runtime = self._caller_of(execution)
         token = active_runtime.set(runtime)
@@ -45,7 +48,7 @@ class Dispatch:
             if body is not None:
                 outcome: Outcome = body(runtime)
                 return outcome
-            return self._threads.run(job, request, execution.observation)
+            return runner.run(job, request, execution.observation)
         finally:
             active_runtime.reset(token)
 

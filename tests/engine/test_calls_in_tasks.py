@@ -1,0 +1,144 @@
+"""A task can't call a job, however it tries: the error says who should."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from microflow import (
+    Flow,
+    JobCallInTaskError,
+    create_flow,
+    map_parallel,
+    map_partitions,
+    run_all,
+    run_dag,
+    run_parallel,
+)
+from microflow.engine.engine import Engine
+
+Start = Callable[..., Engine]
+
+
+@pytest.fixture
+def flow() -> Flow:
+    flow = create_flow("shop", max_concurrency=2)
+
+    @flow.task(runner="thread")
+    def load(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    @flow.task(runner="thread")
+    def add(a: dict[str, Any], b: dict[str, Any], c: Any = None) -> dict[str, Any]:
+        return a
+
+    @flow.task(runner="thread", cat_partitions=["red"])
+    def paint(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    @flow.manager
+    def manage() -> dict[str, Any]:
+        return {}
+
+    return flow
+
+
+def recorded(engine: Engine) -> int:
+    return int(engine.database.read_text("SELECT count(*) FROM executions")[0][0])
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "call",
+        "submit",
+        "run_parallel",
+        "map_parallel",
+        "run_dag",
+        "run_all",
+        "flow.run_all",
+        "map_partitions",
+        "manager",
+    ],
+)
+def test_a_task_can_call_no_job(flow: Flow, start: Start, way: str, runner: str) -> None:
+    load, paint, manage = flow.jobs["load"], flow.jobs["paint"], flow.jobs["manage"]
+    flow.task(name="second", inputs=["load"])(lambda a: a)
+    calls: dict[str, Callable[[], Any]] = {
+        "call": lambda: load({}),
+        "submit": lambda: load.submit({}),
+        "run_parallel": lambda: run_parallel((load, {})),
+        "map_parallel": lambda: map_parallel(load, [{}]),
+        "run_dag": lambda: run_dag(load),
+        "run_all": lambda: run_all(),
+        "flow.run_all": lambda: flow.run_all(),
+        "map_partitions": lambda: map_partitions(paint),
+        "manager": lambda: manage(),
+    }
+    call = calls[way]
+
+    @flow.task(runner=runner)
+    def wrong() -> Any:
+        return call()
+
+    engine = start(flow)
+    error = wrong().error
+
+    assert error is not None
+    assert error.type == JobCallInTaskError.__name__
+    assert error.message.startswith("Task 'wrong' called ")
+    assert "A task can't call a job: make the caller a manager (@flow.manager), which may call tasks" in error.message
+    assert recorded(engine) == 1
+
+
+def test_a_task_in_a_runner_of_ones_own_can_call_no_job_either(flow: Flow, start: Start, runner: Any) -> None:
+    load = flow.jobs["load"]
+    wrong = flow.task(name="wrong", runner=runner)(lambda: load({}))
+    manage = flow.manager(name="other manager")(lambda: wrong())
+    engine = start(flow)
+    runner.answer = lambda attempt: attempt.job.fn()
+
+    error = manage().error
+
+    assert error is not None
+    assert error.type == "JobCallInTaskError"
+    assert recorded(engine) == 2
+
+
+def test_a_thread_inside_a_task_can_call_no_job_either(flow: Flow, start: Start) -> None:
+    load = flow.jobs["load"]
+
+    @flow.task
+    def wrong() -> dict[str, str]:
+        errors = []
+
+        def work() -> None:
+            try:
+                load({})
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {error}")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return {"error": errors[0]}
+
+    start(flow)
+
+    assert wrong()["error"].startswith("JobCallInTaskError: ")
+
+
+def test_the_plain_function_may_be_called(flow: Flow, start: Start) -> None:
+    load = flow.jobs["load"]
+
+    @flow.task(runner="thread")
+    def right() -> Any:
+        return load.fn({"a": 1})
+
+    start(flow)
+
+    assert right() == {"a": 1}
