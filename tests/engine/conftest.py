@@ -1,4 +1,4 @@
-"""A runner that does what a test says, and a look at what the store holds."""
+"""A runner that does what a test says, a flow whose jobs do nothing, and a look at what the store holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from microflow import ExecutionError, ExecutionStatus
+from microflow import ExecutionError, ExecutionStatus, Flow, create_flow
 from microflow.engine.engine import Engine
 from microflow.model.payloads import decode
 from microflow.runners.base import Observer, Outcome, Request
@@ -133,3 +133,32 @@ def attempts() -> Callable[[Engine, int], list[tuple[int, str, str]]]:
         return [(number, status, decode(error)["type"]) for number, status, error in rows]
 
     return read
+
+
+@pytest.fixture
+def flow() -> Flow:
+    """Jobs of every kind that do nothing, in threads; a test that needs others has a flow of its own."""
+    flow = create_flow("shop", max_concurrency=2)
+
+    @flow.task(runner="thread")
+    def load(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    @flow.task(runner="thread")
+    def add(a: dict[str, Any], b: dict[str, Any], c: Any = None) -> dict[str, Any]:
+        return a
+
+    @flow.task(runner="thread", cat_partitions=["red"])
+    def paint(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    @flow.manager
+    def manage() -> dict[str, Any]:
+        return {}
+
+    return flow
+
+
+def recorded(engine: Engine) -> int:
+    """How many executions the store has."""
+    return int(engine.database.read_text("SELECT count(*) FROM executions")[0][0])

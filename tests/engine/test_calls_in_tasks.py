@@ -11,7 +11,6 @@ import pytest
 from microflow import (
     Flow,
     JobCallInTaskError,
-    create_flow,
     map_parallel,
     map_partitions,
     run_all,
@@ -20,34 +19,9 @@ from microflow import (
 )
 from microflow.engine.engine import Engine
 
+from .conftest import recorded
+
 Start = Callable[..., Engine]
-
-
-@pytest.fixture
-def flow() -> Flow:
-    flow = create_flow("shop", max_concurrency=2)
-
-    @flow.task(runner="thread")
-    def load(a: dict[str, Any]) -> dict[str, Any]:
-        return a
-
-    @flow.task(runner="thread")
-    def add(a: dict[str, Any], b: dict[str, Any], c: Any = None) -> dict[str, Any]:
-        return a
-
-    @flow.task(runner="thread", cat_partitions=["red"])
-    def paint(a: dict[str, Any]) -> dict[str, Any]:
-        return a
-
-    @flow.manager
-    def manage() -> dict[str, Any]:
-        return {}
-
-    return flow
-
-
-def recorded(engine: Engine) -> int:
-    return int(engine.database.read_text("SELECT count(*) FROM executions")[0][0])
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])

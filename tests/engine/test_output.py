@@ -39,7 +39,7 @@ def test_everything_that_a_manager_says_is_in_its_log(
         print("two", "words", sep="-", end="!\n", file=sys.stderr)
         sys.stdout.writelines(["a\n", "b\n"])
         sys.stdout.flush()
-        logging.getLogger("library").info("logged")
+        logging.getLogger("toolkit").info("logged")
         current_execution().logger.error("failed %s", "here")
         return {}
 
@@ -48,7 +48,7 @@ def test_everything_that_a_manager_says_is_in_its_log(
 
     lines = text_of(engine, 1).splitlines()
     assert lines[:4] == ["printed", "two-words!", "a", "b"]
-    assert lines[4].endswith("INFO library: logged")
+    assert lines[4].endswith("INFO toolkit: logged")
     assert lines[5].endswith("ERROR shop.manage: failed here")
 
 
@@ -175,7 +175,7 @@ def test_a_configured_logging_keeps_its_level_and_its_handlers(
     mine = logging.StreamHandler(stream)
     monkeypatch.setattr(root, "handlers", [mine])
     monkeypatch.setattr(root, "level", logging.ERROR)
-    logger = logging.getLogger("library")
+    logger = logging.getLogger("toolkit")
     logger.manager._clear_cache()  # type: ignore[attr-defined]
     manage = flow.manager(name="manage")(lambda: (logger.info("quiet"), logger.error("loud"), {})[2])
     engine = start(flow)
@@ -185,7 +185,7 @@ def test_a_configured_logging_keeps_its_level_and_its_handlers(
 
     assert stream.getvalue() == "loud\n"
     assert "quiet" not in text_of(engine, 1)
-    assert "ERROR library: loud" in text_of(engine, 1)
+    assert "ERROR toolkit: loud" in text_of(engine, 1)
     assert root.handlers == [mine]
 
 

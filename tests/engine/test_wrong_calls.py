@@ -19,7 +19,6 @@ from microflow import (
     PayloadError,
     PayloadTooLarge,
     UnknownNameError,
-    create_flow,
     current_execution,
     map_parallel,
     map_partitions,
@@ -27,34 +26,9 @@ from microflow import (
 )
 from microflow.engine.engine import Engine
 
+from .conftest import recorded
+
 Start = Callable[..., Engine]
-
-
-@pytest.fixture
-def flow() -> Flow:
-    flow = create_flow("shop", max_concurrency=2)
-
-    @flow.task(runner="thread")
-    def load(a: dict[str, Any]) -> dict[str, Any]:
-        return a
-
-    @flow.task(runner="thread")
-    def add(a: dict[str, Any], b: dict[str, Any], c: Any = None) -> dict[str, Any]:
-        return a
-
-    @flow.task(runner="thread", cat_partitions=["red"])
-    def paint(a: dict[str, Any]) -> dict[str, Any]:
-        return a
-
-    @flow.manager
-    def manage() -> dict[str, Any]:
-        return {}
-
-    return flow
-
-
-def recorded(engine: Engine) -> int:
-    return int(engine.database.read_text("SELECT count(*) FROM executions")[0][0])
 
 
 WAYS: dict[str, Callable[..., Any]] = {

@@ -26,7 +26,6 @@ class Waiter:
     def __init__(self) -> None:
         self._calls: deque[Callable[[], None]] = deque()
         self._watched: dict[int, Any] = {}
-        self._asleep = False
         self._closed = False
         if sys.platform == "win32":
             self._bell = threading.Event()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow
+from microflow import Flow, Schedule, create_flow
 from microflow.engine.engine import Engine
 from microflow.engine.execution import State
 from microflow.engine.schedule_runs import served_schedules
@@ -220,3 +220,22 @@ def make_server(tmp_path: Any) -> Iterator[Callable[..., Server]]:
     yield make
     for server in made:
         server.bury()
+
+
+def flow_with(
+    runner: Any, schedule: Schedule | str, *, name: str = "shop", job: str = "load", **arguments: Any
+) -> Flow:
+    """A flow with one scheduled task."""
+    flow = create_flow(name, timezone="UTC")
+
+    @flow.task(name=job, schedule=schedule, runner=runner, **arguments)
+    def load() -> dict[str, Any]:
+        return {}
+
+    return flow
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    """One server, not yet started."""
+    return make_server()

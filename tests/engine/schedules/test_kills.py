@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -15,13 +14,11 @@ import pytest
 from microflow import Flow, Schedule, create_flow
 from microflow.errors import StoreError
 
+from .conftest import utc
+
 
 class Killed(BaseException):
     """The process ends here."""
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def flow_of(runner: Any, *, changed: bool = False) -> Flow:

@@ -14,6 +14,8 @@ from microflow.engine.engine import Engine
 from microflow.errors import WorkerDied
 from microflow.loading import load_flow
 
+from .conftest import utc
+
 COUNTED = """
 import os
 from pathlib import Path
@@ -33,10 +35,6 @@ flow = create_flow("counted")
 def work(value):
     return {"process": os.getpid(), "value": value["value"]}
 """
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.fixture

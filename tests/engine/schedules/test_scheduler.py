@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -11,29 +10,9 @@ import pytest
 
 from microflow import Flow, Schedule, create_flow
 
+from .conftest import flow_with, utc
+
 Make = Callable[..., Any]
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def flow_with(
-    runner: Any, schedule: Schedule | str, *, name: str = "shop", job: str = "load", **arguments: Any
-) -> Flow:
-    """A flow with one scheduled task."""
-    flow = create_flow(name, timezone="UTC")
-
-    @flow.task(name=job, schedule=schedule, runner=runner, **arguments)
-    def load() -> dict[str, Any]:
-        return {}
-
-    return flow
-
-
-@pytest.fixture
-def server(make_server: Make) -> Any:
-    return make_server()
 
 
 # Ticks in their time

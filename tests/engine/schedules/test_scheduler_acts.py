@@ -8,32 +8,11 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow, Schedule, create_flow
+from microflow import Schedule, create_flow
 from microflow.errors import ConflictError, StoreError, UnknownNameError
 from microflow.store.schedules import Schedules
 
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def flow_with(
-    runner: Any, schedule: Schedule | str, *, name: str = "shop", job: str = "load", **arguments: Any
-) -> Flow:
-    """A flow with one scheduled task."""
-    flow = create_flow(name, timezone="UTC")
-
-    @flow.task(name=job, schedule=schedule, runner=runner, **arguments)
-    def load() -> dict[str, Any]:
-        return {}
-
-    return flow
-
-
-@pytest.fixture
-def server(make_server: Any) -> Any:
-    return make_server()
-
+from .conftest import flow_with, utc
 
 # Paused, changed, removed
 
