@@ -113,6 +113,10 @@ class Flow:
         return lambda decorated: self._add(Manager(self, decorated, **arguments))
 
     def _add(self, job: J) -> J:
+        if not isinstance(job.name, str):
+            raise DefinitionError(
+                f"@flow.{job.kind}(name={job.name!r}): a name is a string that is not empty, without a slash."
+            )
         known = self.jobs.get(job.name)
         if known is not None and not (is_interactive() and _same_place(known.fn, job.fn)):
             raise DuplicateJobError(
@@ -163,6 +167,8 @@ class Flow:
         limit = self.max_concurrency
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             yield f"max_concurrency is {limit!r}; it must be a whole number from 1 on, or None for the cores available."
+        if self.store is not None and not isinstance(self.store, str):
+            yield f"store is {self.store!r}; it must be a URL, such as 'sqlite:///path', or None."
         if self.timezone is not None and (mistake := _zone_mistake(self.timezone)):
             yield mistake
         for job in self.jobs.values():

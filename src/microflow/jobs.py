@@ -133,7 +133,7 @@ class Job(Generic[P]):
         self.flow = flow
         self.fn = fn
         self.name: str = name if name is not None else getattr(fn, "__name__", type(fn).__name__)
-        self.inputs = tuple(inputs or ()) if not isinstance(inputs, (str, Job)) else (inputs,)
+        self.inputs = _as_inputs(inputs)
         self.limits = _as_limits(max_concurrency, self.name)
         self.run_strategy = run_strategy
         self.partitions = (
@@ -289,6 +289,13 @@ class Manager(Job[P]):
     """A job that runs in a thread of the main process and calls other jobs."""
 
     kind = "manager"
+
+
+def _as_inputs(value: Any) -> tuple[Any, ...]:
+    """The declared inputs of a job; what is no list is kept as one input, for ``Flow.check`` to report if it is none."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _as_limits(value: Any, job: str) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,28 @@ def test_a_flow_whose_limit_makes_no_sense_is_reported(limit: Any) -> None:
     assert mistakes(create_flow("shop", max_concurrency=limit)) == (
         f"max_concurrency is {limit!r}; it must be a whole number from 1 on, or None for the cores available.",
     )
+
+
+def test_a_store_that_is_no_url_is_reported() -> None:
+    assert mistakes(create_flow("shop", store=Path("store.db"))) == (  # type: ignore[arg-type]
+        f"store is {Path('store.db')!r}; it must be a URL, such as 'sqlite:///path', or None.",
+    )
+
+
+@pytest.mark.parametrize("inputs", [5, {"a": 1}, len])
+def test_inputs_that_are_no_list_of_jobs_are_reported(flow: Flow, inputs: Any) -> None:
+    flow.task(inputs=inputs)(one)
+
+    assert mistakes(flow) == (f"task 'one': the input {inputs!r} is neither a job nor the name of one.",)
+
+
+def test_a_single_input_needs_no_list(flow: Flow) -> None:
+    load = flow.task(name="load")(nothing)
+    flow.task(name="by name", inputs="load")(one)
+    flow.task(name="by job", inputs=load)(one)
+
+    flow.check()
+    assert flow.input_names() == {"load": [], "by name": ["load"], "by job": ["load"]}
 
 
 def test_a_time_zone_that_is_none_is_reported() -> None:

@@ -76,6 +76,12 @@ def test_a_decorator_that_gets_no_function_says_so(flow: Flow, given: Any) -> No
         flow.task(given)
 
 
+@pytest.mark.parametrize("name", [5, ["a"], b"a"])
+def test_a_name_that_is_no_string_is_refused(flow: Flow, name: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"a name is a string that is not empty, without a slash\."):
+        flow.task(name=name)(one)
+
+
 @pytest.mark.parametrize("kind", ["task", "manager"])
 def test_an_argument_that_no_decorator_has_is_refused(flow: Flow, kind: str) -> None:
     with pytest.raises(DefinitionError) as raised:

@@ -216,6 +216,57 @@ def test_a_killed_engine_leaves_no_process_behind(script: Script, ended: Ended) 
 
 
 @UNIX
+def test_the_next_server_ends_or_tries_again_what_a_killed_one_left(
+    script: Script, start: Callable[..., Engine], store: str
+) -> None:
+    server = script(
+        """
+import sys, threading, time
+from microflow import create_flow
+from microflow.engine.engine import Engine
+flow = create_flow("shop", max_concurrency=1)
+@flow.task
+def fine(): return {"n": 1}
+@flow.task
+def wait(): print("runs", flush=True); time.sleep(3600)
+@flow.task(retries=1)
+def again(): return {}
+@flow.manager
+def manage(): return wait()
+runs = threading.Event()
+engine = Engine([flow], store=sys.argv[1], kind="server", echo=lambda _: runs.set())
+engine.start()
+engine.submit(fine).future.result()
+engine.submit(manage)
+runs.wait()
+engine.submit(again)
+print("all there", flush=True)
+time.sleep(3600)
+""",
+        store,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == "all there\n"
+    server.kill()
+    server.wait()
+
+    flow = create_flow("shop", max_concurrency=1)
+    again = flow.task(name="again", retries=1)(lambda: {"n": 2})
+    engine = start(flow, kind="server")
+    again()  # queued behind the one that is tried again
+
+    rows = engine.database.read_text("SELECT job, status, attempt, output FROM executions ORDER BY id")
+    assert rows == [
+        ("fine", "success", 1, '{"n":1}'),
+        ("manage", "error", 1, None),
+        ("wait", "error", 1, None),
+        ("again", "success", 1, '{"n":2}'),
+        ("again", "success", 1, '{"n":2}'),
+    ]
+    assert engine.database.read_text("PRAGMA integrity_check") == [("ok",)]
+
+
+@UNIX
 def test_a_worker_whose_engine_died_before_it_began_does_not_begin_or_ends(ended: Ended, tmp_path: Path) -> None:
     """Its request and the end of the pipe may come together."""
     import cloudpickle

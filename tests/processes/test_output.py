@@ -35,8 +35,8 @@ def test_every_way_to_print_is_in_the_log_in_order(flow: Flow, serve: Serve, log
         print("to stderr", file=sys.stderr)
         subprocess.run([sys.executable, "-c", "print('from a child process')"], check=True)
         os.write(1, b"by descriptor\n")
-        logging.getLogger("library").info("logged")
-        logging.getLogger("library").debug("not shown")
+        logging.getLogger("toolkit").info("logged")
+        logging.getLogger("toolkit").debug("not shown")
         current_execution().logger.warning("by its own logger")
         os.system("echo from a shell")
         warnings.simplefilter("always")
@@ -49,13 +49,13 @@ def test_every_way_to_print_is_in_the_log_in_order(flow: Flow, serve: Serve, log
     talk()
 
     lines = log_of(engine).splitlines()
-    said = [line.split(" ", 2)[-1] if "library" in line or "shop.talk" in line else line for line in lines]
+    said = [line.split(" ", 2)[-1] if "toolkit" in line or "shop.talk" in line else line for line in lines]
     assert said[:7] == [
         "printed",
         "to stderr",
         "from a child process",
         "by descriptor",
-        "INFO library: logged",
+        "INFO toolkit: logged",
         "WARNING shop.talk: by its own logger",
         "from a shell",
     ]

@@ -175,7 +175,7 @@ class Engine:
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
 
-        Whether everything had ended by itself. ``reason`` is recorded. Calling it again while it waits ends what is left at once.
+        Whether everything had ended by itself. ``reason`` is recorded. ``hurry`` cuts the waiting short; calling it again is fine.
         """
         with self._stop_lock:
             if self._stopped:

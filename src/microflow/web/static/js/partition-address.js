@@ -63,15 +63,14 @@ export function placeText(axes, layout, place) {
   if (!place) return "";
   const line = layout.line(place.row, place.column);
   if (line < 0) return "";
-  return `${axes.times?.[layout.time(place.row, place.column)] ?? ""};${encodeURIComponent(axes.cats?.[line] ?? "")}`;
+  return `${axes.times?.[layout.time(place.row, place.column)] ?? ""};${axes.cats?.[line] ?? ""}`;
 }
 
 /** @param {string} text @param {Axes} axes @param {Layout} layout @returns {Place | null} */
 export function readPlace(text, axes, layout) {
-  const cut = text.lastIndexOf(";");
+  const cut = text.indexOf(";");
   if (cut < 0) return null;
   const time = axes.times ? axes.times.indexOf(text.slice(0, cut)) : 0;
-  const name = text.slice(cut + 1);
-  const line = axes.cats ? axes.cats.findIndex((known) => encodeURIComponent(known) === name) : 0;
+  const line = axes.cats ? axes.cats.indexOf(text.slice(cut + 1)) : 0;
   return time < 0 || line < 0 ? null : { row: layout.row(line, time), column: layout.column(line, time) };
 }

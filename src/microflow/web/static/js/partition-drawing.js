@@ -23,8 +23,12 @@ const SIGN_SHARE = 0.75;
 /** Stacks stand upright from this height on, so that neighbours make one picture; lower ones lie. */
 const UPWARDS_FROM = 8;
 
-/** The smallest share of a stack that is drawn, so that one failure among thousands is seen. In pixels. */
+/** The smallest share of a stack that is drawn of what is looked for, so that one failure among thousands is seen. In pixels. */
 const LEAST_SHARE = 2;
+/** As a part of the stack: a low one is not to look worse than it is. */
+const LEAST_PART = 0.12;
+/** What is looked for: what is missing, runs, or has failed. */
+const LOOKED_FOR = [1, 5, 7];
 
 /** Everything that a drawing needs. `ratio` is of the screen's pixels to those of style sheets. */
 export class Brush {
@@ -128,7 +132,8 @@ function drawEach(brush, raster, cells, region) {
       const code = codes[start];
       let next = start + 1;
       while (next < right && codes[next] === code) next += 1;
-      if (code !== ABSENT) raster.line(y, x[start - left], x[next - left], palette.pixels[code]);
+      const colour = isHollow && code === hollow ? palette.edge : palette.pixels[code];
+      if (code !== ABSENT) raster.line(y, x[start - left], x[next - left], colour);
       start = next;
     }
     if (beside) for (let at = 1; at < x.length; at++) raster.line(y, x[at] - beside, x[at], palette.ground);
@@ -148,6 +153,7 @@ function drawStacks(brush, raster, cells, { top, bottom, left, right }) {
   const { view, palette, ratio } = brush;
   const starts = view.layout.levels[view.level]?.starts;
   const order = cells.levels ? MEASURED_STACK : STACK;
+  const noted = cells.levels ? [] : LOOKED_FOR;
   const counts = new Int32Array(palette.pixels.length);
   const across = Math.round(brush.gap(bandWidth(view)) * ratio);
   const down = Math.round(brush.gap(view.rows.unit * view.gathered) * ratio);
@@ -167,7 +173,7 @@ function drawStacks(brush, raster, cells, { top, bottom, left, right }) {
         for (let place = column; place < next; place++) counts[codes[place]] += 1;
       }
       counts[ABSENT] = 0;
-      shares(order, counts, upwards ? below - y : beside - x, least, (code, from, to) => {
+      shares(order, noted, counts, upwards ? below - y : beside - x, least, (code, from, to) => {
         if (upwards) raster.rect(x, below - to, beside, below - from, palette.pixels[code]);
         else raster.rect(x + from, y, x + to, below, palette.pixels[code]);
       });
@@ -183,28 +189,25 @@ function bandWidth(view) {
 }
 
 /**
- * The shares of the codes in a length; small ones are made large enough to be seen.
- * @param {readonly number[]} order @param {Int32Array} counts @param {number} length @param {number} smallest
- * @param {(code: number, from: number, to: number) => void} draw
+ * The shares of the codes in a length; of those that are noted none is smaller than can be seen.
+ * @param {readonly number[]} order @param {readonly number[]} noted @param {Int32Array} counts @param {number} length
+ * @param {number} smallest @param {(code: number, from: number, to: number) => void} draw
  */
-export function shares(order, counts, length, smallest, draw) {
+export function shares(order, noted, counts, length, smallest, draw) {
   let sum = 0;
-  let kinds = 0;
-  for (const code of order) {
-    sum += counts[code];
-    if (counts[code]) kinds += 1;
-  }
-  const least = kinds > 1 ? Math.min(smallest, length / kinds) : 0;
-  const rest = length - kinds * least;
+  for (const code of order) sum += counts[code];
+  const least = Math.min(smallest, length * LEAST_PART);
+  const given = noted.filter((code) => counts[code] && counts[code] < sum);
+  const rest = length - given.length * least;
   let from = 0;
   let seen = 0;
-  let number = 0;
+  let before = 0;
   for (const code of order) {
     if (!counts[code]) continue;
     seen += counts[code];
-    number += 1;
-    const to = number === kinds ? length : Math.round((seen / sum) * rest + number * least);
-    draw(code, from, to);
+    if (given.includes(code)) before += least;
+    const to = seen === sum ? length : Math.round((seen / sum) * rest + before);
+    if (to > from) draw(code, from, to);
     from = to;
   }
 }

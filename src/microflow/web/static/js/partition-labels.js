@@ -41,7 +41,7 @@ function cut(context, text, width) {
 
 /** How wide the labels of rows are, at most `most`. @param {Brush} brush @param {readonly string[]} labels @param {number} most */
 export function gutterOf(brush, labels, most) {
-  setFont(brush);
+  setFont(brush, true); // as wide as the one that is pointed at
   let widest = 0;
   for (const label of labels) widest = Math.max(widest, brush.context.measureText(label).width);
   return widest ? Math.min(Math.ceil(widest) + 2 * PADDING + 2, most) : PADDING;

@@ -10,9 +10,8 @@ import { Picture } from "./partition-picture.js";
 import { Pointer } from "./partition-pointer.js";
 import { readArea } from "./partition-selection.js";
 import { Follower, Refused, Source } from "./partition-source.js";
-import { isSingle } from "./partition-words.js";
+import { isSingle, roundDuration } from "./partition-words.js";
 import { rampOf } from "./partition-palette.js";
-import { duration } from "./times.js";
 
 /** @typedef {import("./partition-source.js").Answer} Answer */
 /** @typedef {import("./partition-source.js").Colour} Colour */
@@ -108,6 +107,10 @@ class PartitionMatrix extends HTMLElement {
     const place = this.#pick("[data-mistake]");
     place.textContent = text;
     place.hidden = !text;
+    for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (this.querySelectorAll("[data-range] input"))) {
+      if (text && field.value && text.includes(field.value.trim())) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
   }
 
   /** @param {Answer} answer */
@@ -290,7 +293,7 @@ class PartitionMatrix extends HTMLElement {
   /** @param {HTMLElement} place @param {readonly number[]} levels */
   #ramp(place, levels) {
     const [low, high] = this.#picture.cells.levelRange;
-    const below = (/** @type {number} */ level) => (level <= levels.length ? `under ${duration(levels[level - 1])}` : `over ${duration(levels[level - 2])}`);
+    const below = (/** @type {number} */ level) => (level <= levels.length ? `under ${roundDuration(levels[level - 1])}` : `over ${roundDuration(levels[level - 2])}`);
     const [first, last] = this.#source.colour === "age" ? ["newest", "oldest"] : ["quickest", "slowest"];
     this.#pick("[data-lowest]").textContent = `${first}, ${below(low)}`;
     this.#pick("[data-highest]").textContent = `${last}, ${below(high)}`;

@@ -9,6 +9,7 @@ import { packed, stampOf } from "./partition-raster.js";
  * @property {number} version another one for other colours
  * @property {number[]} pixels by code, as `packed` gives them
  * @property {number} ground what cells stand on, as a pixel
+ * @property {number} edge of an empty box
  * @property {string[]} colours by code, as style sheets write them
  * @property {Map<string, import("./partition-raster.js").Stamp>} stamps
  * @property {Record<string, string>} ink by name
@@ -37,12 +38,13 @@ export function readPalette(probe, range) {
   const ink = Object.fromEntries(INKS.map((name) => [name, resolved(probe, name)]));
   const font = getComputedStyle(probe).fontFamily;
   const ground = packed(parts(ink.surface));
+  const edge = packed(parts(ink["line-control"]));
   const names = range
     ? ["missing", ...rampOf(probe, range), "missing"]
     : STATES.map((name) => (name === "absent" ? "missing" : name)); // nothing is drawn where nothing is
   const colours = names.map((name) => (name.startsWith("rgb") ? name : resolved(probe, `${name}-fill`)));
   const pixels = colours.map((colour) => packed(parts(colour)));
-  return { version: ++versions, pixels, colours, ground, stamps: new Map(), ink, font };
+  return { version: ++versions, pixels, colours, ground, edge, stamps: new Map(), ink, font };
 }
 
 /**

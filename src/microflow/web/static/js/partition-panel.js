@@ -31,6 +31,7 @@ export class Panel {
     this.estimate = this.#pick("[data-estimate]");
     this.button = /** @type {HTMLButtonElement} */ (this.#pick("[data-run]"));
     this.told = this.#pick("[data-told]");
+    this.button.disabled = true; // until there is something to run
     for (const change of ["input", "change"]) {
       form.addEventListener(change, () => {
         this.#begun = false;

@@ -146,7 +146,7 @@ export class Selection {
 
 /** A name that holds none of the characters that keep the parts of an area apart. @param {string} name */
 function escaped(name) {
-  return encodeURIComponent(name).replace(/[.~!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+  return name.replace(/[%;.]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** @param {readonly number[]} lines */

@@ -37,6 +37,7 @@ import { expand } from "./partition-times.js";
 const MANY = 40_000;
 const SHORTEST_PAUSE = 400;
 const WHOLE_EVERY = 5000;
+const KEPT = 4;
 
 /** A request that was refused, with the server's words. */
 export class Refused extends Error {}
@@ -58,6 +59,8 @@ export class Source {
   colour = "status";
   from = "";
   to = "";
+  /** The axes of the last answers, by what they were told as. @type {Map<string, Axes>} */
+  #known = new Map();
 
   /** @param {string} address of the job's partitions @param {string} flow @param {string} job */
   constructor(address, flow, job) {
@@ -73,15 +76,26 @@ export class Source {
     if (to) query.set("to", to);
     if (this.colour !== "status") query.set("measure", this.colour);
     const answer = await ask(`${this.address}?${query}`);
-    /** @type {Frequency | null} */
-    const frequency = answer.frequency;
-    const times = frequency && answer.time ? expand(answer.time, frequency) : null;
     return {
-      axes: { frequency, times, cats: answer.cat },
+      axes: this.#axes(answer.frequency, answer.time, answer.cat),
       lines: answer.cells,
       measured: answer.measured ?? null,
       levels: answer.levels ?? [],
     };
+  }
+
+  /**
+   * The axes of an answer; the same object as before if they are the same, since to write 10,000 partitions takes its time.
+   * @param {Frequency | null} frequency @param {[string, number][] | null} stretches @param {string[] | null} cats
+   */
+  #axes(frequency, stretches, cats) {
+    const key = JSON.stringify([stretches, cats]);
+    const known = this.#known.get(key);
+    if (known) return known;
+    const axes = { frequency, times: frequency && stretches ? expand(stretches, frequency) : null, cats };
+    if (this.#known.size >= KEPT) this.#known.clear();
+    this.#known.set(key, axes);
+    return axes;
   }
 
   /** @param {string | undefined} time @param {string | undefined} cat @returns {Promise<Detail>} */

@@ -80,3 +80,20 @@ export function countElements(counts) {
   }
   return made;
 }
+
+const UNITS = /** @type {const} */ ([
+  [86_400, "day"],
+  [3600, "hour"],
+  [60, "minute"],
+  [1, "second"],
+]);
+
+/** A round number of seconds in its largest unit: "30 days", "1 hour", "3 seconds", "10 ms". @param {number} seconds */
+export function roundDuration(seconds) {
+  for (const [length, name] of UNITS) {
+    if (seconds < length) continue;
+    const count = Math.round((seconds / length) * 10) / 10;
+    return `${count} ${name}${count === 1 ? "" : "s"}`;
+  }
+  return `${Math.round(seconds * 1000)} ms`;
+}
