@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from microflow import Backoff, Flow, WorkerDied, create_flow
+from microflow.engine import fanout
 from microflow.engine.engine import Engine
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
 Attempts = Callable[[Engine, int], list[tuple[int, str, str]]]
+
+WAITING_FOR_A_RETRY = "SELECT count(*) FROM executions WHERE status = 'queued' AND waiting LIKE '%retry%'"
 
 
 @pytest.fixture
@@ -227,6 +230,25 @@ def test_a_manager_that_takes_too_long_ends_with_all_below_it(
     assert result.error.type == "ExecutionTimeout"
     assert look(engine, 2)["status"] == "cancelled"
     assert said == ["Execution 1 of 'manage' was cancelled or timed out, so it can call nothing more."]
+
+
+def test_what_waits_for_its_next_attempt_does_not_hold_up_the_rest_of_a_mapping(
+    flow: Flow, start: Start, clock: Any, runner: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "DELAYED", 6)
+    load = flow.task(name="load", runner=runner, retries=1, retry_delay=30)(lambda a: a)
+    engine = start(flow, clock=clock)
+    submitted = engine.submit_map(load, [{"n": n} for n in range(12)])
+
+    for number in range(7):
+        attempt = runner.next()
+        assert attempt.inputs == [{"n": number}]
+        attempt.fail()
+    until(engine, lambda: engine.database.read_text(WAITING_FOR_A_RETRY) == [(7,)])
+    engine.cancel(submitted.id)
+
+    assert submitted.future.result().status == "cancelled"
+    assert runner.started == 7, "more may wait for their next attempt than that"
 
 
 def test_cancelling_what_waits_for_its_next_attempt_ends_it(

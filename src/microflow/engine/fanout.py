@@ -3,7 +3,8 @@
 The calling thread looks after all of them: it takes the next call, starts its attempt in a worker, and waits for
 whichever worker has something to say. What can't be looked after so (a manager, a runner that blocks) is carried out by a
 thread of the engine's, at most ``width`` of them. A call that must wait for places is parked, at most ``window`` of them,
-so that a mapping over 100,000 inputs holds neither threads nor rows for them.
+so that a mapping over 100,000 inputs holds neither threads nor rows for them. Those that failed and are to be tried again are
+not counted among these, since they hold up nobody: there may be ``DELAYED`` of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from .calls import Call
 from .execution import Execution, State
 from .gates import Gate
 from .waiter import Waiter
+
+DELAYED = 4096
+"""How many calls of one mapping or DAG run may wait for their next attempt at the same time, without a thread."""
 
 
 class Source(Protocol):
@@ -59,6 +63,7 @@ class FanOut:
         self._numbers: dict[Execution, int] = {}
         self._attempts: dict[Any, Execution] = {}
         self._running = 0
+        self._delayed: set[Execution] = set()
         # the only thing that other threads touch: what may go on, or has ended, there
         self._returned: deque[Execution] = deque()
         self._waiter = Waiter()
@@ -103,6 +108,7 @@ class FanOut:
         while True:
             while self._returned and (self._running < self._width or self._returned[0].state is not State.READY):
                 execution = self._returned.popleft()
+                self._delayed.discard(execution)
                 if execution.state is State.READY:
                     self._launch(execution)
                 elif execution.state is State.ENDED:
@@ -112,7 +118,8 @@ class FanOut:
 
     def _take_new(self) -> bool:
         """Begin the source's next call; False if there is none now, or if enough of them wait."""
-        if self._error is not None or len(self._numbers) - self._running >= self._window:
+        waiting = len(self._numbers) - self._running - min(len(self._delayed), DELAYED)
+        if self._error is not None or waiting >= self._window:
             return False
         try:
             found, self._held_back = self._held_back or self._source.next(), None
@@ -165,6 +172,8 @@ class FanOut:
         self._running -= 1
         if state is State.ENDED:
             self._ended(execution)
+        elif execution.state is State.PARKED:  # else its delay is over already
+            self._delayed.add(execution)
 
     def _ended(self, execution: Execution) -> None:
         number = self._numbers.pop(execution, None)
