@@ -288,12 +288,15 @@ def test_what_is_missing_of_a_selection_is_run_and_watched(page: Page, hold: Hol
 def test_a_run_is_cancelled_from_the_page(page: Page, hold: Hold) -> None:
     look_at(page, "held_too", "?select=2024-03-01..2024-03-03;music")
     page.locator("[data-run]").click()
+    expect(page.locator('[data-state="running"] b')).to_have_text("2")
     run = page.locator("#runs li").first
     run.get_by_role("button", name="Cancel").click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel the execution").click()
+    with page.expect_response("**/cancel"):  # what is let through before the server knows of it succeeds
+        page.get_by_role("dialog").get_by_role("button", name="Cancel the execution").click()
     hold.release(2)  # what runs in a thread can't be ended from outside
     expect(run).to_contain_text("cancelled")
-    expect(page.locator('[data-state="cancelled"] b')).not_to_have_text("0")
+    expect(page.locator('[data-state="cancelled"] b')).to_have_text("2")
+    expect(page.locator('[data-state="missing"] b')).to_have_text("362")
     assert "/partitions" in page.url
 
 
