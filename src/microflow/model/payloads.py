@@ -77,15 +77,25 @@ def _encode(value: Any, place: str, job: str) -> bytes:
             return encoded
     except (TypeError, ValueError, RecursionError, OverflowError):
         pass  # the walk below says where and why
-    plain = _tag(value, place, job, 0)
-    import json  # late: it is only needed here
-
     try:
-        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        plain = _tag(value, 0)
+    except _Misplaced as found:
+        raise PayloadError(f"Job {job!r}: {place}{found.path} {found.words}") from None
+    try:
+        return _encoder.encode(plain)
     except UnicodeEncodeError as error:
         raise PayloadError(
             f"Job {job!r}: {place} holds text that is not valid Unicode (a lone surrogate, {error.object[error.start]!r})."
         ) from None
+
+
+class _Misplaced(Exception):
+    """What no payload can hold. ``words``: what it is; ``path``: where, put together on the way back, since few need it."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+        self.path = ""
 
 
 def _measured(encoded: bytes, job: str, place: str, limit: int) -> bytes:
@@ -119,10 +129,10 @@ def _check_shape(value: Any, place: str, job: str, may_lack: Sequence[Any]) -> N
     )
 
 
-def _tag(value: Any, place: str, job: str, depth: int) -> Any:
-    """The value as plain JSON, dates tagged; raises ``PayloadError`` with the path of what has no place in a payload."""
+def _tag(value: Any, depth: int) -> Any:
+    """The value as plain JSON, dates tagged; raises ``_Misplaced`` for what has no place in a payload."""
     if depth > _MAXIMUM_DEPTH:
-        raise PayloadError(f"Job {job!r}: {place} is nested more than {_MAXIMUM_DEPTH} levels deep, or holds itself.")
+        raise _Misplaced(f"is nested more than {_MAXIMUM_DEPTH} levels deep, or holds itself.")
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
@@ -131,30 +141,41 @@ def _tag(value: Any, place: str, job: str, depth: int) -> Any:
     if isinstance(value, (int, float)) and type(value).__module__ != "numpy":
         if isinstance(value, float):
             if not isfinite(value):
-                raise PayloadError(
-                    f"Job {job!r}: {place} is {value!r}, which JSON does not have. Use None or a string instead."
-                )
+                raise _Misplaced(f"is {value!r}, which JSON does not have. Use None or a string instead.")
             return float(value)
         return int(value)
     if isinstance(value, Mapping):
-        return _tag_mapping(value, place, job, depth)
+        return _tag_mapping(value, depth)
     if isinstance(value, list):
-        return [_tag(item, f"{place}[{index}]", job, depth + 1) for index, item in enumerate(value)]
+        return _tag_list(value, depth)
     if isinstance(value, datetime):
         return {"$datetime": _datetime_text(value)}
     if isinstance(value, date):
         return {"$date": value.isoformat()}
-    raise PayloadError(f"Job {job!r}: {place} is {_described(value)}. {_advice(value)}")
+    raise _Misplaced(f"is {_described(value)}. {_advice(value)}")
 
 
-def _tag_mapping(value: Mapping[Any, Any], place: str, job: str, depth: int) -> dict[str, Any]:
+def _tag_mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     tagged = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            raise PayloadError(
-                f"Job {job!r}: {place} has the key {key!r}, {_described(key)}; keys must be strings. Use str(key)."
-            )
-        tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, f'{place}["{key}"]', job, depth + 1)
+            raise _Misplaced(f"has the key {key!r}, {_described(key)}; keys must be strings. Use str(key).")
+        try:
+            tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, depth + 1)
+        except _Misplaced as found:
+            found.path = f'["{key}"]{found.path}'
+            raise
+    return tagged
+
+
+def _tag_list(value: list[Any], depth: int) -> list[Any]:
+    tagged = []
+    for index, item in enumerate(value):
+        try:
+            tagged.append(_tag(item, depth + 1))
+        except _Misplaced as found:
+            found.path = f"[{index}]{found.path}"
+            raise
     return tagged
 
 
