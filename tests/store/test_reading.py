@@ -369,6 +369,9 @@ def test_durations_of_a_job_newest_first(history: History, reading: Reading) -> 
         (Filters(status=(RUNNING, QUEUED)), "executions_open (status=?"),
         (Filters(parent=1, flow="shop", job="load"), "executions_tree (root_id=? AND parent_id=?"),
         (Filters(root=1, status=(ERROR,)), "executions_tree (root_id=?"),
+        (Filters(run_key="a"), "executions_run_key (run_key=?"),
+        (Filters(flow="shop", job="load", run_key="a", status=(ERROR,)), "executions_run_key (run_key=?"),
+        (Filters(flow="shop", time_partition="2026-11"), "executions_time_partition (time_partition=?"),
     ],
 )
 def test_each_list_goes_through_the_index_that_leaves_least(

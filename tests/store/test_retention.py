@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from microflow import ExecutionStatus
 from microflow.model.events import EventBus
-from microflow.store.database import Database
+from microflow.store.database import Database, statement
 from microflow.store.executions import Ending, Executions, NewExecution, Opened
 from microflow.store.logs import Logs
 from microflow.store.retention import STEP, Retention
@@ -41,6 +42,9 @@ class History:
         log.close()
         return opened.id
 
+    def forget(self, before: float) -> int:
+        return sum(self.retention.steps(before))
+
     def kept(self) -> list[int]:
         return [row[0] for row in self.database.read_text("SELECT id FROM executions ORDER BY id")]
 
@@ -54,7 +58,7 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 def test_what_ended_before_is_deleted_with_its_log_and_what_ended_later_stays(history: History) -> None:
     old, young = history.ended(1), history.ended(10)
-    assert history.retention.run(5 * DAY) == 1
+    assert history.forget(5 * DAY) == 1
     assert history.kept() == [young]
     assert history.logs.read(old).text == ""
     assert history.logs.read(young).text == "printed\n"
@@ -63,7 +67,7 @@ def test_what_ended_before_is_deleted_with_its_log_and_what_ended_later_stays(hi
 def test_what_has_not_ended_stays_however_old_it_is(history: History) -> None:
     running = history.open(1)
     history.ended(2)
-    history.retention.run(5 * DAY)
+    history.forget(5 * DAY)
     assert history.kept() == [running.id]
 
 
@@ -72,7 +76,7 @@ def test_the_newest_execution_of_a_run_key_and_of_a_partition_stays(history: His
     key = history.ended(2, run_key="a")
     history.ended(1, partitions=[("2026-01-01", "")])
     partition = history.ended(2, partitions=[("2026-01-01", "")])
-    assert history.retention.run(5 * DAY) == 2
+    assert history.forget(5 * DAY) == 2
     assert history.kept() == [key, partition]
     assert history.executions.success_with_key("f", "j", "a") == (key, b"{}")
 
@@ -80,7 +84,7 @@ def test_the_newest_execution_of_a_run_key_and_of_a_partition_stays(history: His
 def test_a_context_stays_when_the_execution_that_wrote_it_goes(history: History) -> None:
     opened = history.open(1)
     history.executions.finish(opened, Ending(status=ExecutionStatus.SUCCESS, context={"cursor": b"7"}), DAY)
-    history.retention.run(5 * DAY)
+    history.forget(5 * DAY)
     assert history.kept() == []
     assert history.executions.context("f", "j")[0] == {"cursor": 7}
 
@@ -92,7 +96,7 @@ def test_a_step_looks_at_few_and_the_next_goes_on_behind_it(history: History) ->
     first = history.retention.step(5 * DAY)
     assert (first.deleted, first.next) == (STEP, ids[STEP - 1])
     assert history.kept() == ids[STEP:]
-    assert history.retention.run(5 * DAY) == STEP + 10
+    assert history.forget(5 * DAY) == STEP + 10
     assert history.kept() == []
 
 
@@ -103,8 +107,35 @@ def test_the_attempts_of_what_is_deleted_are_deleted(history: History) -> None:
             "open_attempt",
             {"execution_id": number, "attempt": 1, "status": "error", "started_at": 0, "ended_at": 1, "error": None},
         )
-    history.retention.run(5 * DAY)
+    history.forget(5 * DAY)
     assert history.database.read_text("SELECT execution_id FROM attempts") == [(young,)]
+
+
+def test_old_ticks_go_a_few_at_a_time(history: History) -> None:
+    row = {
+        "flow": "f",
+        "schedule": "s",
+        "outcome": "run",
+        "reason": None,
+        "execution_id": 1,
+        "count": 1,
+        "recorded_at": 0,
+    }
+    with history.database.transaction():
+        for number in range(2 * STEP + 10):
+            history.database.execute("record_tick", {**row, "at": float(number), "first_at": 0})
+        history.database.execute("record_tick", {**row, "at": 9 * DAY, "first_at": 0})
+    left = []
+    while history.retention.finish(5 * DAY):
+        left.append(history.database.read_text("SELECT count(*) FROM ticks")[0][0])
+    assert left[-1] == 1
+    assert all(1 <= before - after <= STEP + 1 for before, after in pairwise([2 * STEP + 11, *left]))
+    assert history.database.read_text("SELECT at FROM ticks") == [(9 * DAY,)]
+
+
+def test_deleting_ticks_looks_at_no_others(history: History) -> None:
+    plan = history.database.read_text(f"EXPLAIN QUERY PLAN {statement('delete_ticks')}", {"before": 1.0, "count": 1})
+    assert "SEARCH ticks USING INDEX ticks_at (at<?)" in {row[3] for row in plan}
 
 
 def test_nothing_old_is_nothing_to_do(history: History) -> None:
@@ -114,5 +145,5 @@ def test_nothing_old_is_nothing_to_do(history: History) -> None:
 
 def test_an_empty_store_is_nothing_to_do(tmp_path: Path) -> None:
     database = Database(":memory:")
-    assert Retention(database, Logs(tmp_path)).run(5 * DAY) == 0
+    assert sum(Retention(database, Logs(tmp_path)).steps(5 * DAY)) == 0
     database.close()

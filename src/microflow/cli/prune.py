@@ -10,6 +10,9 @@ from .durations import DURATION
 from .outcome import print_json
 from .where import Where, flow_option, json_option, store_option, takes_where
 
+_PAUSE = 0.005
+"""Seconds between two steps, in which whoever writes to the store meanwhile gets at it."""
+
 
 @click.command("prune")
 @click.option(
@@ -42,7 +45,10 @@ def command(where: Where, older_than: float, as_json: bool) -> None:
     with open_database(where.store_url()) as database:
         folder = log_folder(database.path)
         assert folder is not None, "a store in memory can't be opened from outside"
-        deleted = Retention(database, Logs(folder)).run(time.time() - older_than)
+        deleted = 0
+        for number in Retention(database, Logs(folder)).steps(time.time() - older_than):
+            deleted += number
+            time.sleep(_PAUSE)
     if as_json:
         print_json({"deleted": deleted})
     else:

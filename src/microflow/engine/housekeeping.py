@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -37,7 +37,7 @@ class Housekeeping:
         self._retention = retention
         self._clock = clock
         self._later = later
-        self._after = 0
+        self._round: Iterator[int] | None = None
         self._timer: Any = None
 
     def start(self) -> None:
@@ -50,20 +50,19 @@ class Housekeeping:
             self._timer.cancel()
 
     def run_once(self, now: float) -> float:
-        """One step; seconds until the next one."""
-        before = now - self._config.keep
-        step = self._retention.step(before, self._after)
-        if step.next is not None:
-            self._after = step.next
+        """One step, of a new round if none is under way; seconds until the next one."""
+        if self._round is None:
+            self._round = self._retention.steps(now - self._config.keep)
+        if next(self._round, None) is not None:
             return self._config.pause
-        self._after = 0
-        self._retention.finish(before)
+        self._round = None
         return self._config.rest
 
     def _live(self) -> None:
         try:
             wait = self.run_once(self._clock.now())
-        except StoreError as error:
+        except (StoreError, OSError) as error:
             logger.error("Old history can't be deleted now: %s", error)
+            self._round = None
             wait = self._config.rest
         self._timer = self._later(wait, self._live)

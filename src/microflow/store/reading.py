@@ -1,8 +1,8 @@
 """What pages, API and command line look at: executions, lists of them, trees, counts, timelines.
 
-Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look
-through (a parent's children, a tree, an open status, a job) and checks the other conditions on the way, so that it
-stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of queueing.
+Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look through (a
+parent's children, a tree, a run key or time partition, an open status, a job) and checks the other conditions on the way, so that
+it stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of queueing.
 """
 
 from __future__ import annotations
@@ -232,6 +232,8 @@ class Reading:
                 yield {"if_parent": {"root": root, "parent": filters.parent}, **below, **checked, **some}
         elif filters.root is not None:
             yield {"if_root": {"root": filters.root}, **checked, **some}
+        elif filters.run_key is not None or filters.time_partition is not None:
+            yield {**checked, **some}  # what few have has its index, and is among the conditions already
         elif statuses and _IN_INDEX.issuperset(statuses):
             for status in statuses:
                 yield {"if_open_status": {"status": str(status)}, **checked}

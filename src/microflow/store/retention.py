@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .database import Database
@@ -43,19 +44,18 @@ class Retention:
         # executions are numbered in the order of time, so what follows one that is too young is too young as well
         return Step(len(old), last if is_old and len(rows) == STEP else None)
 
-    def run(self, before: float) -> int:
-        """Every step, one after the other; how many executions were deleted."""
-        deleted, after = 0, 0
-        while True:
-            step = self.step(before, after)
-            deleted += step.deleted
-            if step.next is None:
-                self.finish(before)
-                return deleted
-            after = step.next
-
-    def finish(self, before: float) -> None:
-        """Delete what belongs to no execution: records of ticks and of engines."""
+    def finish(self, before: float) -> bool:
+        """Delete a few of the records that belong to no execution, of ticks and of engines; whether there may be more."""
         with self._database.transaction():
-            self._database.execute("delete_ticks", {"before": before})
+            deleted = self._database.execute("delete_ticks", {"before": before, "count": STEP}).rowcount
             self._database.execute("delete_engines", {"before": before})
+        return deleted > 0
+
+    def steps(self, before: float) -> Iterator[int]:
+        """Every step, one after the other; how many executions each of them deleted."""
+        after: int | None = 0
+        while after is not None:
+            deleted, after = self.step(before, after)
+            yield deleted
+        while self.finish(before):
+            yield 0

@@ -16,7 +16,7 @@ DELETE FROM attempts WHERE execution_id > :after AND execution_id <= :last
     AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = attempts.execution_id)
 
 -- name: delete_ticks
-DELETE FROM ticks WHERE at < :before
+DELETE FROM ticks WHERE at < :before AND at <= coalesce((SELECT at FROM ticks ORDER BY at LIMIT 1 OFFSET :count), :before)
 
 -- name: delete_engines
 DELETE FROM engines WHERE ended_at IS NOT NULL AND ended_at < :before

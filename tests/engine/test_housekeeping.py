@@ -1,0 +1,73 @@
+"""Old history goes while a server serves: step by step, round after round, whatever happens to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from microflow import StoreError
+from microflow.engine.engine import Engine
+from microflow.engine.housekeeping import Housekeeping, HousekeepingConfig
+
+CONFIG = HousekeepingConfig(keep=100.0, rest=3600.0, pause=0.5)
+
+
+class Rounds:
+    """A retention whose steps a test decides."""
+
+    def __init__(self, *rounds: list[Any]) -> None:
+        self.asked: list[float] = []
+        self._rounds = list(rounds)
+
+    def steps(self, before: float) -> Iterator[int]:
+        self.asked.append(before)
+        for step in self._rounds.pop(0):
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+
+def living(retention: Any, clock: Any) -> tuple[Housekeeping, list[tuple[float, Callable[[], None]]]]:
+    later: list[tuple[float, Callable[[], None]]] = []
+    housekeeping = Housekeeping(CONFIG, retention, clock, lambda seconds, action: later.append((seconds, action)))
+    housekeeping.start()
+    return housekeeping, later
+
+
+def test_a_round_is_steps_with_pauses_and_then_a_rest(clock: Any) -> None:
+    retention = Rounds([200, 3], [0])
+    _, later = living(retention, clock)
+    begin = clock.now()
+
+    for number in range(5):
+        later[number][1]()
+        clock.advance(10)
+
+    assert [seconds for seconds, _ in later] == [60.0, 0.5, 0.5, 3600.0, 0.5, 3600.0]
+    assert retention.asked == [begin - 100, begin + 30 - 100]
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), PermissionError("a log")])
+def test_a_round_that_fails_is_followed_by_another(
+    clock: Any, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, later = living(Rounds([200, error], [0]), clock)
+
+    for number in range(4):
+        later[number][1]()
+
+    assert [seconds for seconds, _ in later] == [60.0, 0.5, 3600.0, 0.5, 3600.0]
+    assert str(error) in caplog.text
+
+
+def test_a_server_forgets_by_itself(start: Callable[..., Engine], clock: Any, flow: Any, until: Any) -> None:
+    engine = start(flow, kind="server", clock=clock, keep=50.0)
+    engine.submit(flow.jobs["load"], [{}]).future.result()
+    clock.advance(55)
+    engine.submit(flow.jobs["load"], [{}]).future.result()
+    clock.advance(5)
+    clock.until_asleep(0.05)
+
+    assert engine.database.read_text("SELECT id FROM executions") == [(2,)]
