@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import combinations, islice, pairwise, product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microflow.errors import DefinitionError
+from microflow.model.crossings import untangled
 from microflow.model.graph import Readiness, closure, cycles
 from microflow.model.layout import Box, Edge, Layout, Sizes, layout
 
@@ -252,6 +253,50 @@ def random_dag(count: int, reach: int, seed: int) -> Graph:
 def test_many_jobs_are_drawn_well(count: int, reach: int) -> None:
     graph = random_dag(count, reach, seed=7)
     assert_is_a_good_drawing(layout(graph, graph), graph)
+
+
+def crossings(columns: list[list[int]], edges: list[tuple[int, int]]) -> int:
+    """How many pairs of edges between two neighbouring columns cross, counted pair by pair."""
+    place = {item: (number, index) for number, column in enumerate(columns) for index, item in enumerate(column)}
+    return sum(
+        (place[one][1] - place[other][1]) * (place[one_end][1] - place[other_end][1]) < 0
+        for (one, one_end), (other, other_end) in combinations(edges, 2)
+        if place[one][0] == place[other][0]
+    )
+
+
+@steadily(60)
+@given(layers=st.lists(st.integers(1, 6), min_size=2, max_size=4), seed=st.integers(0, 10_000))
+def test_no_two_neighbours_of_a_column_would_cross_less_the_other_way_round(layers: list[int], seed: int) -> None:
+    chance, items = random.Random(seed), iter(range(100))
+    columns = [list(islice(items, count)) for count in layers]
+    edges = [pair for one, other in pairwise(columns) for pair in product(one, other) if chance.random() < 0.4]
+    left: list[list[int]] = [[] for _ in range(sum(layers))]
+    right: list[list[int]] = [[] for _ in range(sum(layers))]
+    for one, other in edges:
+        right[one].append(other)
+        left[other].append(one)
+    given_order = [list(column) for column in columns]
+
+    found = untangled(columns, left, right)
+
+    assert [sorted(column) for column in found] == given_order
+    fewest = crossings(found, edges)
+    assert fewest <= crossings(given_order, edges)
+    for column in found:
+        for index in range(len(column) - 1):
+            column[index], column[index + 1] = column[index + 1], column[index]
+            assert crossings(found, edges) >= fewest
+            column[index], column[index + 1] = column[index + 1], column[index]
+
+
+def test_where_edges_climb_steeply_the_gap_is_wider() -> None:
+    graph: Graph = {"a": [], "b": ["a"], **{f"end{index}": ["b"] for index in range(40)}}
+    drawn = layout(graph, graph)
+    assert_is_a_good_drawing(drawn, graph)
+    columns = sorted({box.x for box in drawn.boxes})
+    level, steep = (right - left - 180 for left, right in pairwise(columns))
+    assert level == 72 < steep <= 4 * 72
 
 
 def test_an_edge_over_several_layers_goes_round_the_boxes_between() -> None:

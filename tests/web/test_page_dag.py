@@ -316,6 +316,14 @@ def test_more_jobs_than_anybody_could_see_are_a_table() -> None:
     assert found.lines == ()
 
 
+def test_more_lines_than_anybody_could_follow_are_a_table() -> None:
+    sources = [f"source_{number}" for number in range(101)]
+    graph = {**{name: [] for name in sources}, **{f"end_{number}": sources for number in range(101)}}
+    assert not drawn(graph).is_drawn
+    del graph["end_0"], graph["end_1"], graph["end_2"]
+    assert len(drawn(graph).lines) == 101 * 98
+
+
 def test_around_a_job_is_what_it_needs_and_what_follows_at_once() -> None:
     graph = {"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": ["b", "d"], "other": []}
     assert around("c", graph) == {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}

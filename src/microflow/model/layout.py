@@ -1,30 +1,29 @@
 """Drawing a DAG: layered coordinates for boxes and curves, from left (what runs first) to right.
 
 The method of Sugiyama, Tagawa and Toda (1981): layers by longest path, a lane through every layer that an edge passes,
-order within the layers by barycenters so that few edges cross, then coordinates that keep neighbours level. Edges of
-one box that pass a layer share their lane. In the columns of boxes an edge only goes straight along its lane, and it
-bends only in the gaps between columns: so no edge ever runs through a box. Parts of the graph that nothing connects
-stand below one another; names without any edge are packed in a grid at the end. The result depends on the order of
-the names alone.
+order within the layers by barycenters, and then by exchanging neighbours, so that few edges cross, then coordinates
+that keep neighbours level. Edges of one box that pass a layer share their lane. In the columns of boxes an edge only
+goes straight along its lane, and it bends only in the gaps between columns: so no edge ever runs through a box. A gap
+is as wide as its edges are steep. Parts of the graph that nothing connects stand below one another; names without any
+edge are packed in a grid at the end. The result depends on the order of the names alone.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from itertools import pairwise
 from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from .crossings import untangled
 from .graph import closure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_SWEEPS = 12
-_PATIENCE = 60_000
-"""Items times sweeps: a drawing of thousands is made in fewer sweeps."""
+_WIDEST_GAP = 4
+"""At most so many times as wide as it must be is a gap, for edges that climb steeply."""
 _LEVELLINGS = 4
 _MOST_POINTS = 200_000
 """With more points than these an edge begins where it parts from the longest edge of its source."""
@@ -79,7 +78,7 @@ class Sizes(msgspec.Struct, frozen=True):
     box_width: float = 180
     box_height: float = 44
     layer_gap: float = 72
-    """From the right of one column of boxes to the left of the next; edges bend there."""
+    """From the right of one column of boxes to the left of the next, where edges bend; the least of it."""
     box_gap: float = 20
     """Between two boxes of a column, and between a box and a lane."""
     lane_gap: float = 12
@@ -164,8 +163,9 @@ class _Drawing:
         columns: list[list[int]] = [[] for _ in range(max(self._layer) + 1)]
         for item, layer in enumerate(self._layer):
             columns[layer].append(item)
-        self._columns = _untangled(columns, self._left, self._right)
+        self._columns = untangled(columns, self._left, self._right)
         self._y = self._levelled()
+        self._column_x = self._spread()
 
     def _lay_lanes(self) -> None:
         """Give each name a lane through every layer between it and its farthest follower, and join what is adjacent."""
@@ -227,8 +227,18 @@ class _Drawing:
         self._y = [round(y + shift, 1) for y in self._y]
         return max(y + height for y, height in zip(self._y, half, strict=True))
 
+    def _spread(self) -> list[float]:
+        """The x of every column: where edges climb over many boxes the gap is wider, so that they can be told apart."""
+        sizes, x = self._sizes, [self._sizes.margin]
+        for column in self._columns[:-1]:
+            climbs = [abs(self._y[other] - self._y[item]) for item in column for other in self._right[item]]
+            over = sum(climbs) / len(climbs) / sizes.box_height  # how many boxes an edge climbs over
+            gap = sizes.layer_gap * min(1 + max(over - 2, 0) / 8, _WIDEST_GAP)
+            x.append(x[-1] + sizes.box_width + round(gap))
+        return x
+
     def _x(self, item: int) -> float:
-        return self._sizes.margin + self._layer[item] * (self._sizes.box_width + self._sizes.layer_gap)
+        return self._column_x[self._layer[item]]
 
     def boxes(self) -> dict[str, Box]:
         """The boxes by name."""
@@ -298,49 +308,6 @@ def _layers(inputs: Sequence[Sequence[int]]) -> list[int]:
             known = nearest[other]
             nearest[other] = layer[item] if known is None else min(known, layer[item])
     return layer
-
-
-def _untangled(columns: list[list[int]], left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
-    """The columns in an order with few crossings: each sorted by the middle of its neighbours, to and fro; the best."""
-    position = [0.0] * len(left)
-    for column in columns:
-        _number(column, position)
-    best, fewest = [list(column) for column in columns], _crossings(columns, right, position)
-    for sweep in range(max(2, min(_SWEEPS, _PATIENCE // len(left)))):
-        if fewest == 0:
-            break
-        neighbours, step = (left, 1) if sweep % 2 == 0 else (right, -1)
-        for column in columns[::step]:
-            middle = {
-                item: sum(position[other] for other in neighbours[item]) / len(neighbours[item])
-                if neighbours[item]
-                else position[item]
-                for item in column
-            }
-            column.sort(key=middle.__getitem__)
-            _number(column, position)
-        crossings = _crossings(columns, right, position)
-        if crossings < fewest:
-            best, fewest = [list(column) for column in columns], crossings
-    return best
-
-
-def _number(column: Sequence[int], position: list[float]) -> None:
-    """Positions from 0 to 1, so that columns of different lengths can be compared."""
-    for index, item in enumerate(column):
-        position[item] = (index + 0.5) / len(column)
-
-
-def _crossings(columns: Sequence[Sequence[int]], right: list[list[int]], position: list[float]) -> int:
-    total = 0
-    for column in columns:
-        seen: list[float] = []
-        for item in column:
-            ends = sorted(position[other] for other in right[item])
-            total += sum(len(seen) - bisect_right(seen, end) for end in ends)
-            for end in ends:
-                insort(seen, end)
-    return total
 
 
 def _isotonic(wished: Sequence[float], weights: Sequence[float]) -> list[float]:

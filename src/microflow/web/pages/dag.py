@@ -70,7 +70,7 @@ def job_picture(desk: Desk, job: Job[Any]) -> Picture | None:
 
 def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode]) -> Picture | None:
     """A DAG run with what became of each of its jobs; None for an execution of another kind, of one job alone, and of
-    more jobs than can be drawn.
+    more than can be drawn.
 
     ``calls`` are what it called. Jobs are drawn as they are connected now: of one that the flow has no more, only its
     call is known.
@@ -88,7 +88,8 @@ def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode])
     kinds = {} if flow is None else _kinds(flow)
     kinds |= {call.job: call.kind for call in calls}
     shown = {name: _in_run(called.get(name), execution.status.final) for name in inputs_of}
-    return picture(inputs_of, kinds, shown, kept=inputs_of)
+    found = picture(inputs_of, kinds, shown, kept=inputs_of)
+    return found if found.is_drawn else None
 
 
 def _scheduled_jobs(desk: Desk, execution: ExecutionView) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from ...model.graph import closure
 from ...model.layout import Edge, Layout, Sizes, layout
 from ...model.results import ExecutionStatus
 
-MOST_DRAWN = 1_000
-"""With more jobs than these there is a table and no picture, which nobody could read."""
+MOST_DRAWN, MOST_LINES = 1_000, 10_000
+"""With more jobs than these, or more inputs, there is a table and no picture, which nobody could read."""
 
 NARROWEST, WIDEST, HEIGHT = 132.0, 216.0, 46.0
 """A box: as wide as the longest name needs, within these bounds, and so high; in pixels at 100 %."""
@@ -118,7 +118,7 @@ def picture(
             followers[other].append(name)
     keep = set(kept)
     joined = [name for name in inputs if inputs[name] or followers[name] or name in keep]
-    is_drawn = len(joined) <= MOST_DRAWN
+    is_drawn = len(joined) <= MOST_DRAWN and sum(map(len, inputs.values())) <= MOST_LINES
     box_width = min(max(max(map(_text_width, joined), default=0.0) + _AROUND_LABEL, NARROWEST), WIDEST)
     graph = tuple((name, inputs[name]) for name in joined)
     drawn, order = _drawn(graph, round(box_width)) if is_drawn else (_NOTHING, tuple(closure(joined, inputs)))
