@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import cloudpickle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -204,6 +205,31 @@ def outer(a):
 
     assert outer({"n": 1}) == {"flow": "shop", "job": "inner", "seen": 1, "n": 2}
     assert found.outer({"n": 1}) == {"n": 2, "jobs": ["inner", "outer"]}
+
+
+def test_a_traceback_names_the_file_of_a_function_by_value_even_if_cloudpickle_drops_it(
+    flow: Flow, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = cloudpickle.CloudPickler.dispatch_table.maps[0]
+    reduced = table[CodeType]
+
+    def without_file(code: CodeType) -> Any:  # as cloudpickle has it from 3.1.3 on
+        return reduced(code.replace(co_filename="<dynamic-code>"))
+
+    monkeypatch.setitem(table, CodeType, without_file)
+
+    @flow.task
+    def fail() -> None:
+        def inner() -> None:
+            raise ValueError("here")
+
+        inner()
+
+    serve(flow)
+    error = fail().error
+
+    assert error is not None
+    assert error.traceback.count(f'File "{__file__}"') == 2
 
 
 def test_a_function_by_value_may_call_itself_and_others_that_call_it(flow: Flow, serve: Serve) -> None:

@@ -99,6 +99,26 @@ fail()["data"]
     assert "ExecutionFailed: Job 'fail' failed: ValueError: here" in err
 
 
+def test_an_error_of_a_notebooks_cell_shows_its_line(script: Script) -> None:
+    process = script("""
+import linecache
+CELL = '''
+from microflow import create_flow
+flow = create_flow("shop")
+
+@flow.task
+def fail():
+    raise ValueError("here")
+
+print(fail().error.traceback)
+'''
+linecache.cache["<cell 7>"] = (len(CELL), None, CELL.splitlines(True), "<cell 7>")
+exec(compile(CELL, "<cell 7>", "exec"))
+""")
+
+    assert 'File "<cell 7>", line 7, in fail\n    raise ValueError("here")\n' in output(process)
+
+
 def interactive(script: Script, lines: str) -> list[str]:
     """What ``python -i`` prints when these lines are typed, prompts taken out."""
     process = script("", interpreter=["-i", "-q"], **{})

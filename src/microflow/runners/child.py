@@ -133,10 +133,10 @@ class Worker:
 
     def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
         if isinstance(source, Pickled):
-            import cloudpickle
+            from .by_value import loads
 
             # from the parent alone: nothing that came over the network or out of the store is ever unpickled
-            self._functions[key] = cloudpickle.loads(source.data)
+            self._functions[key] = loads(source.data)
         elif isinstance(source, Reference):
             self._functions[key] = _imported(source)
         return self._functions[key]

@@ -87,16 +87,18 @@ class Functions:
     def _pickle(self, job: Any, why: str) -> Pickled:
         import cloudpickle
 
+        from .by_value import dumps
+
         module = sys.modules.get(job.fn.__module__)
         # what can't be imported there must not be looked for there: neither the function nor what it calls in its own module
         by_value = why and module is not None and module.__name__ != "__main__"
         try:
             if not by_value:
-                return Pickled(cloudpickle.dumps(job.fn))
+                return Pickled(dumps(job.fn))
             with self._pickling:  # the register is the process's
                 cloudpickle.register_pickle_by_value(module)
                 try:
-                    return Pickled(cloudpickle.dumps(job.fn))
+                    return Pickled(dumps(job.fn))
                 finally:
                     cloudpickle.unregister_pickle_by_value(module)
         except Exception as error:  # pickling runs the code of whatever the function refers to

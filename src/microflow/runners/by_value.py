@@ -1,0 +1,65 @@
+"""Functions by value: pickled by the parent, unpickled by a worker, and still known there by where they were written.
+
+A traceback names the file of each function, whatever ``cloudpickle`` makes of it (from 3.1.3 on, it drops the names of files).
+The lines of a notebook's cell or of a prompt are in no file, so they travel with the function. Only what a worker's own parent sent
+is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import pickle
+from collections.abc import Callable
+from io import BytesIO
+from types import CodeType
+from typing import Any
+
+import cloudpickle
+
+
+def dumps(fn: Callable[..., Any]) -> bytes:
+    """A function with all it refers to, as bytes. Raises whatever goes wrong when that is pickled."""
+    buffer = BytesIO()
+    pickler = _Pickler(buffer)
+    pickler.dump(fn)
+    return pickle.dumps((buffer.getvalue(), _lines_of(pickler.files)))
+
+
+def loads(data: bytes) -> Callable[..., Any]:
+    """The function that ``dumps`` made bytes of."""
+    function, lines = pickle.loads(data)
+    for file, its_lines in lines.items():
+        linecache.cache[file] = (
+            sum(map(len, its_lines)),
+            None,
+            its_lines,
+            file,
+        )  # without a time: never looked for on disk
+    fn: Callable[..., Any] = cloudpickle.loads(function)
+    return fn
+
+
+class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudpickle has no types
+    """Pickles code with the name of its file. ``files``: those names."""
+
+    def __init__(self, buffer: BytesIO) -> None:
+        super().__init__(buffer)
+        self.files: set[str] = set()
+
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, CodeType):
+            return super().reducer_override(value)
+        self.files.add(value.co_filename)
+        constructor, arguments = self.dispatch_table[CodeType](value)
+        return _code, (constructor, arguments, value.co_filename)
+
+
+def _code(constructor: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) -> CodeType:
+    return constructor(*arguments).replace(co_filename=file)
+
+
+def _lines_of(files: set[str]) -> dict[str, list[str]]:
+    """The lines of what is in no file, as far as they are known."""
+    known = {file: linecache.getlines(file) for file in sorted(files) if not os.path.exists(file)}
+    return {file: lines for file, lines in known.items() if lines}
