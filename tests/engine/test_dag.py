@@ -79,6 +79,25 @@ def test_what_fails_or_is_skipped_travels_down_the_dag(flow: Flow, start: Start,
     assert run_dag(flow.jobs["bottom"]).reason == "the input of job 'left' was skipped"
 
 
+def test_a_job_that_can_not_take_what_its_inputs_give_fails_and_the_others_go_on(
+    flow: Flow, start: Start, runner: Any, look: Look
+) -> None:
+    diamond(flow, runner)
+    flow.task(name="beside", runner=runner, inputs=["left"])(lambda a: a)
+    flow.task(name="below", runner=runner, inputs=["bottom"])(lambda a: a)
+    engine = start(flow)
+    much = {"text": "x" * 20_000}
+    runner.answer = lambda attempt: attempt.succeed(much if attempt.job.name in ("left", "right") else {"n": 1})
+
+    bottom, below, beside = run_dag(*(flow.jobs[name] for name in ("bottom", "below", "beside")))
+
+    assert (bottom.status, bottom.error.type) == ("error", "PayloadTooLarge")
+    assert "'bottom'" in bottom.error.message
+    assert below.error.type == "UpstreamFailed"
+    assert beside == {"n": 1}
+    assert look(engine, bottom.execution_id)["status"] == "error"
+
+
 def test_a_function_without_parameters_is_still_decided_by_its_inputs(flow: Flow, start: Start, runner: Any) -> None:
     flow.task(name="fetch", runner=runner)(lambda: {})
     flow.task(name="update", runner=runner, inputs=["fetch"])(lambda: {})

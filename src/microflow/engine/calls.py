@@ -24,7 +24,8 @@ class Call(msgspec.Struct, kw_only=True):
     """A call as it was made. ``position`` is its place among its parent's calls, given when the call is made.
 
     ``body`` and ``kind`` are set for runs that have no function of the user's (a DAG run, a mapping): ``job`` is then their target.
-    ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them.
+    ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them;
+    None outside a DAG run.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution.
     ``located`` is the partition where it has been checked. ``gate`` is that of a run over many inputs, which can be paused.
     """
@@ -112,6 +113,11 @@ def prepare(call: Call) -> Prepared:
         time_text=keyed.text,
         cat_partition=keyed.cat_partition,
     )
+
+
+def refused() -> Prepared:
+    """What the row holds of a call that ``prepare`` refused, and that has one all the same."""
+    return Prepared(inputs=b"[]", first={}, verdict=_RUN)
 
 
 _RUN = Verdict(None)

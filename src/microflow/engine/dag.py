@@ -48,7 +48,7 @@ class DagRun:
     def _call(self, job: Job[Any], results: tuple[ExecutionResult, ...], position: int) -> Call:
         takes_none = not job.parameters.names and not job.parameters.variable
         call = msgspec.structs.replace(
-            self._template, job=job, inputs=() if takes_none else results, upstream=results or None, position=position
+            self._template, job=job, inputs=() if takes_none else results, upstream=results, position=position
         )
         if job.partitions is None:
             call.time_partition = call.cat_partition = None

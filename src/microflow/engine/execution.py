@@ -17,6 +17,9 @@ import msgspec
 from ..errors import (
     DeadlockError,
     ExecutionCancelled,
+    InputCountError,
+    PartitionError,
+    PayloadError,
     StoreError,
     WorkerDied,
 )
@@ -27,7 +30,7 @@ from ..runners.calling import error_of
 from ..runners.workers import Attempt
 from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
-from .calls import Call, Prepared, new_execution, prepare, request_of, result_of
+from .calls import Call, Prepared, new_execution, prepare, refused, request_of, result_of
 from .observation import Observation
 from .resources import Resources
 from .settling import cancelled_ending, name_partition, settle, stopped_ending, upstream_ending, waiting_at
@@ -123,7 +126,8 @@ class Execution:
     def begin(self) -> State:
         """Prepare, decide, admit and open. READY: the caller goes on with ``attempt``. PARKED: ``ready`` is, or was, called.
 
-        Raises what ``prepare`` raises, ``ExecutionCancelled`` if the caller was cancelled, ``StoreError``; nothing is left behind.
+        Raises what ``prepare`` raises (but in a DAG run: there the job fails), ``ExecutionCancelled`` if the caller was cancelled,
+        ``StoreError``; nothing is left behind.
         """
         state = self._begin()
         if self.parent is not None and (reason := self.parent.stop.reason) is not None:
@@ -138,7 +142,15 @@ class Execution:
                 f"Execution {parent.id} of {parent.job.name!r} was cancelled or timed out, so it can call nothing more."
             )
         resources.refuse_if_stopping(parent)
-        prepared = self._prepared = prepare(self.call)
+        try:
+            prepared = self._prepared = prepare(self.call)
+        except (InputCountError, PayloadError, PartitionError) as error:
+            if self.call.upstream is None:
+                raise
+            # nobody called it who could be told: in a DAG run it fails, and the jobs that don't need it go on
+            self._prepared = refused()
+            self._open(None)
+            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
         if not prepared.verdict.run:
             self._open(None)
             return self._end(upstream_ending(prepared, self.job.name))
