@@ -145,18 +145,18 @@ def hour_starts(zone: tzinfo, first: datetime, last: datetime) -> list[datetime]
 
 def hour_texts(zone: tzinfo, first: datetime, last: datetime) -> list[str]:
     """The texts of the hours from ``first`` to ``last``, the same as ``hour_text`` of ``hour_starts``, but quickly."""
-    texts: list[str] = []
-    endings: dict[timedelta, list[str]] = {}
+    pieces: list[str] = []
+    whole_days: dict[timedelta, str] = {}
     for day, offset, starts in _hours_by_day(zone, first, last):
         if starts is not None:
-            texts += map(hour_text, starts)
+            pieces += map(hour_text, starts)
             continue
-        if offset not in endings:
+        if offset not in whole_days:
             sample = datetime(2000, 1, 1, tzinfo=timezone(offset))
-            endings[offset] = [hour_text(sample.replace(hour=hour))[10:] for hour in range(24)]
-        beginning = day.isoformat()
-        texts += [beginning + ending for ending in endings[offset]]
-    return texts
+            whole_days[offset] = ",".join("|" + hour_text(sample.replace(hour=hour))[10:] for hour in range(24))
+        pieces.append(whole_days[offset].replace("|", day.isoformat()))
+    # one long text, cut up at once: quicker than a text for each hour
+    return ",".join(pieces).split(",") if pieces else []
 
 
 def count_hours(zone: tzinfo, first: datetime, last: datetime) -> int:

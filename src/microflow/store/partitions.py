@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import Any, NamedTuple, cast
+
+import msgspec
 
 from ..model.frequencies import Frequency
 from ..model.partitions import LETTERLESS, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
@@ -144,8 +145,8 @@ class PartitionStatuses:
 
     def _whole(self, names: dict[str, str], axis: _Axis, cats: Sequence[str | None]) -> dict[str, bytearray]:
         lines = axis.blank(cats, MISSING_LETTER)
-        for category, joined, letters in self._rows("partition_statuses", names, axis):
-            axis.fill(lines.get(category), joined, letters, MISSING_LETTER)
+        for category, joined, letters in self._rows("partition_statuses", names, axis, cats):
+            axis.fill(lines[category], joined, letters)
         return lines
 
     def measured(
@@ -162,14 +163,16 @@ class PartitionStatuses:
         lines = axis.blank(cats, LETTERLESS)
         levels = {f"level_{number}": level for number, level in enumerate(LEVELS[measure])}
         values = {"flow": flow, "job": job, "now": now, **levels}
-        for category, joined, letters in self._rows(_MEASURES[measure], values, axis):
-            axis.fill(lines.get(category), joined, letters, LETTERLESS)
+        for category, joined, letters in self._rows(_MEASURES[measure], values, axis, cats):
+            axis.fill(lines[category], joined, letters)
         return [line.decode("ascii") for line in lines.values()]
 
-    def _rows(self, name: str, values: Mapping[str, Any], axis: _Axis) -> list[Row]:
+    def _rows(self, name: str, values: Mapping[str, Any], axis: _Axis, cats: Sequence[str | None]) -> list[Row]:
+        """A row for each category that has any: its times, in the order of texts and joined by commas, and their letters."""
         if not axis.times:
             return []
-        return self._database.read(name, {**values, **axis.bounds})
+        names = msgspec.json.encode([category or "" for category in cats]).decode()
+        return self._database.read(name, {**values, **axis.bounds, "cats": names})
 
     def earliest(self, flow: str, job: str, frequency: Frequency, cats: Iterable[str | None]) -> str | None:
         """The text of the earliest time partition of this frequency that was executed, in any of these categories."""
@@ -247,19 +250,25 @@ class _Axis:
         if line is not None and index < len(self._ordered) and self._ordered[index] == text:
             line[self._elsewhere.get(index, index)] = ord(letter)
 
-    def fill(self, line: bytearray | None, joined: str, letters: str, blank: str) -> None:
-        """Put letters at times that are joined by commas, and the blank letter at the others."""
-        if line is None:
-            return
+    def fill(self, line: bytearray, joined: str, letters: str) -> None:
+        """Put letters where times stand that are joined by commas, in the order of texts."""
         first = self._run(joined)
         if first is None:
-            found = dict(zip(joined.split(","), letters, strict=True))
-            line[:] = "".join(map(found.get, self.times, repeat(blank))).encode()
-            return
-        line[first : first + len(letters)] = letters.encode()
+            self._merge(line, joined, letters)
+        else:
+            line[first : first + len(letters)] = letters.encode()
         moved = {there: line[here] for here, there in self._elsewhere.items()}
         for index, letter in moved.items():
             line[index] = letter
+
+    def _merge(self, line: bytearray, joined: str, letters: str) -> None:
+        ordered, index = self._ordered, 0
+        for text, letter in zip(joined.split(","), letters.encode(), strict=True):
+            while ordered[index] < text:
+                index += 1
+            if ordered[index] == text:  # else it is of another frequency, from an earlier definition
+                line[index] = letter
+                index += 1
 
     def _run(self, joined: str) -> int | None:
         """Where the times stand one after the other in the order of texts; None if they do not. Mostly they do: that is quick."""
