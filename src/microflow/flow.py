@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar, overload
 
@@ -11,6 +11,7 @@ from .errors import CallError, DefinitionError, DuplicateJobError, FlowCheckErro
 from .jobs import Job, Manager, P, Task, is_interactive, unknown_argument
 from .model.graph import cycles
 from .model.results import ExecutionResult
+from .model.schedules import Schedule
 from .runtime import Context, Runtime, active_execution, runtime_for
 
 J = TypeVar("J", bound=Job[Any])
@@ -176,7 +177,7 @@ class Flow:
             yield from self._signature_mistakes(job)
         for path in cycles(self.input_names()):
             yield f"the inputs form a cycle: {' -> '.join(path)}. Drop one of these inputs."
-        yield from self._schedule_name_mistakes()
+        yield from self._schedule_mistakes()
 
     def _signature_mistakes(self, job: Job[Any]) -> Iterator[str]:
         where = f"{job.kind} {job.name!r}"
@@ -200,21 +201,54 @@ class Flow:
                 f"{where} is partitioned and its function requires {parameters.required} inputs; a partition gives it one, a dict "
                 "with the keys."
             )
-        if job.schedule is not None and parameters.required and not job.inputs and job.partitions is None:
-            yield (
-                f"{where} has a schedule, and nothing gives it its input {parameters.names[0]!r}: declare inputs, or give the "
-                "parameter a default."
-            )
 
-    def _schedule_name_mistakes(self) -> Iterator[str]:
-        known: dict[str, Any] = {}
+    def _schedule_mistakes(self) -> Iterator[str]:
+        """What is wrong with each schedule, said once however many jobs have it, and with what its ticks would run."""
+        jobs_of: dict[int, list[Job[Any]]] = {}
         for job in self.jobs.values():
-            schedule = job.schedule
-            name = getattr(schedule, "name", None)
-            if isinstance(name, str) and name not in known and ("/" in name or not name):
+            if isinstance(job.schedule, Schedule):
+                jobs_of.setdefault(id(job.schedule), []).append(job)
+        names: dict[str, list[Job[Any]]] = {}
+        for jobs in jobs_of.values():
+            schedule = jobs[0].schedule
+            assert isinstance(schedule, Schedule)
+            if schedule.mistake is not None:
+                yield f"{_listed(jobs)}: {schedule.mistake}"
+            if schedule.name is not None:
+                names.setdefault(schedule.name, []).append(jobs[0])
+        for name, jobs in names.items():
+            if "/" in name:
                 yield f"the schedule {name!r}: a name is a string, not empty, without a slash."
-            if isinstance(name, str) and known.setdefault(name, schedule) is not schedule:
-                yield f"two schedules are named {name!r}; give one of them another name, as in Schedule(…, name=…)."
+            if len(jobs) > 1:
+                count = "two" if len(jobs) == 2 else len(jobs)
+                yield (
+                    f"{count} schedules are named {name!r}, those of {_listed(jobs)}; give each another name, as in "
+                    "Schedule(…, name=…)."
+                )
+        yield from self._unfed_mistakes()
+
+    def _unfed_mistakes(self) -> Iterator[str]:
+        """Jobs that a tick would run, on a schedule themselves or an input of one that is, and that lack an input then."""
+        edges = self.input_names()
+        run_for = {name: name for name, job in self.jobs.items() if job.schedule is not None}
+        reached = list(run_for)
+        for name in reached:  # grows while it is read: a queue
+            for other in edges[name]:
+                if other not in run_for:
+                    run_for[other] = run_for[name]
+                    reached.append(other)
+        for name, job in self.jobs.items():
+            if name in run_for and job.parameters.required and not job.inputs and job.partitions is None:
+                scheduled = self.jobs[run_for[name]]
+                has = (
+                    "a schedule"
+                    if scheduled is job
+                    else f"to run on the schedule of {scheduled.kind} {scheduled.name!r}"
+                )
+                yield (
+                    f"{job.kind} {name!r} has {has}, and nothing gives it its input {job.parameters.names[0]!r}: declare inputs, "
+                    "or give the parameter a default."
+                )
 
     def run_all(self) -> list[ExecutionResult]:
         """Run every job that declares inputs or is one, each once, as much as possible at the same time; their results."""
@@ -298,6 +332,12 @@ def _zone_mistake(zone: Any) -> str | None:
     from .model.schedules import zone_mistake
 
     return zone_mistake(zone)
+
+
+def _listed(jobs: Sequence[Job[Any]]) -> str:
+    """Some jobs in words, the first three by name."""
+    named = [f"{job.kind} {job.name!r}" for job in jobs[:3]] + ([f"{len(jobs) - 3} more"] if len(jobs) > 3 else [])
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
 def _same_place(known: Any, new: Any) -> bool:

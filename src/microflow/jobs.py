@@ -204,7 +204,10 @@ class Job(Generic[P]):
         return float(self.retry_delay)
 
     def mistakes(self) -> list[str]:
-        """What is wrong with the arguments of the decorator, each as one sentence."""
+        """What is wrong with the arguments of the decorator, each as one sentence.
+
+        What is wrong with a schedule is not among them, since other jobs may have the same: ``Flow.check`` says it once.
+        """
         return list(self._argument_mistakes())
 
     def _argument_mistakes(self) -> Iterable[str]:
@@ -213,8 +216,6 @@ class Job(Generic[P]):
             yield f"{self.kind} {self.name!r}: a name is a string that is not empty, without a slash."
         if self.schedule is not None and not isinstance(self.schedule, Schedule):
             yield f"{where}: schedule is {self.schedule!r}; give a crontab string or a Schedule."
-        if isinstance(self.schedule, Schedule) and (mistake := self.schedule.mistake):
-            yield f"{where}: {mistake}"
         if not isinstance(self.run_strategy, str) or self.run_strategy not in list(RunStrategy):
             allowed = ", ".join(repr(str(known)) for known in RunStrategy)
             yield f"{where}: run_strategy is {self.run_strategy!r}; it must be one of {allowed}."

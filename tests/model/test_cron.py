@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -82,6 +83,12 @@ def test_a_bad_expression_is_told_with_its_place(cron: str, said: str) -> None:
     assert Schedule(cron).mistake == mistake  # reported, not raised
     with pytest.raises(ScheduleError, match="cron expression"):
         next_ticks(cron, UTC, START, 1)
+
+
+def test_all_that_is_wrong_in_an_expression_is_told_at_once() -> None:
+    mistake = cron_mistake("61,5,70 25 32 13/0 FRY") or ""
+    assert [int(column) for column in re.findall(r"column (\d+):", mistake)] == [1, 6, 9, 12, 18, 20]
+    assert (cron_mistake(",".join(["60"] * 300) + " * * * *") or "").count("column") == 10
 
 
 @steadily(300)

@@ -188,13 +188,44 @@ def test_a_schedule_on_a_job_that_nothing_gives_its_input_is_reported(flow: Flow
     )
 
 
-def test_two_schedules_of_one_name_are_reported(flow: Flow) -> None:
-    flow.task(name="a", schedule=Schedule("@daily", name="night"))(nothing)
-    flow.task(name="b", schedule=Schedule("@weekly", name="night"))(nothing)
+def test_a_schedule_that_would_run_an_input_without_its_own_input_is_reported(flow: Flow) -> None:
+    flow.task(name="base")(one)
+    flow.task(name="middle", inputs=["base"])(one)
+    flow.task(name="top", inputs=["middle"], schedule="@daily")(one)
+    flow.task(name="by hand")(one)
 
     assert mistakes(flow) == (
-        "two schedules are named 'night'; give one of them another name, as in Schedule(…, name=…).",
+        "task 'base' has to run on the schedule of task 'top', and nothing gives it its input 'a': declare inputs, or give the "
+        "parameter a default.",
     )
+
+
+def test_schedules_of_one_name_are_reported_once_with_their_jobs(flow: Flow) -> None:
+    flow.task(name="a", schedule=Schedule("@daily", name="night"))(nothing)
+    flow.task(name="b", schedule=Schedule("@weekly", name="night"))(nothing)
+    for name in ("c", "d"):
+        flow.task(name=name, schedule=Schedule("@daily", name="day"))(nothing)
+    flow.task(name="day", schedule="@daily")(nothing)
+
+    assert mistakes(flow) == (
+        "two schedules are named 'night', those of task 'a' and task 'b'; give each another name, as in Schedule(…, name=…).",
+        "3 schedules are named 'day', those of task 'c', task 'd' and task 'day'; give each another name, as in "
+        "Schedule(…, name=…).",
+    )
+
+
+def test_what_is_wrong_with_a_shared_schedule_is_reported_once(flow: Flow) -> None:
+    shared = Schedule("60 24 * * *", timezone="Mars/Base")
+    for name in "abcde":
+        flow.manager(name=name, schedule=shared)(nothing)
+
+    (mistake,) = mistakes(flow)
+
+    assert mistake.startswith(
+        "manager 'a', manager 'b', manager 'c' and 2 more: cron expression '60 24 * * *': field 1"
+    )
+    assert "field 2 (hour), column 4: '24'" in mistake
+    assert "timezone is 'Mars/Base'" in mistake
 
 
 def test_every_mistake_is_reported_at_once_and_no_engine_starts(flow: Flow) -> None:

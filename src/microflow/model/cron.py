@@ -35,6 +35,8 @@ years).
 """
 
 _LONGEST = 1_000
+_MOST_TOLD = 10
+"""Of more mistakes than these in one expression the first are told."""
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -103,7 +105,7 @@ def read_cron(cron: str) -> Pattern:
 
 
 def cron_mistake(cron: object) -> str | None:
-    """What is wrong with a cron expression, as one sentence with the field and the column; None if it is valid."""
+    """What is wrong with a cron expression, each mistake with its field and column; None if it is valid."""
     if not isinstance(cron, str):
         return f"the cron expression is {cron!r}; give a string of five fields, such as '*/10 * * * *', or '@daily'."
     shown = f"cron expression {cron if len(cron) <= 60 else cron[:57] + '...'!r}"
@@ -114,11 +116,13 @@ def cron_mistake(cron: object) -> str | None:
         return f"{shown} {_count_mistake(cron, len(words))}"
     if _matches_any_day(" ".join(word for word, _ in words)):
         return None
-    for number, (field, (word, column)) in enumerate(zip(_FIELDS, words, strict=True)):
-        found = _field_mistake(number, word, column)
-        if found is not None:
-            place, text, problem = found
-            return f"{shown}: field {number + 1} ({field.name}), column {place}: {text!r} {problem}"
+    found = [
+        f"field {number + 1} ({_FIELDS[number].name}), column {place}: {text!r} {problem}"
+        for number, (word, column) in enumerate(words)
+        for place, text, problem in _field_mistakes(number, word, column)
+    ]
+    if found:
+        return f"{shown}: {' Also, '.join(found[:_MOST_TOLD])}"
     (day, column), (month, _), (weekday, _) = words[2:]
     return (
         f"{shown}: field 3 (day of month), column {column}: no day ever matches day {day!r}, month {month!r} and day "
@@ -162,14 +166,13 @@ def _count_mistake(cron: str, count: int) -> str:
     return f"has {count} field{'' if count == 1 else 's'}; it must have five: {order}."
 
 
-def _field_mistake(number: int, word: str, column: int) -> tuple[int, str, str] | None:
-    """Column, text and problem of the first bad term of a comma-separated list."""
+def _field_mistakes(number: int, word: str, column: int) -> Iterator[tuple[int, str, str]]:
+    """Column, text and problem of the bad terms of a comma-separated list."""
     for term in word.split(","):
         if not _is_valid(number, term):
             offset, text, problem = _term_problem(number, term)
-            return column + offset, text, problem
+            yield column + offset, text, problem
         column += len(term) + 1
-    return None
 
 
 def _term_problem(number: int, term: str) -> tuple[int, str, str]:
