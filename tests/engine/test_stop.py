@@ -14,6 +14,8 @@ from microflow.engine.engine import Engine
 from microflow.store.database import Database
 
 Start = Callable[..., Engine]
+Look = Callable[[Engine, int], dict[str, Any]]
+Attempts = Callable[[Engine, int], list[tuple[int, str, str]]]
 
 
 @pytest.fixture
@@ -82,6 +84,143 @@ def test_no_new_work_is_taken_meanwhile(flow: Flow, start: Start, runner: Any, u
     attempt.succeed({})
     thread.join()
     assert said == [True]
+
+
+def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
+    flow: Flow, start: Start, runner: Any, store: str, look: Look, attempts: Attempts, until: Any
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1)(lambda a: a)
+    other = flow.task(name="other", runner=runner)(lambda: {})
+    manage = flow.manager(name="manage")(lambda: load({"n": 0}))
+    first = start(flow, kind="server")
+    running, waiting = first.submit(load, [{"n": 1}]), first.submit(load, [{"n": 2}])
+    last, called = first.submit(other), first.submit(manage)
+    assert runner.next().request.execution_id == running.id
+
+    assert first.stop(grace=0) is False
+
+    assert {error.type for each in (running, waiting, last, called) if (error := each.future.result().error)} == {
+        "Interrupted"
+    }
+    assert rows(store, "job, status, attempt") == [
+        ("load", "queued", 1),
+        ("load", "queued", 1),
+        ("other", "error", 1),
+        ("manage", "error", 1),
+        ("load", "error", 1),
+    ]
+    with closing(Database(store)) as database:
+        assert "waits for a server" in database.read_text("SELECT waiting FROM executions WHERE id = 1")[0][0]
+
+    start(flow).stop()  # a script, which leaves them alone
+    second = start(flow, kind="server")
+    for number, tried in ((1, 2), (2, 1)):
+        attempt = runner.next()
+        assert (attempt.inputs, attempt.request.attempt) == ([{"n": number}], tried)
+        attempt.succeed({})
+    until(second, lambda: look(second, waiting.id)["status"] == "success")
+    assert look(second, running.id)["status"] == "success"
+    assert attempts(second, running.id) == [(1, "error", "Interrupted")]
+    assert attempts(second, waiting.id) == []
+
+
+def test_what_a_server_left_and_nobody_can_try_again_ends_at_the_next_start(
+    flow: Flow, start: Start, runner: Any, store: str, look: Look
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1)(lambda: {})
+    first = start(flow, kind="server")
+    first.submit(load)
+    runner.next()
+    first.stop(grace=0)
+
+    second = start(create_flow("shop"), kind="server")
+
+    assert look(second, 1)["status"] == "error"
+    assert look(second, 1)["error"]["type"] == "Interrupted"
+
+
+def test_a_manager_that_can_not_be_ended_is_left_to_the_next_server_too(flow: Flow, start: Start, store: str) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    @flow.manager(retries=1)
+    def stubborn() -> None:
+        begun.set()
+        over.wait(60)
+
+    engine = start(flow, kind="server")
+    engine.submit(stubborn)
+    begun.wait(60)
+    engine.hurry()
+
+    assert engine.stop() is False
+
+    over.set()
+    assert rows(store, "status, attempt, engine_id") == [("queued", 1, 0)]
+
+
+def test_what_fails_while_a_server_stops_is_tried_again_by_the_next(
+    flow: Flow, start: Start, runner: Any, look: Look, attempts: Attempts, until: Any
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=2, retry_delay=3600)(lambda a: a)
+    engine = start(flow, kind="server")
+    engine.submit(load, [{"n": 1}])
+    runner.next().fail()
+    until(engine, lambda: look(engine, 1)["status"] == "queued")
+    engine.submit(load, [{"n": 2}])
+    attempt = runner.next()
+
+    thread, said = stopping(engine, grace=60)
+    while not engine._resources.stopping:
+        pass
+    attempt.fail()
+    thread.join()
+
+    assert said == [True]  # nobody waits for the delay
+    second = start(flow, kind="server")
+    for expected in ((1, 2), (2, 2)):
+        attempt = runner.next()
+        assert (attempt.inputs[0]["n"], attempt.request.attempt) == expected
+        attempt.succeed({})
+    assert attempts(second, 1) == attempts(second, 2) == [(1, "error", "ValueError")]
+
+
+def test_what_a_manager_calls_while_its_engine_stops_is_tried_again(
+    flow: Flow, start: Start, runner: Any, store: str
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1, retry_delay=0)(lambda: {})
+    manage = flow.manager(name="manage")(lambda: load())
+    engine = start(flow, kind="server")
+    engine.submit(manage)
+    attempt = runner.next()
+    thread, said = stopping(engine, grace=60)
+    while not engine._resources.stopping:
+        pass
+
+    attempt.fail()
+    runner.next().succeed({})
+    thread.join()
+
+    assert said == [True]
+    assert rows(store, "job, status") == [("manage", "success"), ("load", "success")]
+
+
+def test_what_a_script_submitted_is_tried_again_although_the_script_has_ended(
+    flow: Flow, start: Start, runner: Any, store: str
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1, retry_delay=0)(lambda: {})
+    engine = start(flow)
+    load.submit()
+    attempt = runner.next()
+    thread, said = stopping(engine, grace=60)
+    while not engine._resources.stopping:
+        pass
+
+    attempt.fail()
+    runner.next().succeed({})
+    thread.join()
+
+    assert said == [True]
+    assert rows(store, "status") == [("success",)]
 
 
 def test_what_does_not_end_is_ended_and_recorded(flow: Flow, start: Start, runner: Any, store: str) -> None:

@@ -13,7 +13,7 @@ from ..jobs import Job
 from ..model.payloads import decode, encode_inputs
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
 from ..runners.base import InputStatus, Request
-from ..store.executions import Claim, NewExecution, Waiting
+from ..store.executions import Claim, Ending, Executions, NewExecution, Waiting
 from ..store.partitions import StoredKey
 from .admission import Limit
 from .gates import Gate
@@ -185,6 +185,15 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
             f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).'
         )
     return str(value)
+
+
+def earlier_success(executions: Executions, job: Job[Any], run_key: str | None) -> Ending | None:
+    """How an execution ends at once because its job succeeded with this run key before; None if it did not."""
+    found = executions.success_with_key(job.flow.name, job.name, run_key) if run_key is not None else None
+    if found is None:
+        return None
+    reason = f"run key {run_key!r} succeeded before, in execution {found[0]}"
+    return Ending(status=ExecutionStatus.SKIPPED, output=found[1], reason=reason)
 
 
 def new_execution(

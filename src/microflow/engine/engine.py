@@ -32,7 +32,7 @@ from ..store.schedules import Schedules, schedule_of
 from .caller import Caller, dag_body
 from .calls import Call, prepare
 from .dispatch import Dispatch
-from .execution import Execution
+from .execution import Execution, State
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
@@ -112,7 +112,7 @@ class Engine:
             self.executions.register(
                 pid=own.pid, process_started=own.create_time(), kind=self.kind, now=self._clock.now()
             )
-            again = recover(self.executions, self.flows, self._clock.now())
+            again = recover(self.executions, self.flows, self._clock.now(), serves=self.kind == "server")
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -141,6 +141,7 @@ class Engine:
             can_start=self._dispatch.can_start,
             start=self._dispatch.start,
             echo=self._echo,
+            hands_over=self.kind == "server",
         )
         self._housekeeping = Housekeeping(
             HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
@@ -175,7 +176,8 @@ class Engine:
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
 
-        Whether everything had ended by itself. ``reason`` is recorded. ``hurry`` cuts the waiting short; calling it again is fine.
+        Whether everything had ended by itself. What has attempts left, a server leaves to the next one. ``reason`` is recorded.
+        ``hurry`` cuts the waiting short; calling it again is fine.
         """
         with self._stop_lock:
             if self._stopped:
@@ -188,13 +190,14 @@ class Engine:
                 if flow.runtime is self._outside:
                     flow.runtime = None
             self._gates.interrupt()
+            self._leave_retries()
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
                 self._end_live()
             self._dispatch.close()
             self._timers.stop()
             self._executor.shutdown(wait=ended, cancel_futures=True)
-            sign_off(self._resources, ended=ended, reason=reason)
+            sign_off(self._resources, self.flows, ended=ended, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()
@@ -208,9 +211,18 @@ class Engine:
         self._hurried = True
         self._resources.live.hurry()
 
+    def _leave_retries(self) -> None:
+        """What waits for its next attempt need not be waited for, if that is the next server's."""
+        if self._resources.leaves_attempts:
+            for execution in self._resources.live.all():
+                if execution.parent is None and execution.waits_for_attempt:
+                    execution.cancel("interrupted")
+
     def _end_live(self) -> None:
         """End what still runs, and wait until that is recorded; a manager that never calls anything can't be ended."""
-        for execution in self._resources.live.all():
+        live = self._resources.live.all()
+        # first what waits for a place: it must not get one now
+        for execution in sorted(live, key=lambda each: each.state is not State.PARKED):
             execution.cancel("interrupted")
         self._resources.live.wait_until_empty(_HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
 

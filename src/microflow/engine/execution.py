@@ -30,10 +30,20 @@ from ..runners.calling import error_of
 from ..runners.workers import Attempt
 from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
-from .calls import Call, Prepared, new_execution, prepare, refused, request_of, result_of
+from .calls import Call, Prepared, earlier_success, new_execution, prepare, refused, request_of, result_of
 from .observation import Observation
 from .resources import Resources
-from .settling import cancelled_ending, name_partition, settle, stopped_ending, upstream_ending, waiting_at
+from .settling import (
+    cancelled_ending,
+    name_partition,
+    passed_on,
+    settle,
+    stopped_ending,
+    upstream_ending,
+    waiting_at,
+    waiting_for_retry,
+    waiting_for_server,
+)
 
 
 class State(Enum):
@@ -132,7 +142,7 @@ class Execution:
         state = self._begin()
         if self.parent is not None and (reason := self.parent.stop.reason) is not None:
             # asked to end while this was being opened, the caller may not have seen it among its children
-            self.cancel(_passed_on(reason))
+            self.cancel(passed_on(reason))
         return state
 
     def _begin(self) -> State:
@@ -180,7 +190,7 @@ class Execution:
     def _admitted(self, run_key: str | None) -> State:
         assert self._place is not None
         try:
-            ending = self._earlier_success(run_key)
+            ending = earlier_success(self._resources.executions, self.job, run_key)
             self._open(None)
         except BaseException:
             self._resources.admission.release(self._place)
@@ -192,7 +202,7 @@ class Execution:
 
     def _park(self, run_key: str | None) -> State:
         assert self._place is not None
-        if (ending := self._earlier_success(run_key)) is not None:
+        if (ending := earlier_success(self._resources.executions, self.job, run_key)) is not None:
             self._open(None)
             return self._end(ending)
         busy = next((limit for limit in self._place.limits if limit.full), None)
@@ -222,7 +232,7 @@ class Execution:
             self.state = State.READY
         try:
             run_key = self._prepared.run_key if not self.call.force else None
-            if (ending := self._earlier_success(run_key)) is not None:
+            if (ending := earlier_success(self._resources.executions, self.job, run_key)) is not None:
                 return self._end(ending)
             started = self._resources.executions.start(self._opened, self._resources.clock.now(), self.attempt_number)
         except StoreError as error:
@@ -231,15 +241,6 @@ class Execution:
             return self._end(cancelled_ending("it was ended in the store"))
         self._opened = started
         return State.READY
-
-    def _earlier_success(self, run_key: str | None) -> Ending | None:
-        if run_key is None:
-            return None
-        found = self._resources.executions.success_with_key(self.job.flow.name, self.job.name, run_key)
-        if found is None:
-            return None
-        reason = f"run key {run_key!r} succeeded before, in execution {found[0]}"
-        return Ending(status=ExecutionStatus.SKIPPED, output=found[1], reason=reason)
 
     def _open(self, waiting: Waiting | None) -> None:
         call, parent = self.call, self.parent
@@ -325,8 +326,11 @@ class Execution:
         if self.observation.log_failure is not None:
             ending.reason = ending.reason or self.observation.log_failure
         # what a run over many inputs began has been tried again by itself, as often as the job says
-        if retry and self.call.body is None and not self._resources.stopping:
-            return self._retry(ending)
+        if retry and self.call.body is None:
+            if self._may_be_left:
+                return self._leave_for_another_attempt(ending)
+            if self.stop.reason != "interrupted":
+                return self._retry(ending)
         return self._end(ending)
 
     def _retry(self, failed: Ending) -> State:
@@ -336,18 +340,16 @@ class Execution:
         clock = self._resources.clock
         delay = self.job.delay_after(self.attempt_number)
         now = clock.now()
-        reason = failed.error.type if failed.error else str(failed.status)
-        message = (
-            f"attempt {self.attempt_number} of {self.job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
-        )
         with self._lock:
-            self.observation.next_attempt()
-            self.state = State.PARKED
+            if (reason := self.stop.reason) is None or reason == "timeout":
+                self.observation.next_attempt()
+                self.state = State.PARKED
+        if self.state is not State.PARKED:
+            return self._end(stopped_ending(str(reason), "while it ran"))
         self._resources.admission.release(self._place)
         try:
-            queued = self._resources.executions.retry(
-                self._opened, failed, Waiting("retry", message, now, now + delay), now
-            )
+            waiting = waiting_for_retry(self.job, self.attempt_number, failed, now, delay)
+            queued = self._resources.executions.retry(self._opened, failed, waiting, now)
         except StoreError as error:
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         if not queued:
@@ -384,20 +386,36 @@ class Execution:
         with self._lock:
             if self.state is State.ENDED:
                 return False
-            parked = self.state is State.PARKED
-            if parked:
-                self.state = State.READY  # whoever grants it now finds that it is too late
+            parked = self._take_parked()
+        if not parked:
+            self._ask_to_stop(reason)
+            with self._lock:  # its attempt may have failed meanwhile, so that it waits for the next one
+                parked = self._take_parked()
         if parked:
             self.stop.set(reason)
             if self._timer is not None:
                 self._timer.cancel()
             if self._place is not None:
                 self._resources.admission.withdraw(self._place)
-            self._end(stopped_ending(reason, "before it ran"))
+            ending = stopped_ending(reason, "before it ran")
+            if reason == "interrupted" and self._may_be_left and self.row.attempt <= self.job.retries:
+                self._leave_for_another_attempt(ending)
+            else:
+                self._end(ending)
             self._ready(self)
-        else:
-            self._ask_to_stop(reason)
         return True
+
+    def _take_parked(self) -> bool:
+        """Whether it was parked; whoever grants it its places now finds that it is too late."""
+        if self.state is not State.PARKED:
+            return False
+        self.state = State.READY
+        return True
+
+    @property
+    def waits_for_attempt(self) -> bool:
+        """Whether an attempt failed, and the next one has not begun."""
+        return self.state is State.PARKED and self.row.started_at is not None
 
     def leave(self, waiting: Waiting) -> bool:
         """Leave its row queued, for another engine to take it over; False if it has begun."""
@@ -418,15 +436,30 @@ class Execution:
             self._ask_to_stop("cancelled")
             self._end(stopped_ending("cancelled", "while it ran"))
 
+    @property
+    def _may_be_left(self) -> bool:
+        """Whether its next attempt is the next server's, since this one stops: what was asked for from outside, as after a kill."""
+        return self._resources.leaves_attempts and self.parent is None and self.call.body is None
+
+    def _leave_for_another_attempt(self, failed: Ending) -> State:
+        """Record the attempt, if it began, and leave the row queued for the next server."""
+        now = self._resources.clock.now()
+        self.observation.close()
+        try:
+            left = self._resources.executions.leave(self.row, failed, waiting_for_server(now), now)
+        except StoreError as error:
+            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
+        return self._over(failed) if left else self._end(cancelled_ending("it was ended in the store"))
+
     def _ask_to_stop(self, reason: str) -> None:
         self.stop.set(reason)
         if self.call.gate is not None:
             self.call.gate.release()
         for child in tuple(self.children):
-            child.cancel(_passed_on(reason))
+            child.cancel(passed_on(reason))
 
     def _end(self, ending: Ending) -> State:
-        """Close the row, give the places back, tell whoever waits. Runs once."""
+        """Close the row, which is the last thing that happens to it. Runs once."""
         assert self._opened is not None
         assert self._prepared is not None
         resources = self._resources
@@ -440,6 +473,13 @@ class Execution:
         except StoreError as error:
             ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
             resources.finish_later(self._opened, ending)
+        return self._over(ending)
+
+    def _over(self, ending: Ending) -> State:
+        """This engine has done with it: the places are given back, and whoever waits is told."""
+        assert self._opened is not None
+        assert self._prepared is not None
+        resources = self._resources
         self._result = result_of(
             ending,
             job=self.job.name,
@@ -456,11 +496,6 @@ class Execution:
         if self.parent is not None:
             self.parent.children.discard(self)
         return State.ENDED
-
-
-def _passed_on(reason: str) -> str:
-    """The reason for which those below an execution end, when it is asked to."""
-    return "interrupted" if reason == "interrupted" else "cancelled"
 
 
 def _places_of_ancestors(parent: Execution | None) -> list[Place]:

@@ -14,32 +14,37 @@ from ..jobs import Job
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
 from ..runners.calling import error_of
-from ..store.executions import Ending, Executions, Opened, Waiting
+from ..store.executions import NOBODY, Ending, Executions, Opened, Waiting
 from .calls import Call
 from .resources import Resources
+from .settling import waiting_for_server
 
 logger = logging.getLogger("microflow")
 
 
-def recover(executions: Executions, flows: Mapping[str, Flow], now: float) -> list[tuple[Opened, Call]]:
+def recover(
+    executions: Executions, flows: Mapping[str, Flow], now: float, *, serves: bool
+) -> list[tuple[Opened, Call]]:
     """End what dead engines left unfinished; returns what is to be tried again, queued already as this engine's.
 
     An engine is dead when its process is gone: never because of its age. Tried again are roots with attempts left: what a
-    manager called is called anew by the manager.
+    manager called is called anew by the manager. A server (``serves``) also takes over what the one before it left when it stopped.
     """
+    dead = [
+        (id_, f"The {kind} engine (process {pid}) that ran this ended before the execution did.")
+        for id_, pid, started, kind in executions.engines()
+        if not _is_alive(pid, started)
+    ]
+    if serves:
+        dead.append((NOBODY, "The server that ran this stopped, and its job has no attempt left, or is gone."))
     again: list[tuple[Opened, Call]] = []
-    for engine_id, pid, started, kind in executions.engines():
-        if _is_alive(pid, started):
-            continue
-        retried = {}
-        for opened, execution_kind in executions.unfinished(engine_id):
-            job = flows[opened.flow].jobs.get(opened.job) if opened.flow in flows else None
-            is_root = opened.parent_id is None and execution_kind in ("task", "manager")
-            if job is not None and is_root and opened.attempt <= job.retries:
-                retried[opened.id] = Waiting("retry", "the engine that ran it ended; it is tried again", now)
-                again.append((opened, _call(executions, opened, job)))
-        message = f"The {kind} engine (process {pid}) that ran this ended before the execution did."
-        executions.interrupt(engine_id, ExecutionError(Interrupted.__name__, message), now, retried)
+    for engine_id, message in dead:
+        left = _with_attempts_left(executions, flows, engine_id)
+        again += [(opened, _call(executions, opened, job)) for opened, job in left]
+        waiting = Waiting("retry", "the engine that ran it ended; it is tried again", now)
+        retried = {opened.id: waiting for opened, _ in left}
+        error = ExecutionError(Interrupted.__name__, message)
+        executions.interrupt(engine_id, error, now, retried)
     return again
 
 
@@ -54,17 +59,35 @@ def take_over(
             executions.finish(opened, Ending(status=ExecutionStatus.ERROR, error=error_of(error)), now)
 
 
-def sign_off(resources: Resources, *, ended: bool, reason: str) -> None:
-    """Record that this engine ended, and the ends it still owes; ``ended``: everything has ended by itself."""
+def sign_off(resources: Resources, flows: Mapping[str, Flow], *, ended: bool, reason: str) -> None:
+    """Record that this engine ended, and the ends it still owes; ``ended``: everything has ended by itself.
+
+    What could not be ended is not left as running in the store, where nobody would look for it.
+    """
     executions, now = resources.executions, resources.clock.now()
     try:
         resources.record_refused_ends()
-        if not ended:  # what could not be ended is not left as running in the store: nobody would look for it
+        if not ended:
+            left = _with_attempts_left(executions, flows, executions.engine_id) if resources.leaves_attempts else []
+            retried = {opened.id: waiting_for_server(now) for opened, _ in left}
             error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
-            executions.interrupt(executions.engine_id, error, now, {})
+            executions.interrupt(executions.engine_id, error, now, retried, NOBODY)
         executions.unregister(now=now, reason=reason)
     except StoreError as error:  # so it stays open in the store, and the next engine clears up after it
         logger.error("The end of the engine can't be recorded: %s", error)
+
+
+def _with_attempts_left(
+    executions: Executions, flows: Mapping[str, Flow], engine_id: int
+) -> list[tuple[Opened, Job[Any]]]:
+    """What an engine left that may be tried again, oldest first: roots whose jobs are there and have attempts left."""
+    found = []
+    for opened, kind in reversed(executions.unfinished(engine_id)):
+        job = flows[opened.flow].jobs.get(opened.job) if opened.flow in flows else None
+        is_root = opened.parent_id is None and kind in ("task", "manager")
+        if job is not None and is_root and opened.attempt <= job.retries:
+            found.append((opened, job))
+    return found
 
 
 def _call(executions: Executions, opened: Opened, job: Job[Any]) -> Call:

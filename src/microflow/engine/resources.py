@@ -66,6 +66,7 @@ class Resources:
     """The parts of an engine that every execution uses.
 
     ``run`` carries out an attempt, in whichever runner its job has. Where ``can_start`` says so, ``start`` only begins it.
+    ``hands_over``: attempts that are left when the engine stops are for the next one.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Resources:
         can_start: Callable[[Any], bool],
         start: Callable[[Any, Request], Attempt],
         echo: Callable[[bytes], None] | None = None,
+        hands_over: bool = False,
     ) -> None:
         self.executions = executions
         self.logs = logs
@@ -94,6 +96,7 @@ class Resources:
         self.limits = Limits()
         self.live = Live()
         self.stopping = False
+        self._hands_over = hands_over
         self._refused: dict[int, tuple[Opened, Ending]] = {}
         self._refused_lock = threading.Lock()
 
@@ -103,6 +106,11 @@ class Resources:
             raise ConflictError(
                 "The engine is stopping and takes no new work; start it again, or wait for the next one."
             )
+
+    @property
+    def leaves_attempts(self) -> bool:
+        """Whether the next attempts of what fails now are the next engine's."""
+        return self.stopping and self._hands_over
 
     def finish_later(self, opened: Opened, ending: Ending) -> None:
         """The store refused to record an end (a full disk): try again until it takes it, so that nothing stays "running"."""

@@ -62,6 +62,11 @@ def stopped_ending(stop: str, when: str) -> Ending:
     return cancelled_ending(f"it was cancelled {when}")
 
 
+def passed_on(reason: str) -> str:
+    """The reason for which those below an execution end, when it is asked to."""
+    return "interrupted" if reason == "interrupted" else "cancelled"
+
+
 def cancelled_ending(reason: str) -> Ending:
     error = ExecutionError(ExecutionCancelled.__name__, reason)
     return Ending(status=ExecutionStatus.CANCELLED, error=error, reason=reason)
@@ -87,3 +92,13 @@ def waiting_at(limit: Limit | None, now: float) -> Waiting:
     if limit.reason == "schedule":
         return Waiting("schedule", f"waits for the previous run of schedule {limit.name!r}", now)
     return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)
+
+
+def waiting_for_retry(job: Job[Any], attempt: int, failed: Ending, now: float, delay: float) -> Waiting:
+    reason = failed.error.type if failed.error else str(failed.status)
+    message = f"attempt {attempt} of {job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
+    return Waiting("retry", message, now, now + delay)
+
+
+def waiting_for_server(now: float) -> Waiting:
+    return Waiting("retry", "waits for a server: the one that had it stopped, and an attempt is left", now)

@@ -111,6 +111,10 @@ class CallRow(NamedTuple):
     options: str | None
 
 
+NOBODY = 0
+"""The engine that owns what a server left queued when it stopped, until the next one takes it over."""
+
+
 class Executions:
     """Writes executions. ``engine_id`` is the engine whose executions these are (see ``register``)."""
 
@@ -214,6 +218,16 @@ class Executions:
                 self._publish(opened, "queued")
         return queued
 
+    def leave(self, opened: Opened, failed: Ending, waiting: Waiting, now: float) -> bool:
+        """Queue it for the next server to take over, with the attempt that failed if one began; False if it has ended meanwhile."""
+        values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": NOBODY}
+        with self._database.transaction():
+            left = self._database.execute("queue_interrupted", values).rowcount == 1
+            if left:
+                self._open_attempt(opened, failed.status, failed.error, now)
+                self._publish(opened, "queued")
+        return left
+
     def _publish(self, opened: Opened, status: str) -> None:
         """Tell whoever listens, once it can be read."""
         if self._events.listened:
@@ -221,6 +235,8 @@ class Executions:
             self._database.after_commit(lambda: self._events.publish(event))
 
     def _open_attempt(self, opened: Opened, status: ExecutionStatus, error: ExecutionError | None, now: float) -> None:
+        if opened.started_at is None:
+            return
         self._database.execute(
             "open_attempt",
             {
@@ -314,17 +330,25 @@ class Executions:
         row = CallRow(*rows[0])
         return row._replace(inputs=row.inputs.encode())  # type: ignore[attr-defined]
 
-    def interrupt(self, engine_id: int, error: ExecutionError, now: float, retried: Mapping[int, Waiting]) -> int:
-        """End what a dead engine left unfinished, all in one transaction; how many there were.
+    def interrupt(
+        self,
+        engine_id: int,
+        error: ExecutionError,
+        now: float,
+        retried: Mapping[int, Waiting],
+        owner: int | None = None,
+    ) -> int:
+        """End what an engine left unfinished, all in one transaction; how many there were.
 
-        ``retried`` names those that are queued again, owned by this engine, instead.
+        ``retried`` names those that are queued again instead, owned by the engine ``owner`` (default: this one).
         """
+        owner = self.engine_id if owner is None else owner
         with self._database.transaction():
             unfinished = self.unfinished(engine_id)
             for opened, _ in unfinished:
                 if (waiting := retried.get(opened.id)) is not None:
                     self._open_attempt(opened, ExecutionStatus.ERROR, error, now)
-                    values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": self.engine_id}
+                    values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
                     self._database.execute("queue_interrupted", values)
                 else:
                     self.finish(opened, Ending(status=ExecutionStatus.ERROR, error=error), now)
