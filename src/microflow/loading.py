@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from .errors import LoadError
 from .flow import Flow
 from .jobs import Job
+from .model.payloads import described
 
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED_IN = {"site-packages", "dist-packages"}
@@ -206,7 +207,7 @@ def _no_such_flow(module: ModuleType, attribute: str, target: str, flows: dict[s
             name = next((name for name, flow in flows.items() if flow is value.flow), None)
             hint = f"; name its flow: {target}:{name}" if name else ""
             return f"{target}:{attribute} is a {value.kind} of flow {value.flow.name!r}, not a flow{hint}."
-        return f"{target}:{attribute} is a {type(value).__qualname__}, not a flow made by create_flow."
+        return f"{target}:{attribute} is {described(value)}, not a flow made by create_flow."
     near = get_close_matches(attribute, flows, 1) or list(flows)
     hint = f"; did you mean {target}:{near[0]}?" if near else ", and it holds no flow."
     return f"{target} has no {attribute!r}{hint}"

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from .errors import CallError, OutsideExecutionError
-from .model.payloads import encode_value
+from .model.payloads import described, encode_value
 from .model.results import ExecutionResult
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Context(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"flow.context keys are strings, and {key!r} is a {type(key).__qualname__}. Use str(key).")
+            raise TypeError(f"flow.context keys are strings, and {key!r} is {described(key)}. Use str(key).")
         encoded = encode_value(value, job=self._job, place=f"flow.context[{key!r}]")
         self._values()[key] = value
         self.changes[key] = encoded
@@ -264,9 +264,7 @@ def map_parallel(
     _check_count("batch_size", batch_size)
     _check_count("max_concurrency", max_concurrency)
     if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
-        raise CallError(
-            f"map_parallel: inputs is a {type(inputs).__qualname__}; give a list (or any iterable) of inputs."
-        )
+        raise CallError(f"map_parallel: inputs is {described(inputs)}; give a list (or any iterable) of inputs.")
     if batch_size is None:
         items = (item if isinstance(item, tuple) else (item,) for item in inputs)
     else:

@@ -105,6 +105,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(call: Call) -> None:
         (["duoble", "-i", "{}"], "Error: There is no job 'duoble'. Did you mean 'double'?\n"),
         (["x"], "Error: There is no job 'x'. There are work/double, work/skip, work/many, "),
         (["double"], "Error: double(value) takes 1 input, and 0 were given.\n"),
+        (["double", "--with-inputs"], "Error: double(value) takes 1 input, and declares none, so a run with inputs"),
         (["double", "-i", "{v: 1}"], "Error: --input is no valid JSON: "),
         (["double", "-i", '{"v": {"$date": "soon"}}'], "is not a date in ISO 8601"),
         (["after", "--with-inputs", "-i", "{}"], "was to run with its inputs and was given inputs too"),
@@ -153,6 +154,16 @@ def test_a_mapping_in_batches_gives_lists(call: Call) -> None:
     listed = json.loads(call("executions", "--parent", "1", "--json").stdout)["items"]
 
     assert [len(child["inputs"][0]) for child in reversed(listed)] == [2, 1]
+
+
+def test_a_line_of_a_file_that_is_no_json_is_named_without_a_word_about_the_shell(call: Call, work: Path) -> None:
+    (work / "in.jsonl").write_text('{"v": 1}\n{v: 2}\n')
+
+    refused = call("map", "double", "-f", "work_flow", "--inputs", "in.jsonl")
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Error: in.jsonl, line 2 is no valid JSON: " in refused.stderr
+    assert "shell" not in refused.stderr
 
 
 def test_an_input_that_is_too_large_stops_a_mapping_before_anything_runs(call: Call) -> None:

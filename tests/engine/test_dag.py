@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow, create_flow, run_all, run_dag
+from microflow import Flow, InputCountError, create_flow, run_all, run_dag
 from microflow.engine.engine import Engine
 
 Start = Callable[..., Engine]
@@ -123,6 +123,23 @@ def test_a_dag_run_from_outside_is_one_execution(flow: Flow, start: Start, runne
     )
     assert [job for (job,) in rows] == ["top", "left", "right", "bottom"]
     assert engine.retry(submitted.id).future.result() == {"from": "bottom"}
+
+
+def test_a_job_that_a_run_would_give_too_little_is_refused_before_anything_runs(
+    flow: Flow, start: Start, runner: Any
+) -> None:
+    load = flow.task(name="load", runner=runner)(lambda a: a)
+    flow.task(name="report", runner=runner, inputs=[load])(lambda a: a)
+    engine = start(flow)
+
+    for job in flow.jobs.values():
+        with pytest.raises(InputCountError, match=r"load\(a\) takes 1 input, and declares none, so a run with inputs"):
+            engine.submit(job, with_inputs=True)
+    with pytest.raises(InputCountError, match="declares none"):
+        run_dag(flow.jobs["report"])
+
+    assert runner.started == 0
+    assert engine.database.read_text("SELECT count(*) FROM executions") == [(0,)]
 
 
 def test_a_direct_call_never_runs_declared_inputs(flow: Flow, start: Start, runner: Any) -> None:

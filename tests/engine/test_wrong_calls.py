@@ -49,7 +49,7 @@ WAYS: dict[str, Callable[..., Any]] = {
         (b"x", 'inputs[0]["rows"][3]["x"] is a bytes. Payloads are text'),
         (math.nan, 'inputs[0]["rows"][3]["x"] is nan, which JSON does not have.'),
         (math.inf, 'inputs[0]["rows"][3]["x"] is inf, which JSON does not have.'),
-        ({1: 2}, 'inputs[0]["rows"][3]["x"] has the key 1, a int; keys must be strings. Use str(key).'),
+        ({1: 2}, 'inputs[0]["rows"][3]["x"] has the key 1, an int; keys must be strings. Use str(key).'),
         (ExecutionResult({}), 'inputs[0]["rows"][3]["x"] is a microflow.model.results.ExecutionResult.'),
     ],
 )
@@ -161,9 +161,10 @@ def test_one_wrong_call_among_several_lets_none_run(flow: Flow, start: Start) ->
     ("returned", "message"),
     [
         ("text", "output is a str, but it must be a dict or a list of dicts."),
-        (5, "output is a int, but it must be a dict or a list of dicts."),
+        (5, "output is an int, but it must be a dict or a list of dicts."),
         (({"a": 1},), "output is a tuple, but it must be a dict or a list of dicts."),
-        ([1], "output[0] is a int, but a list must hold dicts."),
+        ([1], "output[0] is an int, but a list must hold dicts."),
+        ([{}, None], "output[1] is None, but a list must hold dicts."),
         ({"x": {1}}, 'output["x"] is a set. Use a list instead.'),
         ({"text": "x" * 40_000}, "the output takes 40,011 bytes when encoded, and the limit is 32,768."),
     ],
@@ -276,7 +277,7 @@ def test_context_needs_an_execution_and_values_that_a_payload_can_hold(flow: Flo
 
     keyed, valued = wrong({}).error, wrong({"key": "seen"}).error
     assert keyed is not None
-    assert keyed.message == "flow.context keys are strings, and 5 is a int. Use str(key)."
+    assert keyed.message == "flow.context keys are strings, and 5 is an int. Use str(key)."
     assert valued is not None
     assert valued.message == "Job 'wrong': flow.context['seen'] is a set. Use a list instead."
     with pytest.raises(OutsideExecutionError):

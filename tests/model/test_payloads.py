@@ -66,7 +66,7 @@ def refusal(*inputs: Any) -> str:
     ("value", "what"),
     [
         ("text", "a str"),
-        (5, "a int"),
+        (5, "an int"),
         (2.5, "a float"),
         (True, "a bool"),
         (None, "None"),
@@ -88,7 +88,7 @@ def test_an_input_that_is_no_dict_and_no_list_is_refused(value: Any, what: str) 
     assert message.endswith('but it must be a dict or a list of dicts. Wrap it in a dict, as in {"value": …}.')
 
 
-@pytest.mark.parametrize(("item", "what"), [("text", "a str"), (1, "a int"), (None, "None"), ([{}], "a list")])
+@pytest.mark.parametrize(("item", "what"), [("text", "a str"), (1, "an int"), (None, "None"), ([{}], "a list")])
 def test_a_list_of_anything_but_dicts_is_refused(item: Any, what: str) -> None:
     assert refusal([{"a": 1}, item]) == (
         f"Job 'load': inputs[0][1] is {what}, but a list must hold dicts. Wrap each item, as in [{{\"value\": …}}]."
@@ -120,7 +120,7 @@ def test_a_list_of_anything_but_dicts_is_refused(item: Any, what: str) -> None:
         (timedelta(1), "a datetime.timedelta", "Payloads hold strings, numbers"),
         (Colour.RED, "Colour", "Payloads hold strings, numbers"),
         (1j, "a complex", "Payloads hold strings, numbers"),
-        (object(), "a object", "Payloads hold strings, numbers"),
+        (object(), "an object", "Payloads hold strings, numbers"),
         (Path("x"), "a pathlib.", "Payloads hold strings, numbers"),
         (len, "a builtin_function_or_method", "Payloads hold strings, numbers"),
         (ExecutionResult({"a": 1}), "ExecutionResult", "Payloads hold strings, numbers"),
@@ -135,7 +135,7 @@ def test_a_value_that_no_payload_can_hold_is_named_with_its_path_and_advice(valu
 
 
 @pytest.mark.parametrize(
-    ("key", "what"), [(1, "a int"), (None, "None"), (2.5, "a float"), (True, "a bool"), (b"k", "a bytes")]
+    ("key", "what"), [(1, "an int"), (None, "None"), (2.5, "a float"), (True, "a bool"), (b"k", "a bytes")]
 )
 def test_a_key_that_is_no_string_is_named_with_its_path(key: Any, what: str) -> None:
     assert refusal({"rows": [{key: 1}]}) == (

@@ -31,8 +31,8 @@ def test_an_unknown_job_is_a_404(untouched: Any, path: str) -> None:
         ([], "Expected `object`, got `array`"),
         ({"inputs": [{"value": 1}, {}]}, "takes 1 input, and 2 were given"),
         ({"inputs": []}, "takes 1 input, and 0 were given"),
-        ({"inputs": [3]}, "inputs[0] is a int"),
-        ({"inputs": [[3]]}, "inputs[0][0] is a int"),
+        ({"inputs": [3]}, "inputs[0] is an int"),
+        ({"inputs": [[3]]}, "inputs[0][0] is an int"),
         ({"inputs": [{"day": {"$date": "soon"}}]}, "not a date in ISO 8601"),
     ],
 )
@@ -155,13 +155,14 @@ def test_a_mapping_is_one_execution_with_children(client: Any) -> None:
     answer = client.post(f"{ADD_ONE}/map", {"inputs": [{"value": value} for value in range(5)], "wait": 60})
     assert answer.status == 201
     mapping = answer.json
-    assert (mapping["kind"], mapping["trigger"], mapping["status"]) == ("map", "map", "success")
+    assert (mapping["kind"], mapping["trigger"], mapping["status"]) == ("map", "api", "success")
     tree = client.get(f"/api/executions/{mapping['id']}/tree").json
     values = [
         json.loads(client.get(f"/api/executions/{child['id']}").body)["output"]["value"]
         for child in tree["execution"]["children"]
     ]
     assert values == [1, 2, 3, 4, 5]
+    assert {child["trigger"] for child in tree["execution"]["children"]} == {"map"}
 
 
 def test_a_mapping_in_batches(client: Any) -> None:

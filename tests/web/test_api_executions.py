@@ -35,7 +35,7 @@ def test_nothing_is_done_to_an_execution_that_is_not_there(untouched: Any, act: 
     ("query", "said"),
     [
         ("stat=error", "There is no query parameter 'stat' here; did you mean 'status'?"),
-        ("status=failed", "status is 'failed', which does not fit: each is one of queued, running"),
+        ("status=failed", "status is 'failed', which does not fit: 'failed' is none of queued, running"),
         ("status=error&status=x", "status is 'error,x'"),
         ("limit=0", "limit is '0', which does not fit: Expected `int` >= 1"),
         ("limit=501", "limit is '501', which does not fit: Expected `int` <= 500"),

@@ -99,7 +99,8 @@ def _no_constant(name: str) -> NoReturn:
 def _refuse(name: str, text: str, why: str) -> NoReturn:
     first = text.strip().splitlines()[0][:60] if text.strip() else ""
     message = f"{name} is no valid JSON: {why}{f', in {first}' if first else ' (it is empty)'}"
-    if first.startswith(("{", "'")) and '"' not in text and len(first) > 2:
+    through_the_shell = name.startswith("--input") and not name.endswith(")")
+    if through_the_shell and first.startswith(("{", "'")) and '"' not in text and len(first) > 2:
         message += (
             "\nThe shell may have taken the quotation marks. Put the JSON into single quotes, as in --input "
             "'{\"my_value\": 1}', or into a file: --input @file.json."

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import DefinitionError
+from ..errors import DefinitionError, InputCountError
 from ..jobs import Job
 from ..model.graph import Readiness, closure
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
@@ -71,7 +71,10 @@ def closure_of(job: Job[Any]) -> list[Job[Any]]:
 
 
 def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
-    """The declared inputs of the targets and of all they need. Raises ``DefinitionError`` for an unknown one."""
+    """The declared inputs of the targets and of all they need.
+
+    Raises ``DefinitionError`` for an unknown one, ``InputCountError`` for a job that the run gives too little.
+    """
     flow = targets[0].flow
     edges: dict[str, list[str]] = {}
     rest = list(targets)
@@ -83,7 +86,20 @@ def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
             inputs = flow.inputs_of(job)
             edges[job.name] = [known.name for known in inputs]
             rest += inputs
+    for name, names in edges.items():
+        _check_fed(flow.jobs[name], names)
     return edges
+
+
+def _check_fed(job: Job[Any], inputs: Sequence[str]) -> None:
+    """Raise ``InputCountError`` if a run gives a job's function too little: it requires an input, and the job declares none."""
+    parameters = job.parameters
+    if parameters.required and not inputs and job.partitions is None:
+        raise InputCountError(
+            f"{job.name}({', '.join(parameters.names)}) takes {parameters.describe()} input{'s' * (parameters.required > 1)}, and "
+            "declares none, so a run with inputs gives it nothing: declare inputs, give its parameters defaults, or call it with "
+            "inputs of your own."
+        )
 
 
 def outcome_of_run(results: Sequence[ExecutionResult]) -> Outcome:

@@ -44,9 +44,12 @@ def encode_inputs(
     return _measured(encoded, job, "inputs", limit)
 
 
-def encode_output(output: Any, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD) -> bytes:
-    """Encode what a job returned; errors as for ``encode_inputs``."""
-    _check_shape(output, "output", job, [True] * len(output) if isinstance(output, list) else ())
+def encode_output(output: Any, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD, may_lack: bool = False) -> bytes:
+    """Encode what a job returned; errors as for ``encode_inputs``.
+
+    ``may_lack``: items of a list are of other jobs' results, so they may be None.
+    """
+    _check_shape(output, "output", job, [True] * len(output) if may_lack and isinstance(output, list) else ())
     encoded = _encode(output, "output", job)
     return _measured(encoded, job, "output", limit)
 
@@ -119,12 +122,12 @@ def _check_shape(value: Any, place: str, job: str, may_lack: Sequence[Any]) -> N
             if isinstance(item, Mapping) or (item is None and index < len(may_lack) and may_lack[index]):
                 continue
             raise PayloadError(
-                f"Job {job!r}: {place}[{index}] is {_described(item)}, but a list must hold dicts. "
+                f"Job {job!r}: {place}[{index}] is {described(item)}, but a list must hold dicts. "
                 'Wrap each item, as in [{"value": …}].'
             )
         return
     raise PayloadError(
-        f"Job {job!r}: {place} is {_described(value)}, but it must be a dict or a list of dicts. "
+        f"Job {job!r}: {place} is {described(value)}, but it must be a dict or a list of dicts. "
         'Wrap it in a dict, as in {"value": …}.'
     )
 
@@ -152,14 +155,14 @@ def _tag(value: Any, depth: int) -> Any:
         return {"$datetime": _datetime_text(value)}
     if isinstance(value, date):
         return {"$date": value.isoformat()}
-    raise _Misplaced(f"is {_described(value)}. {_advice(value)}")
+    raise _Misplaced(f"is {described(value)}. {_advice(value)}")
 
 
 def _tag_mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     tagged = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            raise _Misplaced(f"has the key {key!r}, {_described(key)}; keys must be strings. Use str(key).")
+            raise _Misplaced(f"has the key {key!r}, {described(key)}; keys must be strings. Use str(key).")
         try:
             tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, depth + 1)
         except _Misplaced as found:
@@ -227,10 +230,11 @@ def _date_from(text: str) -> date:
         raise PayloadError(f'{{"$date": {text!r}}} is not a date in ISO 8601: {error}') from None
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """What a value is, in words: "an int", "a numpy.float64", "None"."""
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return "None" if value is None else f"a {name}"
+    return "None" if value is None else f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
 def _advice(value: Any) -> str:

@@ -127,7 +127,9 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
         error = ExecutionError("ExecutionFailed", result.reason or f"{job} returned a result with status 'error'")
     return Outcome(
         result.status,
-        None if result.output is None else encode_output(result.output, job=job, limit=max_payload),
+        None
+        if result.output is None
+        else encode_output(result.output, job=job, limit=max_payload, may_lack=result.job is not None),
         error,
         result.reason,
         # a result that was handed on keeps its own job's run key and partition to itself
@@ -154,7 +156,7 @@ def _outcome_of_list(items: list[Any], job: str, max_payload: int) -> Outcome:
             "ExecutionFailed", f"{len(failed)} of {len(items)} results failed; the first, of job {first.job!r}: {why}"
         )
     skipped = f"all {len(items)} results were skipped" if status is ExecutionStatus.SKIPPED else None
-    return Outcome(status, encode_output(output, job=job, limit=max_payload), error, skipped)
+    return Outcome(status, encode_output(output, job=job, limit=max_payload, may_lack=True), error, skipped)
 
 
 def error_of(error: BaseException, skip_frames: int = 0) -> ExecutionError:

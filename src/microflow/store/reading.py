@@ -320,6 +320,4 @@ def _cursor(id_: int) -> str:
 
 
 def _no_execution(id_: int) -> UnknownNameError:
-    return UnknownNameError(
-        f"There is no execution {id_}; it may have been deleted with old history. GET /api/executions lists them."
-    )
+    return UnknownNameError(f"There is no execution {id_}; it may have been deleted with old history.")

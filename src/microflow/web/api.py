@@ -128,7 +128,7 @@ def _submit_map(site: Site, call: Call) -> Submitted:
     return site.engine.submit_map(
         site.engine.job(call.path["flow"], call.path["job"]),
         _payloads(asked.inputs),
-        trigger="map",
+        trigger="api",
         batch_size=asked.batch_size,
         max_concurrency=asked.max_concurrency,
     )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qs
 
 import msgspec
 
-from ..model.results import ExecutionStatus
 from .problems import Problem
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read_query(request: Request, form: type[S]) -> S:
     try:
         return msgspec.convert(given, form, strict=False)
     except msgspec.ValidationError as error:
-        raise _bad(_misfit(error, given), "query") from None
+        raise _bad(_misfit(error, given, form), "query") from None
 
 
 def read_id(text: str) -> int:
@@ -91,7 +91,8 @@ def read_json(body: bytes, form: type[S]) -> S:
     try:
         return msgspec.json.decode(body or b"{}", type=form)
     except msgspec.ValidationError as error:
-        raise _bad(f"The body does not fit: {_told(error)}.", "body") from None
+        place, message = _told(error, form)
+        raise _bad(f"The body does not fit: {f'{place}: ' if place else ''}{message}.", "body") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {error}.", kind="invalid-json") from None
 
@@ -116,21 +117,30 @@ def _bad(detail: str, kind: str) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind=f"invalid-{kind}")
 
 
-def _told(error: msgspec.ValidationError) -> str:
-    """The validator's words, its path written as callers write it: ``$.inputs[0]`` is ``inputs[0]``."""
+def _told(error: msgspec.ValidationError, form: type[msgspec.Struct]) -> tuple[str, str]:
+    """(where, what is wrong): the validator's words, the path written as callers write it: ``$.inputs[0]`` is ``inputs[0]``."""
     message, _, path = str(error).partition(" - at `")
     place = path.rstrip("`").removeprefix("$").removeprefix(".")
-    return f"{place}: {message}" if place else message
+    if message.startswith("Invalid enum value") and (allowed := _options(_hints(form)[place.partition("[")[0]])):
+        message = f"{message.removeprefix('Invalid enum value ')} is none of {', '.join(allowed)}"
+    return place, message
 
 
-def _misfit(error: msgspec.ValidationError, given: Mapping[str, Any]) -> str:
+def _misfit(error: msgspec.ValidationError, given: Mapping[str, Any], form: type[msgspec.Struct]) -> str:
     """What is wrong with a query, with the value that was given and what is allowed instead."""
-    place, _, message = _told(error).partition(": ")
+    place, message = _told(error, form)
     name = place.partition("[")[0]
     value = ",".join(given[name]) if isinstance(given[name], list) else given[name]
-    if message.startswith("Invalid enum value"):
-        message = f"each is one of {', '.join(ExecutionStatus)}"
     return f"{name} is {value[:80]!r}, which does not fit: {message}."
+
+
+def _options(hint: Any) -> list[str]:
+    """The words that a type allows, where it allows only some."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return [str(member.value) for member in hint]
+    if get_origin(hint) is Literal:
+        return [str(option) for option in get_args(hint)]
+    return [option for part in get_args(hint) for option in _options(part)]
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
