@@ -21,10 +21,9 @@ from ..errors import (
     PartitionError,
     PayloadError,
     StoreError,
-    WorkerDied,
 )
 from ..jobs import Job
-from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus
+from ..model.results import ExecutionResult, ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
 from ..runners.workers import Attempt
@@ -36,6 +35,7 @@ from .resources import Resources
 from .settling import (
     cancelled_ending,
     name_partition,
+    outcome_of,
     passed_on,
     settle,
     stopped_ending,
@@ -265,7 +265,7 @@ class Execution:
         try:
             outcome = self._resources.run(self, self._request())
         except Exception as error:  # noqa: BLE001 - a runner of a user's own may raise anything
-            outcome = self._failed(error)
+            outcome = outcome_of(error, self.observation.last_words)
         except BaseException:
             self.abandon()
             raise
@@ -284,14 +284,14 @@ class Execution:
         try:
             return self._resources.start(self, self._request())
         except Exception as error:  # noqa: BLE001 - as in attempt()
-            return self._conclude(self._failed(error))
+            return self._conclude(outcome_of(error, self.observation.last_words))
 
     def advance(self, attempt: Attempt) -> State:
         """The worker has something to say: RUNNING if the attempt goes on, else as ``attempt``."""
         try:
             outcome = attempt.advance()
         except Exception as error:  # noqa: BLE001 - as in attempt()
-            outcome = self._failed(error)
+            outcome = outcome_of(error, self.observation.last_words)
         except BaseException:
             self.abandon()
             raise
@@ -309,13 +309,6 @@ class Execution:
     def _time_out(self, stop: Stop) -> None:
         if stop is self.stop:  # else that attempt is over, and the next one has its own
             self._ask_to_stop("timeout")
-
-    def _failed(self, error: Exception) -> Outcome:
-        if isinstance(error, WorkerDied):
-            return Outcome(
-                ExecutionStatus.ERROR, error=ExecutionError("WorkerDied", str(error), self.observation.last_words)
-            )
-        return Outcome(ExecutionStatus.ERROR, error=error_of(error))
 
     def _conclude(self, outcome: Outcome) -> State:
         """Settle and close, or park for the next attempt."""

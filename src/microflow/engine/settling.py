@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ExecutionCancelled, ExecutionTimeout, Interrupted, PartitionError
+from ..errors import ExecutionCancelled, ExecutionTimeout, Interrupted, PartitionError, WorkerDied
 from ..jobs import Job
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
@@ -36,6 +36,13 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
         )
     ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
     return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
+
+
+def outcome_of(error: Exception, last_words: str) -> Outcome:
+    """What an attempt comes to whose runner raised: where a worker died, the last that it wrote is shown."""
+    if isinstance(error, WorkerDied):
+        return Outcome(ExecutionStatus.ERROR, error=ExecutionError(WorkerDied.__name__, str(error), last_words))
+    return Outcome(ExecutionStatus.ERROR, error=error_of(error))
 
 
 def name_partition(ending: Ending, job: Job[Any], prepared: Prepared) -> None:
