@@ -32,16 +32,17 @@ from ..store.schedules import Schedules, schedule_of
 from .caller import Caller, dag_body
 from .calls import Call, prepare
 from .dispatch import Dispatch
-from .execution import Execution, State
+from .execution import Execution
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
 from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import recover, sign_off, take_over
+from .recovery import recover, take_over
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
+from .stopping import end_live, leave_retries, sign_off
 from .timers import Timers
 
 GRACE = 30.0
@@ -190,10 +191,10 @@ class Engine:
                 if flow.runtime is self._outside:
                     flow.runtime = None
             self._gates.interrupt()
-            self._leave_retries()
+            leave_retries(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
-                self._end_live()
+                end_live(self._resources.live, _HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
             self._dispatch.close()
             self._timers.stop()
             self._executor.shutdown(wait=ended, cancel_futures=True)
@@ -210,21 +211,6 @@ class Engine:
         """End what is left at once; for a second Ctrl-C, while ``stop`` waits."""
         self._hurried = True
         self._resources.live.hurry()
-
-    def _leave_retries(self) -> None:
-        """What waits for its next attempt need not be waited for, if that is the next server's."""
-        if self._resources.leaves_attempts:
-            for execution in self._resources.live.all():
-                if execution.parent is None and execution.waits_for_attempt:
-                    execution.cancel("interrupted")
-
-    def _end_live(self) -> None:
-        """End what still runs, and wait until that is recorded; a manager that never calls anything can't be ended."""
-        live = self._resources.live.all()
-        # first what waits for a place: it must not get one now
-        for execution in sorted(live, key=lambda each: each.state is not State.PARKED):
-            execution.cancel("interrupted")
-        self._resources.live.wait_until_empty(_HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
 
     # What it is asked to do
 

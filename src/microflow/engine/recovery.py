@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import psutil
 
-from ..errors import CallError, Interrupted, PartitionError, PayloadError, StoreError
+from ..errors import CallError, Interrupted, PartitionError, PayloadError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.payloads import decode
@@ -16,10 +15,6 @@ from ..model.results import ExecutionError, ExecutionStatus
 from ..runners.calling import error_of
 from ..store.executions import NOBODY, Ending, Executions, Opened, Waiting
 from .calls import Call
-from .resources import Resources
-from .settling import waiting_for_server
-
-logger = logging.getLogger("microflow")
 
 
 def recover(
@@ -39,7 +34,7 @@ def recover(
         dead.append((NOBODY, "The server that ran this stopped, and its job has no attempt left, or is gone."))
     again: list[tuple[Opened, Call]] = []
     for engine_id, message in dead:
-        left = _with_attempts_left(executions, flows, engine_id)
+        left = with_attempts_left(executions, flows, engine_id)
         again += [(opened, _call(executions, opened, job)) for opened, job in left]
         waiting = Waiting("retry", "the engine that ran it ended; it is tried again", now)
         retried = {opened.id: waiting for opened, _ in left}
@@ -59,25 +54,7 @@ def take_over(
             executions.finish(opened, Ending(status=ExecutionStatus.ERROR, error=error_of(error)), now)
 
 
-def sign_off(resources: Resources, flows: Mapping[str, Flow], *, ended: bool, reason: str) -> None:
-    """Record that this engine ended, and the ends it still owes; ``ended``: everything has ended by itself.
-
-    What could not be ended is not left as running in the store, where nobody would look for it.
-    """
-    executions, now = resources.executions, resources.clock.now()
-    try:
-        resources.record_refused_ends()
-        if not ended:
-            left = _with_attempts_left(executions, flows, executions.engine_id) if resources.leaves_attempts else []
-            retried = {opened.id: waiting_for_server(now) for opened, _ in left}
-            error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
-            executions.interrupt(executions.engine_id, error, now, retried, NOBODY)
-        executions.unregister(now=now, reason=reason)
-    except StoreError as error:  # so it stays open in the store, and the next engine clears up after it
-        logger.error("The end of the engine can't be recorded: %s", error)
-
-
-def _with_attempts_left(
+def with_attempts_left(
     executions: Executions, flows: Mapping[str, Flow], engine_id: int
 ) -> list[tuple[Opened, Job[Any]]]:
     """What an engine left that may be tried again, oldest first: roots whose jobs are there and have attempts left."""
