@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,22 @@ def test_every_mistake_of_every_flow_is_told(call: Call, folder: Path) -> None:
     assert "99" in checked.stderr
     assert "There is no module 'missing'" in checked.stderr
     assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.usefixtures("work")
+def test_what_was_checked_as_json(call: Call, folder: Path) -> None:
+    (folder / "wrong.py").write_text(WRONG, "utf-8")
+
+    fine = call("check", "-f", "work_flow", "--json")
+    checked = call("check", "-f", "wrong", "-f", "missing", "-f", "work_flow", "--json")
+
+    assert (fine.exit_code, json.loads(fine.stdout)) == (0, {"items": [{"flow": "work", "jobs": 10, "mistakes": []}]})
+    assert (checked.exit_code, checked.stderr) == (2, "")
+    wrong, missing, work = json.loads(checked.stdout)["items"]
+    assert (wrong["flow"], wrong["jobs"], len(wrong["mistakes"])) == ("wrong", 2, 2)
+    assert (missing["flow"], missing["jobs"]) == ("missing", None)
+    assert missing["mistakes"][0].startswith("There is no module 'missing'")
+    assert work["mistakes"] == []
 
 
 def test_a_flow_to_start_from_works(call: Call, folder: Path) -> None:

@@ -115,6 +115,12 @@ def test_a_log_is_what_was_printed(call: Call) -> None:
     assert call("logs", "1").stdout == "doubling 1\n"
     assert call("logs", "3").stdout == ""
     assert call("logs", "1", "--follow").stdout == "doubling 1\n"
+    assert json.loads(call("logs", "1", "--json").stdout) == {
+        "text": "doubling 1\n",
+        "next": 11,
+        "left_out": 0,
+        "ended": True,
+    }
 
 
 @pytest.mark.usefixtures("history")

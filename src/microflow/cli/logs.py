@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import click
 
-from .source import Source
-from .where import Where, flow_option, server_options, store_option, takes_where, traceback_option
+from .outcome import print_json
+from .source import LogText, Source
+from .where import Where, flow_option, json_option, server_options, store_option, takes_where, traceback_option
 
 LOOK = 0.25
 """Seconds between looks at a log that is followed."""
@@ -17,11 +19,12 @@ LOOK = 0.25
 @click.argument("id", type=click.IntRange(min=1))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the execution has ended.")
 @flow_option("The flow whose store is looked at.", short=False)
+@json_option
 @store_option
 @server_options
 @traceback_option
 @takes_where
-def command(where: Where, id: int, follow: bool) -> None:  # noqa: A002 - as it is called elsewhere
+def command(where: Where, id: int, follow: bool, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
     """Print what an execution printed.
 
     \b
@@ -32,16 +35,24 @@ def command(where: Where, id: int, follow: bool) -> None:  # noqa: A002 - as it 
     What it called has logs of its own; microflow show ID names it.
     """
     with where.source() as source:
-        _print(source, id, follow)
+        parts = _parts(source, id, follow)
+        if as_json:
+            whole = list(parts)
+            text, left_out = "".join(part.text for part in whole), sum(part.left_out for part in whole)
+            print_json(LogText(text, whole[-1].next, left_out, whole[-1].ended))
+            return
+        for part in parts:
+            if part.left_out:
+                click.echo(f"[{part.left_out:,} bytes are no longer kept]", err=True)
+            click.echo(part.text, nl=False)
 
 
-def _print(source: Source, id: int, follow: bool) -> None:  # noqa: A002
+def _parts(source: Source, id: int, follow: bool) -> Iterator[LogText]:  # noqa: A002
+    """The log part by part; the last one is empty, where the log ends, or ends for now."""
     after, never = 0, threading.Event()
     while True:
         part = source.log(id, after)
-        if part.left_out:
-            click.echo(f"[{part.left_out:,} bytes are no longer kept]", err=True)
-        click.echo(part.text, nl=False)
+        yield part
         after = part.next
         if not part.text:
             if part.ended or not follow:
