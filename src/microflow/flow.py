@@ -5,10 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from .errors import CallError, DefinitionError, DuplicateJobError, FlowCheckError, OutsideExecutionError
-from .jobs import Job, Manager, P, Task, is_interactive, unknown_argument
+from .jobs import (
+    Job,
+    Manager,
+    ManagerArguments,
+    P,
+    Task,
+    TaskArguments,
+    is_interactive,
+    takes_arguments,
+    unknown_argument,
+)
 from .model.graph import cycles
 from .model.results import ExecutionResult
 from .model.schedules import Schedule
@@ -85,7 +95,8 @@ class Flow:
     @overload
     def task(self, fn: Callable[P, Any], /) -> Task[P]: ...
     @overload
-    def task(self, /, **arguments: Any) -> Callable[[Callable[P, Any]], Task[P]]: ...
+    def task(self, /, **arguments: Unpack[TaskArguments]) -> Callable[[Callable[P, Any]], Task[P]]: ...
+    @takes_arguments(TaskArguments)
     def task(self, fn: Callable[P, Any] | None = None, /, **arguments: Any) -> Any:
         """Make a function a task: it does the work, in a subprocess or another runner.
 
@@ -101,7 +112,8 @@ class Flow:
     @overload
     def manager(self, fn: Callable[P, Any], /) -> Manager[P]: ...
     @overload
-    def manager(self, /, **arguments: Any) -> Callable[[Callable[P, Any]], Manager[P]]: ...
+    def manager(self, /, **arguments: Unpack[ManagerArguments]) -> Callable[[Callable[P, Any]], Manager[P]]: ...
+    @takes_arguments(ManagerArguments)
     def manager(self, fn: Callable[P, Any] | None = None, /, **arguments: Any) -> Any:
         """Make a function a manager: it runs in a thread of the main process and calls jobs. Arguments as for ``task``."""
         if "runner" in arguments:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar
 
 from .errors import DefinitionError, InputCountError
-from .model.partitions import Partitions
+from .model.partitions import Partitions, TimePartitions
 from .model.payloads import DEFAULT_MAX_PAYLOAD
 from .model.results import ExecutionResult, RunStrategy
 from .model.schedules import Schedule
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_RETRY_DELAY = 1.0
 
@@ -99,6 +100,29 @@ class Parameters(NamedTuple):
         if self.required == len(self.names):
             return str(self.required) if self.required else "no"
         return f"{self.required} to {len(self.names)}"
+
+
+class ManagerArguments(TypedDict, total=False):
+    """What ``@flow.manager`` takes; ``Job`` has the defaults."""
+
+    name: str | None
+    schedule: Schedule | str | None
+    inputs: Sequence[Job[Any] | str] | None
+    max_concurrency: int | ConcurrencyGroup | Sequence[ConcurrencyGroup] | None
+    run_strategy: RunStrategy | str
+    time_partitions: TimePartitions | str | None
+    cat_partitions: Sequence[str] | None
+    partition_filter: Callable[..., bool] | None
+    max_payload: int
+    retries: int
+    retry_delay: float | Sequence[float] | Backoff
+    timeout: float | None
+
+
+class TaskArguments(ManagerArguments, total=False):
+    """What ``@flow.task`` takes: the same and ``runner``, which is "process", "fresh", "thread" or a ``Runner``."""
+
+    runner: Any
 
 
 class Job(Generic[P]):
@@ -278,6 +302,23 @@ def unknown_argument(kind: str, arguments: Iterable[str]) -> str | None:
 
     near = get_close_matches(unknown, known, 1)
     return f"@flow.{kind} has no argument {unknown!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
+
+
+def takes_arguments(arguments: type[ManagerArguments]) -> Callable[[F], F]:
+    """Give a decorator's function, written with ``**arguments``, the signature that names them with their defaults."""
+    import inspect
+
+    known = inspect.signature(Job.__init__).parameters
+    named = [known[name] for name in known if name in arguments.__annotations__]
+
+    def sign(function: F) -> F:
+        own = [
+            given for given in inspect.signature(function).parameters.values() if given.kind is not given.VAR_KEYWORD
+        ]
+        function.__signature__ = inspect.Signature([*own, *named])  # type: ignore[attr-defined]
+        return function
+
+    return sign
 
 
 class Task(Job[P]):

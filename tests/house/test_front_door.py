@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from importlib.resources import files
 from types import ModuleType
 
 import microflow
@@ -48,6 +49,10 @@ def test_all_lists_what_is_exported() -> None:
 
 def test_all_is_in_order_and_names_nothing_twice() -> None:
     assert list(microflow.__all__) == sorted(set(microflow.__all__))
+
+
+def test_type_checkers_of_users_read_the_types() -> None:
+    assert files(microflow).joinpath("py.typed").is_file()
 
 
 def test_every_public_name_says_what_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
 
@@ -80,6 +81,29 @@ def test_a_decorator_that_gets_no_function_says_so(flow: Flow, given: Any) -> No
 def test_a_name_that_is_no_string_is_refused(flow: Flow, name: Any) -> None:
     with pytest.raises(DefinitionError, match=r"a name is a string that is not empty, without a slash\."):
         flow.task(name=name)(one)
+
+
+def test_the_decorators_say_what_they_take(flow: Flow) -> None:
+    fn, *named = inspect.signature(flow.task).parameters.values()
+
+    assert (fn.name, fn.kind, fn.default) == ("fn", fn.POSITIONAL_ONLY, None)
+    assert {given.kind for given in named} == {fn.KEYWORD_ONLY}
+    assert {given.name: given.default for given in named} == {
+        "name": None,
+        "schedule": None,
+        "inputs": None,
+        "max_concurrency": None,
+        "run_strategy": "any_success_no_error",
+        "time_partitions": None,
+        "cat_partitions": None,
+        "partition_filter": None,
+        "max_payload": 32 * 1024,
+        "retries": 0,
+        "retry_delay": 1.0,
+        "timeout": None,
+        "runner": None,
+    }
+    assert list(inspect.signature(flow.manager).parameters.values()) == [fn, *named[:-1]]
 
 
 @pytest.mark.parametrize("kind", ["task", "manager"])
