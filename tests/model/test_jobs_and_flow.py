@@ -254,11 +254,11 @@ def test_a_call_that_cannot_be_made_here_says_where_it_can(
     assert str(raised.value).startswith(message)
 
 
-@pytest.mark.parametrize("inputs", ["text", b"bytes", {"a": 1}, 5, None])
-def test_a_mapping_over_what_is_no_list_is_refused(flow: Flow, inputs: Any) -> None:
-    with pytest.raises(
-        CallError, match=rf"^map_parallel: inputs is a {type(inputs).__name__}; give a list \(or any iterable\)"
-    ):
+@pytest.mark.parametrize(
+    ("inputs", "what"), [("text", "a str"), (b"bytes", "a bytes"), ({"a": 1}, "a dict"), (5, "an int"), (None, "None")]
+)
+def test_a_mapping_over_what_is_no_list_is_refused(flow: Flow, inputs: Any, what: str) -> None:
+    with pytest.raises(CallError, match=rf"^map_parallel: inputs is {what}; give a list \(or any iterable\)"):
         map_parallel(flow.task(one), inputs)
 
 
