@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from microflow import Flow, InputCountError, create_flow, run_all, run_dag
 from microflow.engine.engine import Engine
+from microflow.engine.limits import UNLIMITED
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -48,6 +51,113 @@ def test_a_job_starts_the_moment_its_own_inputs_ended(flow: Flow, start: Start, 
 
     assert submitted.future.result().status == "success"
     assert runner.started == 5, "each once, and the one that stands apart not at all"
+
+
+class Oracle:
+    """What must have begun, and how what did not run ended, by the rules of the description and nothing else."""
+
+    def __init__(self, inputs: dict[str, list[str]], strategies: dict[str, str]) -> None:
+        self.inputs = inputs
+        self.strategies = strategies
+        self.ended: dict[str, str] = {}
+        self.begun: set[str] = set()
+
+    def begin(self) -> set[str]:
+        """What begins now; what can be decided without running has ended, and so on down."""
+        began: set[str] = set()
+        while ready := [
+            name
+            for name, needed in self.inputs.items()
+            if name not in self.ended and name not in self.begun and all(other in self.ended for other in needed)
+        ]:
+            for name in ready:
+                if verdict := self._verdict(name):
+                    self.ended[name] = verdict
+                else:
+                    self.begun.add(name)
+                    began.add(name)
+        return began
+
+    def _verdict(self, name: str) -> str:
+        seen = [self.ended[other] for other in self.inputs[name]]
+        runs = {
+            "any_success_no_error": "success" in seen and "error" not in seen,
+            "any_success": "success" in seen,
+            "all_success": set(seen) == {"success"},
+            "always": True,
+        }
+        if not seen or runs[self.strategies[name]]:
+            return ""
+        return "error" if "error" in seen else "skipped"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_any_dag_begins_what_can_begin_and_nothing_else(start: Start, runner: Any, seed: int) -> None:
+    chance = random.Random(seed)
+    flow = create_flow("random", max_concurrency=100)
+    names = [f"job {number}" for number in range(40)]
+    inputs = {
+        name: [
+            names[chance.randrange(max(0, number - 8), number)]
+            for _ in range(chance.randint(0, 3) if number > 2 else 0)
+        ]
+        for number, name in enumerate(names)
+    }
+    strategies = {
+        name: chance.choice(["any_success_no_error"] * 3 + ["any_success", "all_success", "always"]) for name in names
+    }
+    for name in chance.sample(names, len(names)):  # in whatever order they are defined
+        flow.task(name=name, inputs=inputs[name], run_strategy=strategies[name], runner=runner)(lambda *results: None)
+    engine = start(flow)
+    oracle = Oracle(inputs, strategies)
+    submitted = engine.submit(flow.manager(name="manage")(lambda: run_dag(*(flow.jobs[name] for name in names))))
+
+    running: list[Any] = []
+    outputs: dict[str, Any] = {}
+    while True:
+        expected = oracle.begin()
+        running += [runner.next() for _ in expected]
+        assert {attempt.job.name for attempt in running} == oracle.begun - set(outputs)
+        if not running:
+            break
+        attempt = running.pop(chance.randrange(len(running)))
+        name = attempt.job.name
+        assert attempt.inputs == [outputs.get(other) for other in inputs[name]]
+        end = chance.choice(["success", "success", "success", "skipped", "error"])
+        outputs[name] = {"from": name} if end == "success" else None
+        oracle.ended[name] = end
+        attempt.fail() if end == "error" else attempt.succeed(outputs[name])
+
+    submitted.future.result()
+    assert runner.none_began()
+    assert runner.started == len(oracle.begun)
+    rows = engine.database.read_text("SELECT job, status FROM executions WHERE parent_id = ?", (submitted.id,))
+    assert sorted(rows) == sorted(oracle.ended.items())
+
+
+def test_however_wide_a_dag_is_the_number_of_its_threads_is_bounded(flow: Flow, start: Start) -> None:
+    begun, gate, lock, running, most = threading.Semaphore(0), threading.Event(), threading.Lock(), set[int](), [0]
+
+    def wait(*_: Any) -> dict[str, Any]:
+        with lock:
+            running.add(threading.get_ident())
+            most[0] = max(most[0], len(running))
+        begun.release()
+        assert gate.wait(60)
+        with lock:
+            running.discard(threading.get_ident())
+        return {}
+
+    flow.manager(name="top")(lambda: {})
+    jobs = [flow.manager(name=f"job {number}", inputs=["top"])(wait) for number in range(300)]
+    start(flow)
+    results = flow.manager(name="manage")(lambda: run_dag(*jobs)).submit()
+    for _ in range(UNLIMITED):
+        assert begun.acquire(timeout=60)
+    gate.set()
+
+    assert results.result().status == "success"
+    assert most == [UNLIMITED]
 
 
 def test_a_dag_run_gives_the_results_of_its_targets(flow: Flow, start: Start, runner: Any) -> None:

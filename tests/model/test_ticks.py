@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pytest
 from cronsim import CronSim
@@ -236,6 +236,26 @@ def test_ticks_agree_with_a_minute_by_minute_oracle(zone_name: str, day: str, fi
         middle = minutes[cut][0]
         halves = [*ticks(fields.cron, zone, start, middle), *ticks(fields.cron, zone, middle, end)]
         assert halves == expected
+
+
+ZONES = sorted(zone for zone in available_timezones() if "/" in zone)
+
+
+@steadily(60)
+@given(zone_name=st.sampled_from(ZONES), after=st.datetimes(datetime(1975, 1, 1), datetime(2036, 1, 1)), fields=NIGHTLY)
+def test_ticks_agree_with_the_oracle_at_any_clock_change_of_any_zone(
+    zone_name: str, after: datetime, fields: Fields
+) -> None:
+    zone = ZoneInfo(zone_name)
+    change = next_clock_change(zone, after.replace(tzinfo=UTC))
+    if change is None or (change.before % MINUTE or change.after % MINUTE) or cron_mistake(fields.cron) is not None:
+        return  # an oracle that looks at whole minutes
+    minutes = minutes_around.__wrapped__(zone_name, change.at.date().isoformat())  # not kept: it is seen once
+    start, end = minutes[0][0], minutes[-1][0]
+    expected = oracle(fields, minutes[1:])
+    assert list(ticks(fields.cron, zone, start, end)) == expected
+    assert newest_ticks(fields.cron, zone, start, end, 10_000) == expected
+    assert count_ticks(fields.cron, zone, start, end) == len(expected)
 
 
 @steadily(60)
