@@ -252,7 +252,9 @@ def test_every_address_is_served_if_that_is_said_out_loud(serve: Serve) -> None:
     server = serve("--host", "0.0.0.0", "--no-auth")
 
     assert server.url.startswith("http://localhost:")
-    assert ask(server, "/api/health", Host="any.name.example") == {"status": "ok"}
+    assert ask(server, "/api/health", Host="192.0.2.7:3000") == {"status": "ok"}
+    with pytest.raises(urllib.error.HTTPError, match="421"):  # a name that a page of another site could have as its own
+        ask(server, "/api/health", Host="any.name.example")
 
 
 @needs_signals

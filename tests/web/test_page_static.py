@@ -43,6 +43,7 @@ def test_nothing_but_the_files_is_served(untouched: Any, path: str) -> None:
 
 def test_the_files_of_another_version_are_not_there(untouched: Any) -> None:
     assert untouched.get("/static/0123456789abcdef/css/base.css").status == 404
+    assert untouched.get("/static/0123456789abcdef").status == 404
 
 
 def test_the_hash_is_of_all_files(tmp_path: Path) -> None:

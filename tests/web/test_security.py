@@ -47,7 +47,17 @@ def test_the_hosts_are_those_the_server_was_given(engine: Any, make_client: Call
     client = make_client(engine, hosts=["flow.example.com"], no_auth=True)
     assert client.get("/api/health", host="flow.example.com:443").status == 200
     assert client.get("/api/health", host="localhost").status == 421
-    assert make_client(engine, hosts=["*"], no_auth=True).get("/api/health", host="anything").status == 200
+    assert make_client(engine, hosts=["*"], token="t").get("/api/health", host="flow.example.com").status == 200
+
+
+def test_a_server_for_everybody_is_reached_by_no_name_that_another_site_can_have(
+    engine: Any, make_client: Callable[..., Any]
+) -> None:
+    client = make_client(engine, hosts=["localhost", "*"], no_auth=True)
+    for host in ("localhost", "192.168.1.4:3000", "[fe80::1]:3000", "nas", "nas.local", "flows.internal:3000"):
+        assert client.get("/api/health", host=host).status == 200
+    for host in ("evil.com", "192.168.1.4.evil.com", "nas.local.evil.com", "[evil.com]"):
+        assert client.get("/api/health", host=host).status == 421
 
 
 def test_a_server_for_others_needs_a_token_or_a_word(engine: Any) -> None:

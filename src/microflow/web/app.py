@@ -23,7 +23,7 @@ from .auth import Auth, TokenCheck, sign_in_routes
 from .pages import page_routes
 from .problems import Answering, raise_again
 from .rendering import Templates
-from .security import LOCAL_HOSTS, AnswerHeaders, HostCheck, OriginCheck
+from .security import ANY_HOST, LOCAL_HOSTS, PRIVATE_HOST, AnswerHeaders, HostCheck, OriginCheck
 from .site import Site
 from .static import StaticFiles
 
@@ -36,8 +36,9 @@ def create_app(
 ) -> Starlette:
     """The web app and the REST API of a started engine, as an ASGI application.
 
-    ``hosts``: the names (without a port) that the server answers to; "*" is any. ``token``: asked of every request;
-    without one, a server that answers to more than this machine's own names must be told ``no_auth`` out loud.
+    ``hosts``: the names (without a port) that the server answers to; "*" is any, and without a token any address or private
+    name, since a page of another site could have any other as its own. ``token``: asked of every request; without one, a
+    server that answers to more than this machine's own names must be told ``no_auth`` out loud.
     ``app.state.site`` is the ``Site``: its ``close`` lets a server stop at once. Raises ``ServerError`` for a token
     that is missing or empty.
     """
@@ -46,6 +47,8 @@ def create_app(
             f"The server would be reached as {', '.join(sorted(set(hosts) - set(LOCAL_HOSTS)))} by anyone. Give it a token with "
             "--token or MICROFLOW_TOKEN, or say --no-auth if that is what you want."
         )
+    if token is None:
+        hosts = [PRIVATE_HOST if host == ANY_HOST else host for host in hosts]
     site = Site(engine)
     static = StaticFiles()
     templates = Templates(static, tuple(engine.flows))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +25,12 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """The names under which a server on this machine is asked for."""
 
 ANY_HOST = "*"
+"""In place of names: every name, where a token keeps others out."""
+
+PRIVATE_HOST = "any address or private name"
+"""In place of names: what no page of another site can have as its own, an address or a name that the public DNS does not know."""
+
+_PRIVATE_DOMAINS = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
@@ -64,7 +71,10 @@ class AnswerHeaders:
 
 
 class HostCheck:
-    """Refuses requests for a host that the server does not answer to. ``hosts`` are names without a port; "*" is any."""
+    """Refuses requests for a host that the server does not answer to.
+
+    ``hosts`` are names without a port; ``ANY_HOST`` and ``PRIVATE_HOST`` stand for many.
+    """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         self._app = app
@@ -78,13 +88,18 @@ class HostCheck:
     def _check(self, given: Sequence[str]) -> None:
         if len(given) != 1 or not given[0]:
             raise Problem(HTTPStatus.BAD_REQUEST, "A request needs exactly one Host header.", kind="host")
-        if ANY_HOST not in self._hosts and host_name(given[0]) not in self._hosts:
+        if not self._answers_to(host_name(given[0])):
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"This server does not answer to the host {given[0][:100]!r}, only to {', '.join(self._hosts)}. "
                 "Use one of these, or start it with the --host that it is to be reached by.",
                 kind="host",
             )
+
+    def _answers_to(self, name: str) -> bool:
+        if name in self._hosts or ANY_HOST in self._hosts:
+            return True
+        return PRIVATE_HOST in self._hosts and is_private(name)
 
 
 class OriginCheck:
@@ -144,3 +159,12 @@ def host_name(host: str) -> str:
     """The name in a Host header, without its port, in lower case; an IPv6 address keeps its brackets."""
     name, bracket, _ = host.lower().partition("]")
     return name + bracket if bracket else name.partition(":")[0].rstrip(".")
+
+
+def is_private(name: str) -> bool:
+    """Whether a host is an address, or a name that nobody can register: one word, or in a domain of private networks."""
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+        return True
+    except ValueError:
+        return "." not in name or name.endswith(_PRIVATE_DOMAINS)

@@ -51,12 +51,12 @@ class StaticFiles:
 
     def route(self) -> Route:
         """The one route that serves them."""
-        return Route("/static/{version}/{path:path}", self._serve, methods=["GET"], name="static")
+        return Route("/static/{path:path}", self._serve, methods=["GET"], name="static")
 
     async def _serve(self, request: Request) -> Response:
-        path = request.path_params["path"]
+        version, _, path = request.path_params["path"].partition("/")
         content = self._files.get(path)
-        if content is None or request.path_params["version"] != self.version:
+        if content is None or version != self.version:
             raise HTTPException(404)
         kind = _TYPES[path.rpartition(".")[2]]
         return Response(content, headers={"Content-Type": kind, "Cache-Control": _FOR_EVER})
