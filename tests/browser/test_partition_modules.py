@@ -121,7 +121,7 @@ def test_columns_are_gathered_into_calendar_periods(page: Page) -> None:
         days,
     )
     by_period = {period: (starts, labels) for period, starts, labels in levels}
-    assert list(by_period) == ["day", "week", "month", "quarter", "year"]
+    assert list(by_period) == ["day", "week", "month", "quarter", "year", "decade"]
     assert by_period["week"][0][:3] == [0, 4, 11]
     assert by_period["week"][1][0] == "Week 52 of 2023"
     assert by_period["month"] == (

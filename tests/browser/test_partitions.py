@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from microflow import Flow, TimePartitions, create_flow
 from microflow.runtime import PartitionSelection
@@ -300,11 +300,28 @@ def test_a_run_is_cancelled_from_the_page(page: Page, hold: Hold) -> None:
     assert "/partitions" in page.url
 
 
+def test_what_ends_while_the_page_loads_is_shown(page: Page, server: Any) -> None:
+    read: list[bool] = []
+
+    def answer_late(route: Route) -> None:
+        answer = route.fetch()
+        if not read:  # the first look is over, and has not reached the page
+            job = server.engine.job("shop", "report")
+            server.engine.submit_partitions(job, PartitionSelection(time_partitions=["2024-12-31"])).future.result(60)
+        read.append(True)
+        route.fulfill(response=answer)
+
+    page.route("**/partitions?form=compact", answer_late)
+    look_at(page, "report")
+    expect(page.locator('[data-state="success"] b')).to_have_text("1")
+
+
 def test_states_are_selected_by_their_legend_and_by_buttons(page: Page) -> None:
     look_at(page, "load")
     page.get_by_role("button", name="Failed", exact=True).click()
     # how many there are depends on which tests ran before: they share the server
     expect(summary(page)).to_contain_text(re.compile(r"\d+ selected.*\d+ error"))
+    expect(page.locator("[data-run]")).to_have_text(re.compile(r"Run \d+ partitions"))
     failed = summary(page).inner_text()
     expect(page).to_have_url(re.compile("select=failed"))
     page.reload()

@@ -202,7 +202,7 @@ function* facts(run) {
     yield told;
   }
   if (run.duration !== null && run.ended_at) yield element("span", `took ${duration(run.duration)}`, "soft");
-  if (run.attempt !== null && run.attempt > 1) yield element("span", `attempt ${run.attempt}`, "soft");
+  if (run.attempt !== null) yield element("span", `attempt ${run.attempt}`, "soft");
 }
 
 /** @param {Region | null} one @param {Region} other */

@@ -28,6 +28,8 @@ class PartitionMatrix extends HTMLElement {
   #panel;
   /** @type {Follower | undefined} */
   #follower;
+  /** The range that is on its way. @type {Promise<void> | undefined} */
+  #loading;
   #isShown = false;
   #isTelling = false;
 
@@ -63,13 +65,13 @@ class PartitionMatrix extends HTMLElement {
     const range = /** @type {HTMLFormElement} */ (this.#pick("[data-range]"));
     range.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#load();
+      this.#load();
     });
     this.#source.colour = /** @type {Colour} */ (readAddress("colour") || "status");
     const chosen = /** @type {HTMLInputElement | null} */ (this.querySelector(`[name="colour"][value="${CSS.escape(this.#source.colour)}"]`));
     if (chosen) chosen.checked = true;
     else this.#source.colour = "status";
-    void this.#load();
+    this.#load();
   }
 
   disconnectedCallback() {
@@ -83,8 +85,15 @@ class PartitionMatrix extends HTMLElement {
 
   // Data
 
+  #load() {
+    const loading = this.#fetch().finally(() => {
+      if (this.#loading === loading) this.#loading = undefined;
+    });
+    this.#loading = loading;
+  }
+
   /** Fetch the range that the fields say, and show it. */
-  async #load() {
+  async #fetch() {
     const value = (/** @type {string} */ name) => /** @type {HTMLInputElement | null} */ (this.querySelector(`[data-range] [name="${name}"]`))?.value.trim() ?? "";
     const [from, to] = [value("from"), value("to")];
     this.setAttribute("aria-busy", "true");
@@ -97,6 +106,7 @@ class PartitionMatrix extends HTMLElement {
       writeAddress("to", to);
     } catch (error) {
       this.#complain(error instanceof Refused ? error.message : "The server can't be reached now.");
+      this.#pick(".matrix").hidden = !this.#isShown;
     } finally {
       this.removeAttribute("aria-busy");
     }
@@ -121,8 +131,8 @@ class PartitionMatrix extends HTMLElement {
     const focus = this.#isShown ? placeText(picture.axes, picture.layout, picture.focus) : readAddress("focus");
     const unit = this.#isShown ? 0 : Number(readAddress("unit"));
     const at = this.#isShown ? this.#at() : readAddress("at");
+    this.#pick(".matrix").hidden = false;
     picture.show(answer.axes, answer.lines);
-    this.hidden = false;
     this.#pick("[data-empty]").hidden = picture.layout.columns > 0 && answer.lines.length > 0;
     if (answer.measured) picture.measure(answer.measured);
     if (unit > 0) {
@@ -169,6 +179,7 @@ class PartitionMatrix extends HTMLElement {
   async #refresh(whole) {
     const picture = this.#picture;
     const source = this.#source;
+    await this.#loading; // what is on its way may have been read before the change
     if (!this.#isShown) return;
     const { axes, view, layout } = picture;
     let first = 0;
@@ -179,7 +190,10 @@ class PartitionMatrix extends HTMLElement {
       first = left;
       answer = await source.load(axes.times[left], axes.times[right - 1]);
     }
-    if (picture.axes !== axes) return; // another range was chosen meanwhile
+    if (picture.axes !== axes || this.#loading) {
+      await this.#refresh(true); // another range was chosen meanwhile
+      return;
+    }
     const isOther = (first === 0 && !sameTexts(answer.axes.times, axes.times, whole)) || !sameTexts(answer.axes.cats, axes.cats, true);
     if (isOther) {
       this.#show(answer); // time has gone on: there are more of them
@@ -230,13 +244,16 @@ class PartitionMatrix extends HTMLElement {
     else if (select) picture.selection.setWhere(ONLY[select]);
     else if (state) picture.selection.setWhere([STATES.indexOf(state)]);
     if (!select && !state) return;
+    // whoever selects what has failed does not mean to run what is missing of it
+    const meant = select ?? ["missing", "failed"].find((only) => ONLY[only].includes(STATES.indexOf(state ?? "")));
+    if (meant === "missing" || meant === "failed") this.#panel.choose(meant);
     picture.invalidate();
     picture.tell("selection");
   }
 
   /** @param {HTMLInputElement} field */
   #choose(field) {
-    if (field.name === "from" || field.name === "to") void this.#load();
+    if (field.name === "from" || field.name === "to") this.#load();
     if (field.name !== "colour") return;
     this.#source.colour = /** @type {Colour} */ (field.value);
     writeAddress("colour", field.value === "status" ? "" : field.value);

@@ -66,6 +66,11 @@ export class Panel {
     this.#plan();
   }
 
+  /** Which of what is selected are to run. @param {string} only */
+  choose(only) {
+    /** @type {HTMLInputElement} */ (this.#pick(`[name="only"][value="${only}"]`)).checked = true;
+  }
+
   get #only() {
     return new FormData(this.form).get("only")?.toString() ?? "all";
   }

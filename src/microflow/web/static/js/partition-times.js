@@ -35,11 +35,11 @@ export const PERIODS = {
 
 /** The periods that columns of a period may be gathered into, the finest first. @type {Record<Period, Period[]>} */
 const COARSER = {
-  hour: ["hour", "day", "week", "month", "quarter", "year"],
-  day: ["day", "week", "month", "quarter", "year"],
-  week: ["week", "month", "quarter", "year"],
-  month: ["month", "quarter", "year"],
-  quarter: ["quarter", "year"],
+  hour: ["hour", "day", "week", "month", "quarter", "year", "decade"],
+  day: ["day", "week", "month", "quarter", "year", "decade"],
+  week: ["week", "month", "quarter", "year", "decade"],
+  month: ["month", "quarter", "year", "decade"],
+  quarter: ["quarter", "year", "decade"],
   year: ["year", "decade"],
   decade: ["decade"],
 };
