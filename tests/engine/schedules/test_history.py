@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from microflow import Flow, Schedule, create_flow
+from microflow.errors import ConflictError
 from microflow.model.schedules import ticks
 
 CRONS = ["0 */3 * * *", "30 2 * * *", "*/30 1-3 * * *", "15 8,20 * * MON-FRI", "0 0 * * *"]
@@ -32,15 +33,20 @@ class Expected:
     zone: str
     catch_up: Any
     overlap: Any
+    is_dag: bool
     seen: datetime
     paused: bool = False
+    removed: bool = False
     going: int = 0
+    runs_now: int = 0
     records: dict[datetime, set[str]] = field(default_factory=dict)
 
     def schedule(self) -> Schedule:
         return Schedule(self.cron, timezone=self.zone, name=self.name, catch_up=self.catch_up, overlap=self.overlap)
 
     def _due(self, now: datetime) -> list[datetime]:
+        if self.removed:
+            return []
         found = [tick for tick in ticks(self.cron, ZoneInfo(self.zone), self.seen, now) if tick not in self.records]
         self.seen = now
         return found
@@ -78,6 +84,13 @@ class Expected:
         """What ran has ended with it; what was queued goes on with the next one."""
         self.going = 0 if self.overlap == "allow" else max(self.going - 1, 0)
 
+    def remove_or_bring_back(self, now: datetime) -> None:
+        """The next server is without it, and cancels what was queued; or is with it again, and begins anew."""
+        self.dropped(now)
+        self.removed = not self.removed
+        self.going = 0
+        self.seen = now
+
 
 class Simulation:
     """A server, and what it must do."""
@@ -86,19 +99,29 @@ class Simulation:
         self.server = server
         self.schedules = schedules
         self.held = False
-        self.run_now = 0
         self.server.start(self._flow())
         self.server.look()
 
     def _flow(self) -> Flow:
         flow = create_flow("shop", max_concurrency=10_000)
         for expected in self.schedules:
+            if expected.removed:
+                continue
+            schedule = expected.schedule()
 
-            @flow.task(name=expected.name, schedule=expected.schedule(), runner=self.server.runner)
+            @flow.task(name=expected.name, schedule=schedule, runner=self.server.runner)
             def load() -> dict[str, Any]:
                 return {}
 
+            if expected.is_dag:
+                flow.task(name=f"{expected.name} after", schedule=schedule, inputs=[load], runner=self.server.runner)(
+                    lambda: {}
+                )
         return flow
+
+    def _served(self, number: int) -> Expected | None:
+        expected = self.schedules[number % len(self.schedules)]
+        return None if expected.removed else expected
 
     @property
     def now(self) -> datetime:
@@ -111,7 +134,7 @@ class Simulation:
         for expected in self.schedules:
             expected.in_time(until, self.held)
 
-    def down(self, how: str, hours: int, edit: tuple[int, str, str] | None) -> None:
+    def down(self, how: str, hours: int, edit: tuple[int, str, str] | None, moved: int | None = None) -> None:
         getattr(self.server, how)()
         self.server.clock.advance(hours * 3600 + 1)
         for expected in self.schedules:
@@ -122,6 +145,8 @@ class Simulation:
             if (edited.cron, edited.zone) != (cron, zone):
                 edited.dropped(self.now)
                 edited.cron, edited.zone = cron, zone
+        if moved is not None:
+            self.schedules[moved % len(self.schedules)].remove_or_bring_back(self.now)
         self.server.start(self._flow())
         self.server.look()
         for expected in self.schedules:
@@ -141,14 +166,26 @@ class Simulation:
             expected.seen = self.now
 
     def pause(self, number: int) -> None:
-        expected = self.schedules[number % len(self.schedules)]
-        self.server.engine.pause_schedule("shop", expected.name)
-        expected.paused = True
+        if expected := self._served(number):
+            self.server.engine.pause_schedule("shop", expected.name)
+            expected.paused = True
 
     def resume(self, number: int) -> None:
-        expected = self.schedules[number % len(self.schedules)]
-        self.server.engine.resume_schedule("shop", expected.name)
-        expected.paused = False
+        if expected := self._served(number):
+            self.server.engine.resume_schedule("shop", expected.name)
+            expected.paused = False
+
+    def run_now(self, number: int) -> None:
+        """Only where no run goes on: one that is queued is nobody's tick, and would not outlive the server."""
+        expected = self._served(number)
+        if expected is not None and not expected.going:
+            self.server.engine.run_schedule("shop", expected.name)
+            self.server.settle()
+            expected.runs_now += 1
+            expected.going = int(self.held)
+        elif expected is not None and expected.overlap == "skip":
+            with pytest.raises(ConflictError):
+                self.server.engine.run_schedule("shop", expected.name)
 
     def hold(self) -> None:
         self.held = True
@@ -164,7 +201,13 @@ class Simulation:
     def check(self) -> None:
         """Every due tick has its one record, every record of a run its one execution, every execution its record."""
         self.release()
-        runs = [execution for execution in self.server.executions() if execution.trigger == "schedule"]
+        every = [execution for execution in self.server.executions() if execution.trigger != "call"]
+        runs = [execution for execution in every if execution.trigger == "schedule"]
+        by_hand = Counter(execution.job for execution in every if execution.scheduled_at is None)
+        assert by_hand == Counter(
+            {expected.name: expected.runs_now for expected in self.schedules if expected.runs_now}
+        )
+        assert all(execution.status.final for execution in self.server.executions())
         fired = Counter((execution.job, execution.scheduled_at) for execution in runs)
         assert not fired or fired.most_common(1)[0][1] == 1, "a tick fired twice"
         for expected in self.schedules:
@@ -181,7 +224,8 @@ class Simulation:
             assert ran == {at for job, at in fired if job == expected.name}
             by_id = {execution.id: execution for execution in runs}
             assert all(by_id[recorded[at].execution_id].scheduled_at == at for at in ran)
-        assert max(self.server.runner.runs.values(), default=1) == 1, "a function ran twice for one tick"
+        times = {key: count for key, count in self.server.runner.runs.items() if key[1] is not None}
+        assert max(times.values(), default=1) == 1, "a function ran twice for one tick"
 
 
 moments = st.integers(1, 72)
@@ -190,9 +234,10 @@ actions = st.one_of(
     st.tuples(st.just("advance"), moments),
     st.tuples(st.just("advance"), moments),
     st.tuples(st.just("down"), st.sampled_from(["stop", "die"]), st.integers(0, 72), edits),
+    st.tuples(st.just("down"), st.just("die"), st.integers(0, 72), edits, st.integers(0, 1)),
     st.tuples(st.just("sleep"), st.integers(2, 900)),
     st.tuples(st.just("put_back"), st.integers(1, 300)),
-    st.tuples(st.sampled_from(["pause", "resume"]), st.integers(0, 1)),
+    st.tuples(st.sampled_from(["pause", "resume", "run_now"]), st.integers(0, 1)),
     st.tuples(st.sampled_from(["hold", "release"])),
 )
 policies = st.tuples(
@@ -200,6 +245,7 @@ policies = st.tuples(
     st.sampled_from(ZONES),
     st.sampled_from(["last", "all", "none"]),
     st.sampled_from(["skip", "queue", "allow"]),
+    st.booleans(),
 )
 
 
@@ -232,8 +278,8 @@ def test_half_a_year_of_both_clock_changes(make_server: Any, overlap: str) -> No
     server = make_server("2026-10-01T00:00")
     now = datetime.fromtimestamp(server.clock.now(), UTC)
     schedules = [
-        Expected("often", "*/30 1-3 * * *", "Europe/Berlin", "last", overlap, now),
-        Expected("daily", "30 2 * * *", "Europe/Berlin", "all", overlap, now),
+        Expected("often", "*/30 1-3 * * *", "Europe/Berlin", "last", overlap, False, now),
+        Expected("daily", "30 2 * * *", "Europe/Berlin", "all", overlap, True, now),
     ]
     simulation = Simulation(server, schedules)
     for week in range(26):
