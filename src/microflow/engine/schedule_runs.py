@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import StoreError, WorkerDied
+from ..errors import StoreError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.results import ExecutionResult, ExecutionStatus
@@ -108,7 +108,10 @@ class ScheduleRuns:
         return sorted(begun)
 
     def prepare(self, coming: Iterable[ServedSchedule]) -> None:
-        """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them."""
+        """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them.
+
+        Raises ``WorkerDied`` if none can be started.
+        """
         wanted: dict[str, list[Job[Any]]] = {}
         for served in coming:
             if (job := served.worker_job) is not None:
@@ -117,10 +120,7 @@ class ScheduleRuns:
         for found in wanted.values():
             limit = self._resources.limits.of_flow(found[0].flow)
             jobs += found[: max(limit.places - len(limit.holders), 0)]
-        try:
-            self._warm(jobs)
-        except WorkerDied as error:
-            logger.warning("No worker is ready for the next ticks: %s", error)
+        self._warm(jobs)
 
     def is_live(self, execution_id: int) -> bool:
         """Whether this engine has the execution, and it has not ended."""

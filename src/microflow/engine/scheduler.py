@@ -141,7 +141,15 @@ class Scheduler:
 
     def _live(self) -> None:
         while not self._ended.is_set():
-            wait = self.run_once(self._clock.now()).wait if self._is_open else self._config.again
+            try:
+                wait = self.run_once(self._clock.now()).wait if self._is_open else self._config.again
+            except Exception:
+                # whatever it was, a server whose schedules silently stand still is worse
+                logger.exception(
+                    "A look at the schedules failed; the next one follows in %g s.", self._config.longest_wait
+                )
+                wait = self._config.longest_wait
+                self._expected = self._clock.monotonic() + wait
             if not self._clock.wait(self._ended, wait) and not self._is_open:
                 self._try_to_open(self._clock.now())
 
@@ -189,8 +197,8 @@ class Scheduler:
                 flows = {served.flow.name for served in coming}
                 rows = {(flow, row.name): row for flow in flows for row in self._store.of_flow(flow).values()}
                 self._runs.prepare(served for served in coming if served.key in rows and not rows[served.key].paused_at)
-            except StoreError as error:
-                logger.warning("No worker is made ready for the next ticks: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever keeps workers from being ready keeps no tick from its time
+                logger.warning("No worker is made ready for the next ticks: %s: %s", type(error).__name__, error)
         return max(moment - self._clock.now(), 0.0)
 
     # A look

@@ -70,15 +70,19 @@ def test_before_a_tick_there_are_as_many_workers_as_can_be_used(warmed: Any) -> 
     assert asked[2:] == [(49, 55, ["a"]), (9, 55, []), (29, 55, ["a", "b"])]
 
 
-def test_a_worker_that_can_not_be_started_keeps_no_tick_from_its_time(warmed: Any) -> None:
+@pytest.mark.parametrize("error", [WorkerDied("No worker process could be started."), BrokenPipeError("it was killed")])
+def test_a_worker_that_can_not_be_made_ready_keeps_no_tick_from_its_time(
+    warmed: Any, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     server, _ = warmed
 
     def refuse(_: Any) -> None:
-        raise WorkerDied("No worker process could be started: no memory.")
+        raise error
 
     server.engine._schedule_runs._warm = refuse
     server.advance_to(utc("2026-05-04T00:15"))
     assert server.ticks("shop", "thread") == [("05-04T00:10", "run")]
+    assert f"No worker is made ready for the next ticks: {type(error).__name__}: {error}" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["counted_flow", "breaks_flow"])

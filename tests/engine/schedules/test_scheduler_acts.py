@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from microflow import Schedule, create_flow
+from microflow.engine.scheduler import Scheduler
 from microflow.errors import ConflictError, StoreError, UnknownNameError
 from microflow.store.schedules import Schedules
 
@@ -208,6 +209,27 @@ def test_a_server_runs_its_schedules_by_itself(start: Any, clock: Any) -> None:
     while not ran.wait(0.01):
         clock.advance(5)
     assert [tick.outcome for tick in engine.schedules.ticks("shop", "load")] == ["run"]
+
+
+def test_a_look_that_breaks_is_not_the_last_one(
+    start: Any, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow, ran, broke = create_flow("shop", timezone="UTC"), threading.Event(), threading.Event()
+    flow.task(name="load", schedule="*/10 * * * *", runner="thread")(lambda: ran.set())
+    notice = Scheduler._notice_jumps
+
+    def break_once(self: Scheduler, now: float) -> None:
+        if broke.is_set():
+            return notice(self, now)
+        broke.set()
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(Scheduler, "_notice_jumps", break_once)
+    start(flow, kind="server", clock=clock)
+    while not ran.wait(0.01):
+        clock.advance(5)
+    assert "A look at the schedules failed" in caplog.text
+    assert "nobody thought of this" in caplog.text
 
 
 def test_a_local_engine_runs_no_schedule(start: Any, clock: Any) -> None:
