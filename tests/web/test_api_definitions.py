@@ -33,7 +33,25 @@ def test_an_unknown_parameter_is_refused(untouched: Any) -> None:
     answer = untouched.get("/api/jobs?flw=shop")
     assert answer.status == 422
     assert "did you mean 'flow'?" in answer.detail
-    assert "there are none" in untouched.get("/api/flows?x=1").detail
+    assert "there are none" in untouched.get("/api/health?x=1").detail
+
+
+@pytest.mark.parametrize("path", ["/api/flows", "/api/jobs", "/api/schedules", "/api/concurrency"])
+def test_what_is_defined_is_listed_whole_or_part_by_part(untouched: Any, path: str) -> None:
+    whole = untouched.get(path).json
+    assert whole["next"] is None
+
+    found, cursor = [], ""
+    while cursor is not None:
+        part = untouched.get(f"{path}?limit=2{f'&cursor={cursor}' if cursor else ''}").json
+        assert len(part["items"]) <= 2
+        found += part["items"]
+        cursor = part["next"]
+    assert [item["name"] for item in found] == [item["name"] for item in whole["items"]]
+
+    assert untouched.get(f"{path}?cursor=99999").json == {"items": [], "next": None}
+    for query in ("limit=0", "limit=501", "limit=x", "cursor=-1", "cursor=a", "cursor=" + "9" * 50):
+        assert untouched.get(f"{path}?{query}").status == 422, query
 
 
 def test_health(untouched: Any) -> None:

@@ -25,18 +25,19 @@ from .messages import (
     FlowList,
     Health,
     JobList,
-    JobsQuery,
     LimitList,
+    ListQuery,
     LogsQuery,
     LogText,
     NewExecution,
     NewMapping,
+    OfFlowQuery,
     ScheduleList,
-    SchedulesQuery,
     TickList,
     TicksQuery,
 )
 from .openapi import document
+from .parameters import part_of
 from .partition_handlers import (
     execute_partitions,
     list_partitions,
@@ -77,16 +78,17 @@ def check_health(site: Site, _: Call) -> Health:
     return Health("ok")
 
 
-def list_flows(site: Site, _: Call) -> FlowList:
+def list_flows(site: Site, call: Call) -> FlowList:
     """The flows."""
-    return FlowList([flow_view(flow) for flow in site.engine.flows.values()])
+    shown, following = part_of([*site.engine.flows.values()], call.query.limit, call.query.cursor)
+    return FlowList([flow_view(flow) for flow in shown], following)
 
 
 def list_jobs(site: Site, call: Call) -> JobList:
     """The jobs, of all flows or of one."""
     name = call.query.flow
     flows = site.engine.flows.values() if name is None else [site.engine.flow(name)]
-    return JobList(job_views(flows, site.now()))
+    return JobList(*part_of(job_views(flows, site.now()), call.query.limit, call.query.cursor))
 
 
 def show_job(site: Site, call: Call) -> JobView:
@@ -189,9 +191,9 @@ async def retry_execution(site: Site, call: Call) -> Answer:
     return await _submitted(site, await site.run(site.engine.retry, call.id))
 
 
-def list_limits(site: Site, _: Call) -> LimitList:
+def list_limits(site: Site, call: Call) -> LimitList:
     """The limits of concurrency, who holds their places and who waits."""
-    return LimitList(site.engine.concurrency())
+    return LimitList(*part_of(site.engine.concurrency(), call.query.limit, call.query.cursor))
 
 
 async def stream_events(site: Site, _: Call) -> Response:
@@ -221,8 +223,8 @@ _CREATED, _ACCEPTED = HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 
 ENDPOINTS = (
     Endpoint("GET", "/api/health", check_health, Health),
-    Endpoint("GET", "/api/flows", list_flows, FlowList),
-    Endpoint("GET", "/api/jobs", list_jobs, JobList, query=JobsQuery),
+    Endpoint("GET", "/api/flows", list_flows, FlowList, query=ListQuery),
+    Endpoint("GET", "/api/jobs", list_jobs, JobList, query=OfFlowQuery),
     Endpoint("GET", _JOB, show_job, JobView),
     Endpoint("POST", f"{_JOB}/executions", execute_job, ExecutionView, _CREATED, body=NewExecution),
     Endpoint("POST", f"{_JOB}/map", map_job, ExecutionView, _CREATED, body=NewMapping),
@@ -240,13 +242,13 @@ ENDPOINTS = (
     Endpoint("POST", f"{_EXECUTION}/retry", retry_execution, ExecutionView, _CREATED),
     Endpoint("POST", f"{_EXECUTION}/pause", pause_execution, ExecutionView),
     Endpoint("POST", f"{_EXECUTION}/resume", resume_execution, ExecutionView),
-    Endpoint("GET", "/api/schedules", list_schedules, ScheduleList, query=SchedulesQuery),
+    Endpoint("GET", "/api/schedules", list_schedules, ScheduleList, query=OfFlowQuery),
     Endpoint("GET", _SCHEDULE, show_schedule, ScheduleState),
     Endpoint("GET", f"{_SCHEDULE}/ticks", list_ticks, TickList, query=TicksQuery),
     Endpoint("POST", f"{_SCHEDULE}/pause", pause_schedule, ScheduleState),
     Endpoint("POST", f"{_SCHEDULE}/resume", resume_schedule, ScheduleState),
     Endpoint("POST", f"{_SCHEDULE}/run", run_schedule, ExecutionView, _CREATED),
-    Endpoint("GET", "/api/concurrency", list_limits, LimitList),
+    Endpoint("GET", "/api/concurrency", list_limits, LimitList, query=ListQuery),
     Endpoint("GET", "/api/events", stream_events, media_type="text/event-stream"),
     Endpoint("GET", "/api/openapi.json", show_openapi),
     Endpoint("GET", "/metrics", show_metrics, media_type="text/plain"),

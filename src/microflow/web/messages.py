@@ -37,8 +37,15 @@ class NoQuery(msgspec.Struct, frozen=True):
     """No parameters."""
 
 
-class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``flow``: only the jobs of this flow."""
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the list: after a ``cursor``, at most ``limit``; without a limit, all of it."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ITEMS)] | None = None
+    cursor: str | None = None
+
+
+class OfFlowQuery(ListQuery, frozen=True, kw_only=True):
+    """``flow``: only what belongs to this flow. ``limit`` and ``cursor``: a part of the list; without a limit, all of it."""
 
     flow: str | None = None
 
@@ -59,12 +66,6 @@ class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
     until: Moment | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ITEMS)] = 50
     cursor: str | None = None
-
-
-class SchedulesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``flow``: only the schedules of this flow."""
-
-    flow: str | None = None
 
 
 class TicksQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,14 +123,14 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class FlowList(msgspec.Struct, frozen=True):
-    """The flows of the server; ``next`` is always null, since this list has one page."""
+    """The flows of the server; ``next`` is the ``cursor`` of the part after these (null: this is the end)."""
 
     items: list[FlowView]
     next: str | None = None
 
 
 class JobList(msgspec.Struct, frozen=True):
-    """Jobs, in the order of definition; ``next`` is always null, since this list has one page."""
+    """Jobs, in the order of definition; ``next`` is the ``cursor`` of the part after these (null: this is the end)."""
 
     items: list[JobView]
     next: str | None = None
@@ -158,7 +159,7 @@ class LogText(msgspec.Struct, frozen=True):
 
 
 class ScheduleList(msgspec.Struct, frozen=True):
-    """Schedules, in the order of definition; ``next`` is always null, since this list has one page."""
+    """Schedules, in the order of definition; ``next`` is the ``cursor`` of the part after these (null: this is the end)."""
 
     items: list[ScheduleState]
     next: str | None = None
@@ -172,7 +173,7 @@ class TickList(msgspec.Struct, frozen=True):
 
 
 class LimitList(msgspec.Struct, frozen=True):
-    """The limits in use; ``next`` is always null, since this list has one page."""
+    """The limits in use; ``next`` is the ``cursor`` of the part after these (null: this is the end)."""
 
     items: list[LimitState]
     next: str | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 MAXIMUM_BODY = 16 * 1024 * 1024
 """Bytes of a request's body: room for the inputs of a large mapping."""
@@ -51,6 +52,18 @@ def read_query(request: Request, form: type[S]) -> S:
         return msgspec.convert(given, form, strict=False)
     except msgspec.ValidationError as error:
         raise _bad(_misfit(error, given, form), "query") from None
+
+
+def part_of(items: list[T], limit: int | None, cursor: str | None) -> tuple[list[T], str | None]:
+    """What follows a cursor in a list, at most ``limit`` of it, and the cursor of what follows that (None: nothing does).
+
+    A cursor that can't have come from such a list is a 422.
+    """
+    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 9):
+        raise _bad(f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew.", "query")
+    start = int(cursor or 0)
+    end = len(items) if limit is None else min(start + limit, len(items))
+    return items[start:end], str(end) if end < len(items) else None
 
 
 def read_id(text: str) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from .endpoints import Answer, Call
 from .live_views import with_live_state
-from .messages import ScheduleList, SchedulesQuery, TickList, TicksQuery
+from .messages import OfFlowQuery, ScheduleList, TickList, TicksQuery
+from .parameters import part_of
 from .problems import Problem
 from .schedules import ScheduleState, schedule_state, schedule_states
 
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 def list_schedules(site: Site, call: Call) -> ScheduleList:
     """The schedules, of all flows or of one."""
-    asked: SchedulesQuery = call.query
+    asked: OfFlowQuery = call.query
     if asked.flow is not None:
         site.engine.flow(asked.flow)
     served = [
         schedule for schedule in site.engine.scheduler.served.values() if asked.flow in (None, schedule.flow.name)
     ]
-    return ScheduleList(schedule_states(served, site.engine.schedules, site.now()))
+    shown, following = part_of(served, asked.limit, asked.cursor)
+    return ScheduleList(schedule_states(shown, site.engine.schedules, site.now()), following)
 
 
 def show_schedule(site: Site, call: Call) -> ScheduleState:
