@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from contextvars import ContextVar
 from datetime import date, datetime
 from importlib import import_module
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from .errors import CallError, OutsideExecutionError
@@ -132,6 +133,8 @@ class Context(MutableMapping[str, Any]):
         if not isinstance(key, str):
             raise TypeError(f"flow.context keys are strings, and {key!r} is {described(key)}. Use str(key).")
         encoded = encode_value(value, job=self._job, place=f"flow.context[{key!r}]")
+        if not key.isascii():
+            encode_value(key, job=self._job, place="a key of flow.context")  # text that is no Unicode can't be kept
         self._values()[key] = value
         self.changes[key] = encoded
 
@@ -210,9 +213,13 @@ class CurrentExecution:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far this execution is: ``done`` of ``total``, with a ``message``; shown live by the web app and the CLI."""
         for name, value in (("done", done), ("total", total)):
-            if not isinstance(value, (int, float)) and not (name == "total" and value is None):
-                raise TypeError(f"progress({name}={value!r}): {name} must be a number.")
-        self.report(Progress(done, total, None if message is None else str(message)))
+            if name == "total" and value is None:
+                continue
+            if not isinstance(value, (int, float)) or not isfinite(value):
+                raise TypeError(f"progress({name}={value!r}): {name} must be a number, and not nan or infinite.")
+        # a name of a file may hold what is no Unicode, and a message with it must not fail the job
+        told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
+        self.report(Progress(done, total, told))
 
     def __repr__(self) -> str:
         return f"<CurrentExecution {self.id} of {self.flow}.{self.job}, attempt {self.attempt}>"

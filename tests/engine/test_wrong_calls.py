@@ -11,6 +11,7 @@ import pytest
 from microflow import (
     CallError,
     ConflictError,
+    ExecutionError,
     ExecutionResult,
     Flow,
     InputCountError,
@@ -18,6 +19,7 @@ from microflow import (
     PartitionError,
     PayloadError,
     PayloadTooLarge,
+    Skip,
     UnknownNameError,
     current_execution,
     map_parallel,
@@ -185,6 +187,53 @@ def test_what_no_payload_can_hold_can_not_be_returned(
     assert result.error.message.startswith(f"Job 'wrong': {message}")
 
 
+@pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"run_key": ""}, "the run_key of the result that it returned is ''; a run key is a string that is not empty"),
+        ({"run_key": {}}, "the run_key of the result that it returned is {}; a run key is a string that is not empty"),
+        ({"run_key": "\ud800"}, "the run_key of the result that it returned holds text that is not valid Unicode"),
+        ({"cat_partition": 5}, "the cat_partition of the result that it returned is 5; give a string or None."),
+        ({"reason": 5}, "the reason of the result that it returned is 5; give a string or None."),
+        (
+            {"error": "disk"},
+            "the error of the result that it returned is 'disk'; give an ExecutionError(type, message)",
+        ),
+    ],
+)
+def test_a_result_with_a_field_of_the_wrong_kind_can_not_be_returned(
+    flow: Flow, start: Start, runner: str, fields: dict[str, Any], message: str
+) -> None:
+    flow.task(name="wrong", runner=runner)(lambda: ExecutionResult({}, **fields))
+    start(flow)
+
+    error = flow.jobs["wrong"]().error
+
+    assert error is not None
+    assert (error.type, error.message.startswith(f"Job 'wrong': {message}")) == ("PayloadError", True)
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_text_that_is_no_unicode_is_told_all_the_same(flow: Flow, start: Start, runner: str) -> None:
+    path = "/data/\udcff.csv"  # as Python gives the name of a file that is no UTF-8
+
+    @flow.task(runner=runner)
+    def skip() -> None:
+        current_execution().progress(1, 2, f"looking at {path}")
+        raise Skip(f"nothing in {path}")
+
+    @flow.task(runner=runner)
+    def fail() -> ExecutionResult:
+        return ExecutionResult(status="error", error=ExecutionError("OSError", path), run_key=7)  # type: ignore[arg-type]
+
+    start(flow)
+    skipped, failed = skip(), fail()
+
+    assert (skipped.status, skipped.reason) == ("skipped", "nothing in /data/\\udcff.csv")
+    assert failed.error == ExecutionError("OSError", "/data/\\udcff.csv")
+
+
 def test_a_result_that_has_not_ended_can_not_be_returned(flow: Flow, start: Start) -> None:
     flow.task(name="wrong", runner="thread")(lambda: ExecutionResult({}, status="running"))
     start(flow)
@@ -256,16 +305,17 @@ def test_an_engine_that_has_stopped_takes_no_work(flow: Flow, start: Start) -> N
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
-def test_progress_that_is_no_number_is_refused(flow: Flow, start: Start, runner: str) -> None:
+@pytest.mark.parametrize("done", ["half", math.nan, None])
+def test_progress_that_is_no_number_is_refused(flow: Flow, start: Start, runner: str, done: Any) -> None:
     @flow.task(runner=runner)
     def wrong() -> None:
-        current_execution().progress("half")  # type: ignore[arg-type]
+        current_execution().progress(done)
 
     start(flow)
 
     error = wrong().error
     assert error is not None
-    assert error.message == "progress(done='half'): done must be a number."
+    assert error.message == f"progress(done={done!r}): done must be a number, and not nan or infinite."
 
 
 def test_context_needs_an_execution_and_values_that_a_payload_can_hold(flow: Flow, start: Start) -> None:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ExecutionCancelled, ExecutionSkipped, MicroflowError, Skip
+from ..errors import ExecutionCancelled, ExecutionSkipped, MicroflowError, PayloadError, Skip
 from ..model.payloads import decode, encode_output, encode_value
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runtime import Context, CurrentExecution, Progress, active_execution
@@ -80,9 +80,9 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
             returned = _awaited(returned)
         outcome = outcome_of(returned, execution.job, max_payload)
     except Skip as skip:
-        outcome = Outcome(ExecutionStatus.SKIPPED, reason=skip.reason or None)
+        outcome = Outcome(ExecutionStatus.SKIPPED, reason=_shortened(skip.reason) or None)
     except ExecutionSkipped as skipped:
-        outcome = Outcome(ExecutionStatus.SKIPPED, reason=str(skipped))
+        outcome = Outcome(ExecutionStatus.SKIPPED, reason=_shortened(str(skipped)))
     except ExecutionCancelled as cancelled:
         outcome = Outcome(ExecutionStatus.CANCELLED, error=error_of(cancelled, skip_frames=1))
     except (SystemExit, KeyboardInterrupt):
@@ -121,22 +121,45 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
             f"Job {job!r} returned an ExecutionResult with status {str(result.status)!r}; a job ends as 'success', 'skipped', "
             "'error' or 'cancelled'."
         )
+    _check_fields(result, job)
     partition = result.time_partition
+    reason = None if result.reason is None else _shortened(result.reason)
     error = result.error
-    if error is None and result.status is ExecutionStatus.ERROR:
-        error = ExecutionError("ExecutionFailed", result.reason or f"{job} returned a result with status 'error'")
+    if error is not None:
+        error = ExecutionError(*(_shortened(str(text)) for text in (error.type, error.message, error.traceback)))
+    elif result.status is ExecutionStatus.ERROR:
+        error = ExecutionError("ExecutionFailed", reason or f"{job} returned a result with status 'error'")
     return Outcome(
         result.status,
         None
         if result.output is None
         else encode_output(result.output, job=job, limit=max_payload, may_lack=result.job is not None),
         error,
-        result.reason,
+        reason,
         # a result that was handed on keeps its own job's run key and partition to itself
-        result.run_key if result.job is None else None,
+        None if result.run_key is None or result.job else str(result.run_key),
         None if partition is None or result.job else encode_value(partition, job=job, place="time_partition"),
         result.cat_partition if result.job is None else None,
     )
+
+
+def _check_fields(result: ExecutionResult, job: str) -> None:
+    """Raise ``PayloadError`` for what a job put into its result that can't be recorded; the output is looked at elsewhere."""
+    key: object = result.run_key
+    if key is not None and (key == "" or isinstance(key, bool) or not isinstance(key, (str, int))):
+        raise PayloadError(
+            f"Job {job!r}: the run_key of the result that it returned is {key!r}; a run key is a string that is not empty (or a "
+            "whole number)."
+        )
+    for name, kind in (("cat_partition", str), ("reason", str), ("error", ExecutionError)):
+        value = getattr(result, name)
+        if value is not None and not isinstance(value, kind):
+            what = "an ExecutionError(type, message)" if kind is ExecutionError else "a string"
+            raise PayloadError(
+                f"Job {job!r}: the {name} of the result that it returned is {value!r}; give {what} or None."
+            )
+    for name in ("run_key", "cat_partition"):
+        encode_value(getattr(result, name), job=job, place=f"the {name} of the result that it returned")
 
 
 def _outcome_of_list(items: list[Any], job: str, max_payload: int) -> Outcome:
