@@ -216,10 +216,14 @@ def _text_stream(descriptor: int) -> io.TextIOWrapper:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        # the task may have closed it, or put anything at all in its place
-        with contextlib.suppress(Exception):
-            stream.flush()  # type: ignore[union-attr]
+    streams: list[Any] = [sys.stdout, sys.stderr]
+    if sys.__stdout__ is not sys.stdout or sys.__stderr__ is not sys.stderr:
+        streams += [sys.__stdout__, sys.__stderr__]
+    for stream in streams:
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001 - the task may have closed it, or put anything at all in its place
+            continue
 
 
 class _StandardErrorHandler(logging.StreamHandler[Any]):

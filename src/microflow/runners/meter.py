@@ -41,38 +41,46 @@ else:
     import resource
 
     class Meter:
-        """Measures attempts, one after the other, in this process."""
+        """Measures attempts, one after the other, in this process.
+
+        To ask for the peak of memory takes longer than all else that is done around a small task. But no memory becomes
+        resident without a page fault, and those the kernel counts: an attempt without any had the peak that was there before.
+        """
 
         def __init__(self) -> None:
             self._memory = _memory()
-            self._first = self._memory.resident()
-            self._may_have_grown = False
-            self._children_peak = 0
+            self._first = self._resident = self._memory.resident()
+            self._faults = -1
+            self._children = resource.getrusage(resource.RUSAGE_CHILDREN)
             self._cpu = 0.0
 
         def start(self) -> None:
             """An attempt begins."""
-            self._memory.forget_peak()
-            children = resource.getrusage(resource.RUSAGE_CHILDREN)
-            own = resource.getrusage(resource.RUSAGE_SELF)
-            self._cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-            self._children_peak = children.ru_maxrss
+            self._cpu = time.process_time()
 
         def stop(self) -> Usage:
             """The attempt ended."""
-            children = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = time.process_time() - self._cpu
             own = resource.getrusage(resource.RUSAGE_SELF)
-            cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime - self._cpu
-            grown_children = children.ru_maxrss * _UNIT if children.ru_maxrss > self._children_peak else 0
-            peak = self._memory.peak()
-            self._may_have_grown = peak - self._first > _SEEN
-            return Usage(cpu, max(peak, grown_children))
+            peak = self._resident
+            if own.ru_minflt + own.ru_majflt != self._faults:
+                peak = self._memory.peak()
+                self._memory.forget_peak()
+                self._resident = self._memory.resident()
+                # asked for again, since looking may have faulted too
+                own = resource.getrusage(resource.RUSAGE_SELF)
+                self._faults = own.ru_minflt + own.ru_majflt
+            before, after = self._children, resource.getrusage(resource.RUSAGE_CHILDREN)
+            if after.ru_utime + after.ru_stime != before.ru_utime + before.ru_stime:
+                self._children = after
+                cpu += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                if after.ru_maxrss > before.ru_maxrss:
+                    peak = max(peak, after.ru_maxrss * _UNIT)
+            return Usage(cpu, peak)
 
         def grown(self) -> int:
-            """Bytes of resident memory over those at the start of this process; looked at only if the last peak gives cause."""
-            return self._memory.resident() - self._first if self._may_have_grown else 0
-
-    _SEEN = 16 * 1024 * 1024
+            """Bytes of resident memory over those at the start of this process."""
+            return self._resident - self._first
 
     _UNIT = 1 if sys.platform == "darwin" else 1024
     """What ``ru_maxrss`` counts in, see getrusage(2): bytes on macOS, kilobytes elsewhere."""

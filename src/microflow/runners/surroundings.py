@@ -6,8 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+# what signal.getsignal calls, before it looks for the name of a handler, which takes ten times as long
+_handler: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]
 
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD", "SIGBREAK") if hasattr(signal, name)
@@ -24,7 +27,7 @@ class Surroundings:
         self._folder = os.getcwd()
         self._environment = _environment().copy()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
-        self._handlers = [signal.getsignal(number) for number in _SIGNALS]
+        self._handlers = [_handler(number) for number in _SIGNALS]
         self._recursion_limit = sys.getrecursionlimit()
         self._threads = threading.active_count()
         self._output = [_identity(descriptor) for descriptor in (1, 2)]
@@ -77,7 +80,7 @@ class Surroundings:
         if sys.platform != "win32" and signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-            if signal.getsignal(number) is not handler and handler is not None:
+            if _handler(number) is not handler and handler is not None:
                 signal.signal(number, handler)
 
 
