@@ -166,7 +166,7 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced(flow: Flow, s
     first = who()["pid"]
     (worker,) = engine._pool._idle
     psutil.Process(first).kill()
-    while worker.alive():
+    while worker._process.poll() is None:
         pass
 
     assert who().status == "success"

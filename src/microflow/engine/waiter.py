@@ -41,15 +41,15 @@ class Waiter:
         """Look after this attempt."""
         if sys.platform != "win32":
             for descriptor in attempt.descriptors:
+                if descriptor not in self._watched:
+                    self._poll.register(descriptor, select.POLLIN)
                 self._watched[descriptor] = attempt
-                self._poll.register(descriptor, select.POLLIN)
 
     def forget(self, attempt: Watchable) -> None:
-        """It is over."""
+        """It is over. Its descriptors stay registered, since the next attempt in its worker is likely to be watched here too."""
         if sys.platform != "win32":
-            for descriptor in [known for known, watched in self._watched.items() if watched is attempt]:
-                del self._watched[descriptor]
-                self._poll.unregister(descriptor)
+            for descriptor in attempt.descriptors:
+                self._watched[descriptor] = None
 
     def call(self, function: Callable[[], None]) -> None:
         """Have this called by the waiting thread."""
@@ -71,7 +71,7 @@ class Waiter:
 
     def wait(self) -> list[Any]:
         """Wait; the attempts that have something to say. What others asked to be called has been called then."""
-        ready: dict[int, Any] = {}
+        ready: dict[Any, None] = {}  # a set that keeps the order
         if sys.platform == "win32":
             self._bell.wait()
             self._bell.clear()
@@ -79,12 +79,14 @@ class Waiter:
             for descriptor, _ in self._poll.poll():
                 if descriptor == self._reading:
                     os.read(self._reading, 4096)
-                else:
-                    attempt = self._watched[descriptor]
-                    ready[id(attempt)] = attempt
+                elif (attempt := self._watched[descriptor]) is not None:
+                    ready[attempt] = None
+                else:  # somebody else uses that worker now, or it has ended
+                    del self._watched[descriptor]
+                    self._poll.unregister(descriptor)
         while self._calls:
             self._calls.popleft()()
-        return list(ready.values())
+        return list(ready)
 
     def close(self) -> None:
         """Wait no more."""

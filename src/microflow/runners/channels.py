@@ -36,17 +36,16 @@ class Silence(Enum):
 
 
 class Channel(Protocol):
-    """Talks to one worker. ``mark`` is what the worker must print at the end of each attempt, b"" for nothing."""
+    """Talks to one worker. ``mark`` is what the worker must print at the end of each attempt, b"" for nothing.
+
+    ``descriptors`` are what to poll for input before ``receive`` without waiting; empty where that can't be done.
+    """
 
     mark: bytes
+    descriptors: tuple[int, ...]
 
     def send(self, message: Any) -> None:
         """Send a frame. Raises ``OSError`` if the worker is gone."""
-        ...
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """What to poll for input before ``receive`` without waiting; empty where that can't be done."""
         ...
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
@@ -67,6 +66,8 @@ class Channel(Protocol):
 
 class ThreadedChannel:
     """Two threads read, one hands on: for platforms that can't poll pipes."""
+
+    descriptors: tuple[int, ...] = ()
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
@@ -97,10 +98,6 @@ class ThreadedChannel:
 
     def send(self, message: Any) -> None:
         write_all(self._stdin.fileno(), framed(message))
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        return ()
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
         assert wait, "this channel can't be polled"

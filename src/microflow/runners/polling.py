@@ -39,14 +39,11 @@ class PollingChannel:
             self._process_descriptor = os.pidfd_open(process.pid)
             self._poll.register(self._process_descriptor, select.POLLIN)
         self._patience = None if self._process_descriptor >= 0 else 1000
+        found = (self._frames, self._output, self._process_descriptor)
+        self.descriptors: tuple[int, ...] = found if self._process_descriptor >= 0 else found[:2]
 
     def send(self, message: Any) -> None:
         write_all(self._requests, framed(message))
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        found = (self._frames, self._output, self._process_descriptor)
-        return found if self._process_descriptor >= 0 else found[:2]
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
         while True:
@@ -54,10 +51,10 @@ class PollingChannel:
                 return decoded(body)
             if wait:
                 self._poll.poll(self._patience)
-            if self._output_open:
-                self._read_output(output)
             came = self._read_frames()
             if came is None:
+                if self._output_open:
+                    self._read_output(output)
                 # its last words may have come between the look at the pipe and the look at the process
                 if _has_ended(self._process) and not self._read_frames():
                     return None

@@ -52,12 +52,16 @@ class ProcessPool:
 
     def start(self, job: Any, request: Request, observer: Observer) -> Attempt:
         """Begin an attempt, for a thread that looks after several. Raises ``WorkerDied`` if no worker can be started."""
-        worker = self._take()
-        try:
-            return Attempt(worker, job, request, observer, self.functions, self._give_back)
-        except BaseException:
-            worker.close()
-            raise
+        while True:
+            worker = self._take()
+            try:
+                attempt = Attempt(worker, job, request, observer, self.functions, self._give_back)
+            except BaseException:
+                worker.close()
+                raise
+            if attempt.sent or worker.executions == 1:
+                return attempt
+            attempt.withdraw()  # it was killed while it had nothing to do
 
     def warm(self, jobs: Sequence[Any]) -> None:
         """Have a worker without work for each of these tasks, which will come soon, with its function imported where it is new.
@@ -75,14 +79,9 @@ class ProcessPool:
             self._give_back(worker, "")
 
     def _take(self) -> Worker:
-        while True:
-            with self._lock:
-                worker = self._idle.pop() if self._idle else None
-            if worker is None:
-                return started(self._start_worker)
-            if worker.alive():
-                return worker
-            worker.close()  # it was killed while it had nothing to do
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        return worker or started(self._start_worker)
 
     def _give_back(self, worker: Worker, retire: str) -> None:
         worker.idle_since = self._now()

@@ -75,16 +75,13 @@ class Worker:
         """The process's number."""
         return self._process.pid
 
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return not self._ended and self._process.poll() is None
-
-    def send(self, message: Any) -> None:
-        """Send a frame; if the process has ended, the channel says so when it is read, after the last words."""
+    def send(self, message: Any) -> bool:
+        """Send a frame; False if the process has ended, which the channel says too when it is read, after the last words."""
         try:
             self.channel.send(message)
         except OSError:
-            return
+            return False
+        return True
 
     def end(self) -> None:
         """End the process and everything it started, at once. Safe to call twice, and from any thread."""
@@ -107,7 +104,10 @@ class Worker:
 
 
 class Attempt:
-    """An attempt in a worker. ``release`` is called once, at its end, with the worker and why it must not be used again ("")."""
+    """An attempt in a worker. ``release`` is called once, at its end, with the worker and why it must not be used again ("").
+
+    ``sent``: the worker was there to be asked; else it had ended before, and nothing ran.
+    """
 
     def __init__(
         self,
@@ -128,12 +128,17 @@ class Attempt:
         source: Reference | Pickled | None = None if key in worker.known else functions.source(job)
         worker.executions += 1
         observer.stop.on_set(worker.end)
-        worker.send(Run(request, source))
+        self.sent = worker.send(Run(request, source))
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What to poll for input before ``advance``; empty where only ``wait`` will do."""
         return self._worker.channel.descriptors
+
+    def withdraw(self) -> None:
+        """It was not sent, and will be carried out by another worker."""
+        self._observer.stop.forget(self._worker.end)
+        self._worker.close()
 
     def wait(self) -> Outcome:
         """The outcome, when it has come. Raises ``WorkerDied`` if the process ended instead of answering."""

@@ -140,26 +140,28 @@ class Executions:
 
         ``claim`` is called within the transaction; if it raises, nothing has been opened.
         """
-        values = {
-            "flow": new.flow,
-            "job": new.job,
-            "kind": new.kind,
-            "status": "running" if new.waiting is None else "queued",
-            "trigger": new.trigger,
-            "parent_id": new.parent_id,
-            "root_id": new.root_id,
-            "position": new.position,
-            "inputs": new.inputs.decode(),
-            "run_key": new.run_key,
-            "time_partition": new.time_partition,
-            "cat_partition": new.cat_partition,
-            "scheduled_at": new.scheduled_at,
-            "queued_at": now,
-            "started_at": now if new.waiting is None else None,
-            "waiting": None if new.waiting is None else _json.encode(new.waiting).decode(),
-            "options": None if new.options is None else new.options.decode(),
-            "engine_id": self.engine_id,
-        }
+        waiting = new.waiting
+        status, started_at = ("running", now) if waiting is None else ("queued", None)
+        values = (
+            new.flow,
+            new.job,
+            new.kind,
+            status,
+            new.trigger,
+            new.parent_id,
+            new.root_id,
+            new.position,
+            new.inputs.decode(),
+            new.run_key,
+            new.time_partition,
+            new.cat_partition,
+            new.scheduled_at,
+            now,
+            started_at,
+            None if waiting is None else _json.encode(waiting).decode(),
+            None if new.options is None else new.options.decode(),
+            self.engine_id,
+        )
         is_batch = len(new.partitions) > 1
         if is_batch or claim is not None:
             with self._database.transaction():
@@ -176,12 +178,12 @@ class Executions:
             new.job,
             new.parent_id,
             new.root_id or identity,
-            values["started_at"],  # type: ignore[arg-type]
+            started_at,
             1,
             bool(new.partitions),
             new.partitions,
         )
-        self._publish(opened, str(values["status"]))
+        self._publish(opened, status)
         return opened
 
     def start(self, opened: Opened, now: float, attempt: int = 1) -> Opened | None:
@@ -254,21 +256,23 @@ class Executions:
 
         False if it had ended already, in which case nothing is changed.
         """
-        values = {
-            "id": opened.id,
-            "status": str(ending.status),
-            "output": None if ending.output is None else ending.output.decode(),
-            "error": None if ending.error is None else _json.encode(ending.error).decode(),
-            "reason": ending.reason,
-            "run_key": ending.run_key,
-            "time_partition": ending.time_partition,
-            "cat_partition": ending.cat_partition,
-            "started_at": opened.started_at,
-            "ended_at": now,
-            "progress": None if ending.progress is None else ending.progress.decode(),
-            "cpu_seconds": ending.cpu_seconds,
-            "peak_memory": ending.peak_memory,
-        }
+        status = str(ending.status)
+        output = None if ending.output is None else ending.output.decode()
+        values = (
+            status,
+            output,
+            None if ending.error is None else _json.encode(ending.error).decode(),
+            ending.reason,
+            ending.run_key,
+            ending.time_partition,
+            ending.cat_partition,
+            opened.started_at,
+            now,
+            None if ending.progress is None else ending.progress.decode(),
+            ending.cpu_seconds,
+            ending.peak_memory,
+            opened.id,
+        )
         succeeded = ending.status is ExecutionStatus.SUCCESS
         keeps_context = ending.context and ending.status in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED)
         partitioned = opened.partitioned or ending.partition is not None
@@ -278,14 +282,14 @@ class Executions:
             with self._database.transaction():
                 changed = self._database.execute("finish_execution", values).rowcount == 1
                 if changed and partitioned:
-                    mark = Mark(opened.id, str(ending.status), opened.started_at, now, opened.attempt)
+                    mark = Mark(opened.id, status, opened.started_at, now, opened.attempt)
                     self._marks.finish(opened.flow, opened.job, mark, opened.partitions, ending.partition)
                 if changed and succeeded and ending.run_key is not None:
-                    self._save_run_key(opened, ending.run_key, values["output"])
+                    self._save_run_key(opened, ending.run_key, output)
                 if changed and keeps_context:
                     self._save_context(opened, ending.context)
         if changed:
-            self._publish(opened, str(ending.status))
+            self._publish(opened, status)
         return changed
 
     def _save_run_key(self, opened: Opened, run_key: str, output: Any) -> None:
