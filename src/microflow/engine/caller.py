@@ -177,7 +177,8 @@ class Caller:
 
         window = window or (WINDOW if keyed else width)
         gate = self._parent.call.gate if self._parent is not None else None
-        FanOut(source, start, self._executor, width=width, window=window, gate=gate).run()
+        together = self._resources.executions.together
+        FanOut(source, start, self._executor, together, width=width, window=window, gate=gate).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -124,6 +125,18 @@ class Execution:
         """The number of the execution at the top of the tree."""
         return self._opened.root_id if self._opened is not None else 0
 
+    @property
+    def attempted(self) -> bool:
+        """Whether an attempt of it failed, and another follows."""
+        return self.attempt_number > 1
+
+    def ends_alone(self, outcome: Outcome) -> bool:
+        """Whether its end can't be written together with others: who has its run key next must find it when the places are free,
+        and to tell a partition named afterwards runs code of the user's.
+        """
+        assert self._prepared is not None
+        return not (self._prepared.run_key is None and outcome.cat_partition is None and outcome.time_partition is None)
+
     def next_positions(self, count: int = 1) -> int:
         """The first of so many new positions among this execution's calls."""
         with self._positions_lock:
@@ -132,6 +145,11 @@ class Execution:
         return first
 
     # Before it runs
+
+    def prepare(self) -> None:
+        """Check and encode the inputs ahead of ``begin``, which does it again, and raises what is wrong, where it failed."""
+        with suppress(Exception):
+            self._prepared = prepare(self.call)
 
     def begin(self) -> State:
         """Prepare, decide, admit and open. READY: the caller goes on with ``attempt``. PARKED: ``ready`` is, or was, called.
@@ -153,7 +171,7 @@ class Execution:
             )
         resources.refuse_if_stopping(parent)
         try:
-            prepared = self._prepared = prepare(self.call)
+            prepared = self._prepared = self._prepared or prepare(self.call)
         except (InputCountError, PayloadError, PartitionError) as error:
             if self.call.upstream is None:
                 raise
@@ -269,7 +287,7 @@ class Execution:
         except BaseException:
             self.abandon()
             raise
-        return self._conclude(outcome)
+        return self.conclude(outcome)
 
     def launch(self) -> Attempt | State | None:
         """Start the attempt in a worker and return it, to be waited for with others; where that can't be done, None.
@@ -284,18 +302,17 @@ class Execution:
         try:
             return self._resources.start(self, self._request())
         except Exception as error:  # noqa: BLE001 - as in attempt()
-            return self._conclude(outcome_of(error, self.observation.last_words))
+            return self.conclude(outcome_of(error, self.observation.last_words))
 
-    def advance(self, attempt: Attempt) -> State:
-        """The worker has something to say: RUNNING if the attempt goes on, else as ``attempt``."""
+    def receive(self, attempt: Attempt) -> Outcome | None:
+        """The worker has something to say: how the attempt ended, which is for ``conclude``, or None if it goes on."""
         try:
-            outcome = attempt.advance()
+            return attempt.advance()
         except Exception as error:  # noqa: BLE001 - as in attempt()
-            outcome = outcome_of(error, self.observation.last_words)
+            return outcome_of(error, self.observation.last_words)
         except BaseException:
             self.abandon()
             raise
-        return State.RUNNING if outcome is None else self._conclude(outcome)
 
     def _request(self) -> Request:
         assert self._prepared is not None
@@ -310,7 +327,7 @@ class Execution:
         if stop is self.stop:  # else that attempt is over, and the next one has its own
             self._ask_to_stop("timeout")
 
-    def _conclude(self, outcome: Outcome) -> State:
+    def conclude(self, outcome: Outcome) -> State:
         """Settle and close, or park for the next attempt."""
         if self._timer is not None:
             self._timer.cancel()
@@ -451,6 +468,20 @@ class Execution:
         for child in tuple(self.children):
             child.cancel(passed_on(reason))
 
+    def retract(self, error: BaseException, opened: bool = True) -> None:
+        """What was written of it last, together with others, has not come into the store after all: it failed with this.
+
+        Not ``opened``: nor has its row.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._place is not None:
+            self._resources.admission.withdraw(self._place)
+        ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+        if opened:
+            self._resources.finish_later(self.row, ending)
+        self._over(ending)
+
     def _end(self, ending: Ending) -> State:
         """Close the row, which is the last thing that happens to it. Runs once."""
         assert self._opened is not None
@@ -470,13 +501,11 @@ class Execution:
 
     def _over(self, ending: Ending) -> State:
         """This engine has done with it: the places are given back, and whoever waits is told."""
-        assert self._opened is not None
         assert self._prepared is not None
-        resources = self._resources
         self._result = result_of(
             ending,
             job=self.job.name,
-            execution_id=self._opened.id,
+            execution_id=self.id,
             time_partition=self._prepared.time_partition,
             cat_partition=self._prepared.cat_partition,
             run_key=self._prepared.run_key,
@@ -484,8 +513,8 @@ class Execution:
         with self._lock:
             self.state = State.ENDED
         if self._place is not None:
-            resources.admission.release(self._place)
-        resources.live.remove(self)
+            self._resources.admission.release(self._place)
+        self._resources.live.remove(self)
         if self.parent is not None:
             self.parent.children.discard(self)
         return State.ENDED

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import msgspec
 
-from ..errors import ExecutionCancelled
+from ..errors import ExecutionCancelled, StoreError
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runners.base import Outcome
 from .calls import Call
@@ -48,6 +49,7 @@ class FanOut:
         source: Source,
         start: Callable[[Call, Callable[[Execution], None]], Execution],
         executor: Executor,
+        transaction: Callable[[], AbstractContextManager[None]],
         *,
         width: int,
         window: int,
@@ -55,6 +57,7 @@ class FanOut:
     ) -> None:
         self._source = source
         self._start = start
+        self._transaction = transaction
         self._executor = executor
         self._width = width
         self._window = window
@@ -91,62 +94,109 @@ class FanOut:
             raise self._error
 
     def _work(self) -> None:
-        while self._start_what_can_start():
+        finished: list[tuple[Execution, Outcome]] = []
+        while self._go_on(finished):
+            finished = []
             for attempt in self._waiter.wait():
                 execution = self._attempts[attempt]
-                state = State.ENDED
-                try:
-                    state = execution.advance(attempt)
-                finally:
-                    if state is not State.RUNNING:
-                        del self._attempts[attempt]
-                        self._waiter.forget(attempt)
-                        self._after(execution, state)
+                outcome = execution.receive(attempt)
+                if outcome is not None:
+                    del self._attempts[attempt]
+                    self._waiter.forget(attempt)
+                    self._running -= 1
+                    finished.append((execution, outcome))
 
-    def _start_what_can_start(self) -> bool:
-        """Start what has come back and new calls, as far as the width allows; whether there is anything to wait for."""
+    def _go_on(self, finished: list[tuple[Execution, Outcome]]) -> bool:
+        """End what finished, and start what has come back and new calls, as far as the width allows.
+
+        Whether there is anything to wait for.
+        """
         while True:
             while self._returned and (self._running < self._width or self._returned[0].state is not State.READY):
                 execution = self._returned.popleft()
-                self._delayed.discard(execution)
                 if execution.state is State.READY:
                     self._launch(execution)
                 elif execution.state is State.ENDED:
                     self._ended(execution)
-            if self._running >= self._width or not self._take_new():
+            new = self._take_new(len(finished))
+            if not finished and not new:
                 return bool(self._numbers) or self._held_back is not None
+            self._write(finished, new)
+            finished = []
 
-    def _take_new(self) -> bool:
-        """Begin the source's next call; False if there is none now, or if enough of them wait."""
-        waiting = len(self._numbers) - self._running - min(len(self._delayed), DELAYED)
-        if self._error is not None or waiting >= self._window:
-            return False
+    def _take_new(self, finished: int) -> list[Execution]:
+        """The next calls of the source, as many as there is room for; so many have ``finished`` and are still counted."""
+        new: list[Execution] = []
+        waiting = len(self._numbers) - self._running - finished - min(len(self._delayed), DELAYED)
+        while self._error is None and self._running + len(new) < self._width and waiting < self._window:
+            try:
+                found, self._held_back = self._held_back or self._source.next(), None
+                if found is None:
+                    break
+                if self._gate is not None and not self._gate.lets_through():
+                    self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
+                    break
+                execution = self._start(found[1], self._when_ready)
+                execution.prepare()
+            except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
+                self._error = error
+                break
+            self._numbers[execution] = found[0]
+            new.append(execution)
+        return new
+
+    def _write(self, finished: list[tuple[Execution, Outcome]], new: list[Execution]) -> None:
+        """End some and open others, in one transaction: a commit for each would take longer than all else that is done for them.
+
+        Nobody is told of an end, and nothing is launched, before it is in the store.
+        """
+        together: list[tuple[Execution, Outcome]] = []
+        for execution, outcome in finished:
+            if execution.ends_alone(outcome):
+                self._is(execution, execution.conclude(outcome))
+            else:
+                together.append((execution, outcome))
+        states: list[tuple[Execution, State]] = []
         try:
-            found, self._held_back = self._held_back or self._source.next(), None
-            if found is None:
-                return False
-            if self._gate is not None and not self._gate.lets_through():
-                self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
-                return False
-        except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
-            self._error = error
-            return False
-        execution = self._start(found[1], self._when_ready)
-        self._numbers[execution] = found[0]
+            with self._transaction() if len(together) + len(new) > 1 else nullcontext():
+                states += [(execution, execution.conclude(outcome)) for execution, outcome in together]
+                for execution in new:
+                    if (state := self._begin(execution)) is not None:
+                        states.append((execution, state))
+        except BaseException as error:
+            for execution, _ in together:
+                execution.retract(error)
+            for execution in new:
+                execution.retract(error, opened=False)
+            for execution in tuple(self._numbers):
+                if execution.state is State.ENDED:
+                    self._ended(execution)
+            if not isinstance(error, StoreError):
+                raise
+            return
+        for execution, state in states:
+            self._is(execution, state)
+
+    def _is(self, execution: Execution, state: State) -> None:
+        """What is written of an execution: it may be launched, has ended, or waits."""
+        if state is State.READY:
+            self._launch(execution)
+        elif state is State.ENDED:
+            self._ended(execution)
+        elif execution.attempted and execution.state is State.PARKED:  # else its delay is over already
+            self._delayed.add(execution)
+
+    def _begin(self, execution: Execution) -> State | None:
+        """Begin a new call; None if that could not be done, and nothing is left of it."""
         try:
-            state = execution.begin()
+            return execution.begin()
         except BaseException as error:
             execution.abandon()
             del self._numbers[execution]
             if not isinstance(error, Exception):
                 raise
-            self._error = error
-            return False
-        if state is State.READY:
-            self._launch(execution)
-        elif state is State.ENDED:
-            self._ended(execution)
-        return True
+            self._error = self._error or error
+            return None
 
     def _launch(self, execution: Execution) -> None:
         self._running += 1
@@ -170,10 +220,7 @@ class FanOut:
     def _after(self, execution: Execution, state: State) -> None:
         """An attempt is over: its execution has ended, or is parked until the next one."""
         self._running -= 1
-        if state is State.ENDED:
-            self._ended(execution)
-        elif execution.state is State.PARKED:  # else its delay is over already
-            self._delayed.add(execution)
+        self._is(execution, state)
 
     def _ended(self, execution: Execution) -> None:
         number = self._numbers.pop(execution, None)

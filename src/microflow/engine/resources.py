@@ -38,7 +38,9 @@ class Live:
     def remove(self, execution: Any) -> None:
         """It has ended; nothing happens if it is not known."""
         with self._changed:
-            self._known.pop(execution.id, None)
+            number = execution.id
+            if self._known.get(number) is execution:
+                del self._known[number]
             if not self._known:
                 self._changed.notify_all()
 

@@ -28,6 +28,8 @@ CHECKPOINT_PAGES = 8_000
 
 MEMORY = ":memory:"
 
+_ROLLED_BACK = "The store has undone a transaction after one of its statements failed."
+
 _CLOSED = "The store is closed: the engine that used it has stopped."
 
 Row = tuple[Any, ...]
@@ -61,6 +63,7 @@ class Database:
         self._idle_readers: list[sqlite3.Connection] = []
         self.open_readers = 0
         self._after_commit: list[Callable[[], None]] = []
+        self._is_joined = False
         self._closed = False
         try:
             if self.path is not None:
@@ -120,6 +123,7 @@ class Database:
                 return
             self._after_commit.clear()
             self.execute_text("BEGIN IMMEDIATE", ())
+            self._is_joined = True
             try:
                 yield
                 self.execute_text("COMMIT", ())
@@ -127,6 +131,8 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+            finally:
+                self._is_joined = False
             callbacks = tuple(self._after_commit)
         for callback in callbacks:
             callback()
@@ -151,6 +157,8 @@ class Database:
         with self._lock:
             if self._closed:
                 raise StoreError(_CLOSED)
+            if self._is_joined and not self._writer.in_transaction:
+                raise StoreError(_ROLLED_BACK)
             try:
                 return self._writer.execute(text, values)
             except sqlite3.Error as error:

@@ -7,6 +7,7 @@ was too late. Events are published after the commit, so that nobody hears of a r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -134,6 +135,10 @@ class Executions:
     def unregister(self, *, now: float, reason: str) -> None:
         """Record that the engine ended, and why."""
         self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
+
+    def together(self) -> AbstractContextManager[None]:
+        """Whatever this thread writes inside is committed at the end, or not at all; raises ``StoreError`` then."""
+        return self._database.transaction()
 
     def open(self, new: NewExecution, now: float, claim: Claim | None = None) -> Opened:
         """Insert the execution, and if it stands for many partitions its mark on them; publish it.
