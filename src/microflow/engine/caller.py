@@ -15,11 +15,12 @@ from ..runtime import PartitionSelection, Progress
 from ..store.executions import Opened
 from .calls import Call, prepare
 from .dag import DagRun, closure_of, outcome_of_run
-from .execution import Execution, State
+from .execution import Execution
 from .fanout import Calls, FanOut, Source, refuse_cancelled
 from .limits import UNLIMITED
 from .partition_runs import PartitionRuns
 from .resources import Resources
+from .standing import State
 
 WINDOW = 256
 """How many calls of one mapping or DAG run may wait for places at the same time, without a thread."""

@@ -7,11 +7,8 @@ thread: it is parked, and ``ready`` is called when it may go on. Nothing here ch
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
-from typing import Any
 
 import msgspec
 
@@ -23,15 +20,13 @@ from ..errors import (
     PayloadError,
     StoreError,
 )
-from ..jobs import Job
-from ..model.results import ExecutionResult, ExecutionStatus
+from ..model.results import ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
 from ..runners.workers import Attempt
 from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
 from .calls import Call, Prepared, earlier_success, new_execution, prepare, refused, request_of, result_of
-from .observation import Observation
 from .resources import Resources
 from .settling import (
     cancelled_ending,
@@ -45,20 +40,11 @@ from .settling import (
     waiting_for_retry,
     waiting_for_server,
 )
+from .standing import Standing, State
 
 
-class State(Enum):
-    """Where a live execution is: about to be told whether it may run, allowed to, running, waiting until it may, or ended."""
-
-    NEW = "new"
-    READY = "ready"
-    RUNNING = "running"
-    PARKED = "parked"
-    ENDED = "ended"
-
-
-class Execution:
-    """A live execution. ``ready`` is called, by any thread, when a parked one may go on or has ended."""
+class Execution(Standing):
+    """A live execution, as what is done with it. ``ready`` is called, by any thread, when a parked one may go on or has ended."""
 
     def __init__(
         self,
@@ -67,82 +53,8 @@ class Execution:
         parent: Execution | None,
         ready: Callable[[Execution], None],
     ) -> None:
-        self.call: Call = call
-        if call.scheduled_at is None and parent is not None:
-            call.scheduled_at = parent.call.scheduled_at  # whatever a tick's run calls is of that tick
-        self.job: Job[Any] = call.job
-        self.kind = call.kind or call.job.kind
-        self.parent = parent
-        self.observation = Observation(resources, self._row)
-        self.children: set[Execution] = set()
-        self.state = State.NEW
-        self.attempt_number = 1
-        self._resources = resources
+        super().__init__(resources, call, parent)
         self._ready = ready
-        self._lock = threading.Lock()
-        self._opened: Opened | None = None
-        self._prepared: Prepared | None = None
-        self._place: Place | None = None
-        self._timer: Any = None
-        self._result: ExecutionResult | None = None
-        self._positions = 0
-        self._positions_lock = threading.Lock()
-
-    # What others ask
-
-    @property
-    def id(self) -> int:
-        """The execution's number; 0 before its row is open."""
-        return self._opened.id if self._opened is not None else 0
-
-    @property
-    def stop(self) -> Stop:
-        """What asks the attempt that runs now to end."""
-        return self.observation.stop
-
-    @property
-    def row(self) -> Opened:
-        """Its row, which is open."""
-        return self._row()
-
-    def _row(self) -> Opened:
-        assert self._opened is not None, "its row is not open yet"
-        return self._opened
-
-    @property
-    def result(self) -> ExecutionResult:
-        """How it ended; asked only once it has."""
-        assert self._result is not None, "the execution has not ended"
-        return self._result
-
-    @property
-    def waits_at(self) -> Limit | None:
-        """The limit at which it is parked."""
-        return self._place.parked_at if self._place is not None else None
-
-    @property
-    def root_id(self) -> int:
-        """The number of the execution at the top of the tree."""
-        return self._opened.root_id if self._opened is not None else 0
-
-    @property
-    def attempted(self) -> bool:
-        """Whether an attempt of it failed, and another follows."""
-        return self.attempt_number > 1
-
-    def ends_alone(self, outcome: Outcome) -> bool:
-        """Whether its end can't be written together with others: who has its run key next must find it when the places are free,
-        and to tell a partition named afterwards runs code of the user's.
-        """
-        assert self._prepared is not None
-        return not (self._prepared.run_key is None and outcome.cat_partition is None and outcome.time_partition is None)
-
-    def next_positions(self, count: int = 1) -> int:
-        """The first of so many new positions among this execution's calls."""
-        with self._positions_lock:
-            first = self._positions
-            self._positions += count
-        return first
 
     # Before it runs
 
@@ -183,7 +95,7 @@ class Execution:
             self._open(None)
             return self._end(upstream_ending(prepared, self.job.name))
         run_key = prepared.run_key if not self.call.force and self.call.body is None else None
-        self._place = Place(self._limits(prepared, run_key), _places_of_ancestors(parent))
+        self._place = Place(self._limits(prepared, run_key), self.places_above())
         if resources.admission.take(self._place):
             return self._admitted(run_key)
         return self._park(run_key)
@@ -422,11 +334,6 @@ class Execution:
         self.state = State.READY
         return True
 
-    @property
-    def waits_for_attempt(self) -> bool:
-        """Whether an attempt failed, and the next one has not begun."""
-        return self.state is State.PARKED and self.row.started_at is not None
-
     def leave(self, waiting: Waiting) -> bool:
         """Leave its row queued, for another engine to take it over; False if it has begun."""
         with self._lock:
@@ -518,12 +425,3 @@ class Execution:
         if self.parent is not None:
             self.parent.children.discard(self)
         return State.ENDED
-
-
-def _places_of_ancestors(parent: Execution | None) -> list[Place]:
-    places = []
-    while parent is not None:
-        if parent._place is not None and parent._place.limits:
-            places.append(parent._place)
-        parent = parent.parent
-    return places

@@ -21,8 +21,9 @@ from ..errors import ExecutionCancelled, StoreError
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runners.base import Outcome
 from .calls import Call
-from .execution import Execution, State
+from .execution import Execution
 from .gates import Gate
+from .standing import State
 from .waiter import Waiter
 
 DELAYED = 4096
@@ -183,7 +184,7 @@ class FanOut:
             self._launch(execution)
         elif state is State.ENDED:
             self._ended(execution)
-        elif execution.attempted and execution.state is State.PARKED:  # else its delay is over already
+        elif execution.waits_for_attempt:  # else its delay is over already, or it has not run yet
             self._delayed.add(execution)
 
     def _begin(self, execution: Execution) -> State | None:

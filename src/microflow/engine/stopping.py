@@ -9,10 +9,10 @@ from ..errors import Interrupted, StoreError
 from ..flow import Flow
 from ..model.results import ExecutionError
 from ..store.executions import NOBODY
-from .execution import State
 from .recovery import with_attempts_left
 from .resources import Live, Resources
 from .settling import waiting_for_server
+from .standing import State
 
 logger = logging.getLogger("microflow")
 

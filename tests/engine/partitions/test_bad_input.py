@@ -117,6 +117,10 @@ def test_a_job_without_partitions(flow: Flow, start: Start) -> None:
     def plain(a: dict[str, Any]) -> Any:
         return {"seen": a}
 
+    @flow.task(runner="thread")
+    def fed_by_nobody() -> Any:
+        return {}
+
     engine = start(flow)
 
     with pytest.raises(PartitionError, match="Job 'plain' has no partitions"):
@@ -124,7 +128,7 @@ def test_a_job_without_partitions(flow: Flow, start: Start) -> None:
     with pytest.raises(PartitionError, match="Job 'plain' has no partitions"):
         engine.submit(plain, [{}], time_partition="2026-11-22")
     with pytest.raises(PartitionError, match="nor any of its declared inputs has that dimension"):
-        engine.submit(plain, with_inputs=True, cat_partition="a")
+        engine.submit(fed_by_nobody, with_inputs=True, cat_partition="a")
     assert nothing_happened(engine)
     assert plain({"time_partition": "whatever"}) == {"seen": {"time_partition": "whatever"}}  # to it that is data
 
