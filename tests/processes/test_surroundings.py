@@ -43,6 +43,7 @@ def flow() -> Flow:
             "text": isinstance(sys.stdout, io.TextIOBase),
             "recursion": sys.getrecursionlimit(),
             "threads": threading.active_count(),
+            "mask": [os.umask(0o022), os.umask(0o022)][0],
         }
 
     return flow
@@ -143,6 +144,14 @@ def leave_traces() -> dict[str, Callable[[], Any]]:
         if hasattr(os, "waitid"):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
+    def lower_a_limit() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    def hide_new_files() -> None:
+        os.umask(0o777)
+
     def fork() -> None:
         if os.fork() == 0:
             print("the copy")
@@ -164,8 +173,17 @@ SAME_WORKER = {
     "odd_streams",
     "raise_recursion_limit",
     "leave_a_zombie",
+    "hide_new_files",
 }
-UNIX_ONLY = {"lose_directory", "set_alarm", "fork", "leave_a_zombie", "redirect_descriptors", "close_descriptors"}
+UNIX_ONLY = {
+    "lose_directory",
+    "set_alarm",
+    "lower_a_limit",
+    "fork",
+    "leave_a_zombie",
+    "redirect_descriptors",
+    "close_descriptors",
+}
 
 
 @pytest.mark.parametrize("trace", [pytest.param(name, marks=UNIX if name in UNIX_ONLY else ()) for name in TRACES])

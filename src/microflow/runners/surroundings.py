@@ -30,6 +30,9 @@ class Surroundings:
         self._handlers = [_handler(number) for number in _SIGNALS]
         self._recursion_limit = sys.getrecursionlimit()
         self._threads = threading.active_count()
+        self._mask = os.umask(0o022)
+        os.umask(self._mask)
+        self._limits = _limits()
         self._output = [_identity(descriptor) for descriptor in (1, 2)]
 
     def leave_if_forked(self) -> None:
@@ -55,6 +58,9 @@ class Surroundings:
             return "the task left a thread running"
         if _has_children():
             return "the task left a process running"
+        if _limits() != self._limits:
+            return "the task changed what its process may use"
+        os.umask(self._mask)
         self._restore_folder_and_environment()
         self._restore_signals()
         if sys.getrecursionlimit() != self._recursion_limit:
@@ -104,7 +110,17 @@ if sys.platform == "win32":
     def _has_children() -> bool:
         return False  # they are ended with the worker, by its marker
 
+    def _limits() -> list[tuple[int, int]]:
+        return []  # there are none that a process sets itself
+
 else:
+    import resource
+
+    _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
+
+    def _limits() -> list[tuple[int, int]]:
+        """What the process may use of memory, time, disk and descriptors: a task may have lowered it, for itself."""
+        return [resource.getrlimit(number) for number in _LIMITS]
 
     def _has_children() -> bool:
         """Whether a process that the task started still runs; one that ended and was never waited for is no harm."""
