@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from microflow.cli.listening import listen, port_of
@@ -140,6 +141,27 @@ def test_an_open_stream_of_events_and_a_waiting_request_hold_nothing_up(serve: S
 
         assert server.wait() == 0
         assert events.read().endswith(b"\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process can be changed on Linux alone")
+def test_too_many_connections_are_one_line_and_when_they_are_gone_all_is_well(serve: Serve) -> None:
+    import resource
+
+    server = serve("--grace", "0")
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    limit = psutil.Process(server.pid).num_fds() + 10
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    connections = [socket.create_connection(address, 60) for _ in range(30)]
+    server.line_with("No connection can be accepted now: [Errno 24] Too many open files.")
+    for connection in connections:
+        connection.close()
+
+    assert ask(server, "/api/jobs/work/double/executions", {"inputs": [{"v": 2}], "wait": 60})["output"] == {"v": 4}
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert len(server.lines) == 3
+    assert server.lines[-1] == "Stopped (SIGTERM): everything had ended."
 
 
 @needs_signals

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,6 +19,8 @@ from ..web.security import LOCAL_HOSTS
 from .listening import names_of
 from .stopping import Stopping
 
+logger = logging.getLogger("microflow")
+
 _TICK = 1.0
 """Seconds between updates of the Date header; and, on Windows, until Ctrl-C is noticed."""
 
@@ -27,6 +29,12 @@ _LAST_REQUESTS = 5
 
 _LAST_REQUESTS_IN_A_HURRY = 1
 """The same, when somebody can't wait."""
+
+_BACKLOG = 128
+"""How many connections may wait to be accepted."""
+
+_SCARCE_AGAIN = 60.0
+"""Seconds between two complaints that no connection can be accepted."""
 
 CHANGED = "a source file changed"
 """The reason of an end that is a restart."""
@@ -93,6 +101,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=_LAST_REQUESTS,
+                backlog=_BACKLOG,
             )
         )
         self._site = app.state.site
@@ -115,6 +124,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does it; then everybody may know."""
+        asyncio.get_running_loop().set_exception_handler(_Complaints().report)
         await super().startup(sockets)
         self._ready()
 
@@ -135,12 +145,30 @@ class _Server(uvicorn.Server):
         return changed is not None and await asyncio.to_thread(changed)
 
 
+class _Complaints:
+    """What the event loop has to say. Too many open files it says for each connection that waits, each with a traceback."""
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+
+    def report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Report it; where no connection can be accepted, in one line, and not again for a while."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and "socket" in context:
+            if loop.time() >= self._quiet_until:
+                self._quiet_until = loop.time() + _SCARCE_AGAIN
+                logger.error("No connection can be accepted now: %s. It is tried again every second.", error)
+        elif not (isinstance(error, ValueError) and "_start_serving" in context["message"]):
+            # else the sockets were closed before such a second was over
+            loop.default_exception_handler(context)
+
+
 def _log_to_standard_error() -> None:
     """What the server itself has to say, in one format; jobs' records go to their logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("microflow", "uvicorn"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.WARNING)
-        logger.addHandler(handler)
-        logger.propagate = False
+        named = logging.getLogger(name)
+        named.setLevel(logging.WARNING)
+        named.addHandler(handler)
+        named.propagate = False
