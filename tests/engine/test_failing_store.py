@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,3 +181,31 @@ def test_a_store_that_refuses_to_open_an_engine_leaves_nothing_open(start: Start
 
     assert flow.runtime is None
     start(flow, kind="server")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps files that are open where they are")
+def test_what_ends_while_the_store_is_away_is_recorded_when_it_is_back(
+    start: Start, runner: Any, clock: Any, until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microflow.store.presence.LOOK_AGAIN", 0.0)
+    flow = create_flow("shop")
+    load = flow.task(name="load", runner=runner)(lambda: {})
+    engine = start(flow, clock=clock)
+    submitted = engine.submit(load)
+    attempt = runner.next()
+    path, away = tmp_path / "store.db", tmp_path / "away.db"
+
+    path.rename(away)
+    attempt.succeed({})
+    error = submitted.future.result().error
+    with pytest.raises(StoreError, match="was removed or replaced"):
+        engine.submit(load)
+    away.rename(path)
+    clock.until_asleep(1.0)
+    clock.advance(1.0)
+
+    assert error is not None
+    assert "was removed or replaced" in error.message
+    until(engine, lambda: engine.database.read_text("SELECT status FROM executions") == [("error",)])
+    runner.answer = lambda attempt: attempt.succeed({})
+    assert load().status == "success"

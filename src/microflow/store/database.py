@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import StoreError, StoreTooNew, StoreUnavailable
+from .presence import Presence
 
 BUSY_TIMEOUT = 30.0
 """Seconds that a statement waits for another process that writes."""
@@ -65,6 +66,7 @@ class Database:
         self._after_commit: list[Callable[[], None]] = []
         self._is_joined = False
         self._closed = False
+        self._presence: Presence | None = None
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,6 +88,8 @@ class Database:
             except BaseException:
                 self._writer.close()
                 raise
+            if self.path is not None:
+                self._presence = Presence(self.path)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(
                 f"The store {url!r} can't be opened: {error}. Check that its folder exists, can be written and is no network "
@@ -159,6 +163,8 @@ class Database:
                 raise StoreError(_CLOSED)
             if self._is_joined and not self._writer.in_transaction:
                 raise StoreError(_ROLLED_BACK)
+            if self._presence is not None:
+                self._presence.check()
             try:
                 return self._writer.execute(text, values)
             except sqlite3.Error as error:
