@@ -20,6 +20,7 @@ from .jobs import (
     unknown_argument,
 )
 from .model.graph import cycles
+from .model.names import NAME_RULE, is_name
 from .model.results import ExecutionResult
 from .model.schedules import Schedule
 from .runtime import Context, Runtime, active_execution, runtime_for
@@ -80,8 +81,8 @@ class Flow:
         store: str | None = None,
         module: str | None = None,
     ) -> None:
-        if not isinstance(name, str) or not name or "/" in name:
-            raise DefinitionError(f"create_flow({name!r}): a flow's name is a string, not empty, without a slash.")
+        if not is_name(name):
+            raise DefinitionError(f"create_flow({name!r}): {NAME_RULE}.")
         self.name = name
         self.max_concurrency = max_concurrency
         self.timezone = timezone
@@ -127,9 +128,7 @@ class Flow:
 
     def _add(self, job: J) -> J:
         if not isinstance(job.name, str):
-            raise DefinitionError(
-                f"@flow.{job.kind}(name={job.name!r}): a name is a string that is not empty, without a slash."
-            )
+            raise DefinitionError(f"@flow.{job.kind}(name={job.name!r}): {NAME_RULE}.")
         known = self.jobs.get(job.name)
         if known is not None and not (is_interactive() and _same_place(known.fn, job.fn)):
             raise DuplicateJobError(
@@ -229,8 +228,8 @@ class Flow:
             if schedule.name is not None:
                 names.setdefault(schedule.name, []).append(jobs[0])
         for name, jobs in names.items():
-            if "/" in name:
-                yield f"the schedule {name!r}: a name is a string, not empty, without a slash."
+            if not is_name(name):
+                yield f"the schedule {name!r}: {NAME_RULE}."
             if len(jobs) > 1:
                 count = "two" if len(jobs) == 2 else len(jobs)
                 yield (

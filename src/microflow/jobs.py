@@ -8,6 +8,7 @@ from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar
 
 from .errors import DefinitionError, InputCountError
+from .model.names import NAME_RULE, is_name
 from .model.partitions import Partitions, TimePartitions
 from .model.payloads import DEFAULT_MAX_PAYLOAD
 from .model.results import ExecutionResult, RunStrategy
@@ -236,8 +237,8 @@ class Job(Generic[P]):
 
     def _argument_mistakes(self) -> Iterable[str]:
         where = f"{self.kind} {self.name!r}"
-        if not isinstance(self.name, str) or not self.name or "/" in self.name:
-            yield f"{self.kind} {self.name!r}: a name is a string that is not empty, without a slash."
+        if not is_name(self.name):
+            yield f"{self.kind} {self.name!r}: {NAME_RULE}."
         if self.schedule is not None and not isinstance(self.schedule, Schedule):
             yield f"{where}: schedule is {self.schedule!r}; give a crontab string or a Schedule."
         if not isinstance(self.run_strategy, str) or self.run_strategy not in list(RunStrategy):

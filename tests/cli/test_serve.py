@@ -267,6 +267,10 @@ def test_a_token_is_asked_of_everyone(serve: Serve, call: Call) -> None:
     assert refused.stderr == (
         f"Error: The server {server.url} asks for its token: give it with --token or MICROFLOW_TOKEN.\n"
     )
+    assert (
+        wrong.stderr
+        == f"Error: The server {server.url} has another token than the one given with --token or MICROFLOW_TOKEN.\n"
+    )
     assert "work/double" in right.stdout
 
 

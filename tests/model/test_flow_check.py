@@ -61,8 +61,10 @@ def two(a: Any, b: Any) -> None: ...
             "max_concurrency has 'a'; give a whole number from 1 on, a ConcurrencyGroup, or a list of them.",
         ),
         ({"schedule": 5}, "schedule is 5; give a crontab string or a Schedule."),
-        ({"name": ""}, "a name is a string that is not empty, without a slash."),
-        ({"name": "a/b"}, "a name is a string that is not empty, without a slash."),
+        ({"name": ""}, "a name is printable text, not empty, without a slash, and neither . nor .."),
+        ({"name": "a/b"}, "a name is printable text, not empty"),
+        ({"name": ".."}, "a name is printable text, not empty"),
+        ({"name": "a\x1b[2J"}, "a name is printable text, not empty"),
         ({"cat_partitions": []}, "cat_partitions is an empty list; name at least one category, or leave it out."),
         (
             {"partition_filter": "x", "cat_partitions": ["a"]},

@@ -65,6 +65,9 @@ def test_a_server_for_others_needs_a_token_or_a_word(engine: Any) -> None:
         create_app(engine, hosts=["localhost", "flow.example.com"])
     with pytest.raises(ServerError, match="token is empty"):
         create_app(engine, token=" ")
+    for token in ("sésame", "open\n", " open"):
+        with pytest.raises(ServerError, match="token holds what no header can"):
+            create_app(engine, token=token)
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,10 @@ class Client:
 
     def _refusal(self, error: HTTPError) -> MicroflowError:
         """What an answer that is no success says to a person."""
+        if error.code == 401 and "Authorization" in self._headers:
+            return MicroflowError(
+                f"The server {self.url} has another token than the one given with --token or MICROFLOW_TOKEN."
+            )
         if error.code == 401:
             return MicroflowError(f"The server {self.url} asks for its token: give it with --token or MICROFLOW_TOKEN.")
         try:

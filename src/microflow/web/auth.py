@@ -104,11 +104,19 @@ def _delay(wrong: int) -> float:
 
 
 class Auth:
-    """What the token lets in. ``now`` gives seconds since the epoch. Raises ``ServerError`` for an empty token."""
+    """What the token lets in. ``now`` gives seconds since the epoch.
+
+    Raises ``ServerError`` for an empty token, and for one that no header can hold.
+    """
 
     def __init__(self, token: str, tries: Tries | None = None, now: Callable[[], float] = time.time) -> None:
         if not token.strip():
             raise ServerError("The token is empty. Give one with --token or MICROFLOW_TOKEN: a long random string.")
+        if not (token.isascii() and token.isprintable()) or token != token.strip():
+            raise ServerError(
+                "The token holds what no header can: it is printable ASCII, without spaces at its ends. Give another with --token "
+                "or MICROFLOW_TOKEN."
+            )
         self._token = token.encode()
         self._now = now
         self.tries = tries if tries is not None else Tries()
