@@ -305,9 +305,11 @@ def test_what_ends_while_the_page_loads_is_shown(page: Page, server: Any) -> Non
 
     def answer_late(route: Route) -> None:
         answer = route.fetch()
-        if not read:  # the first look is over, and has not reached the page
+        if not read:  # the first look is over, and has not reached the page, which hears of the change before
+            page.locator("html[data-live=live]").wait_for(state="attached")
             job = server.engine.job("shop", "report")
             server.engine.submit_partitions(job, PartitionSelection(time_partitions=["2024-12-31"])).future.result(60)
+            page.locator("#runs li", has_text="1 of 1").wait_for()
         read.append(True)
         route.fulfill(response=answer)
 
