@@ -193,6 +193,7 @@ def test_a_mistake_stands_beside_its_field(client: Any, fields: Any, field: str 
 def test_a_body_that_is_no_form_and_one_of_another_site_are_refused(client: Any) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded", "origin": "http://localhost:3000"}
     assert client.request("POST", "/jobs/weather/load/partitions", headers, b"start=\xff").status == 400
+    assert client.request("POST", "/jobs/weather/load/partitions", headers, b"act=plam").status == 400
     assert client.form("/jobs/weather/load/partitions", {}, origin="http://evil.example").status == 403
 
 

@@ -47,7 +47,7 @@ class PartitionForm(msgspec.Struct):
 def typed_form(body: bytes) -> tuple[PartitionForm, str]:
     """The form as it was sent, and which of its buttons was pressed ("run" or "plan").
 
-    Raises ``ValueError`` for a body that is no form.
+    Raises ``ValueError`` for a body that is no such form.
     """
     pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAXIMUM_FIELDS)
     single = {name: value.strip() for name, value in pairs}
@@ -61,7 +61,10 @@ def typed_form(body: bytes) -> tuple[PartitionForm, str]:
         max_concurrency=single.get("max_concurrency", ""),
         with_inputs=single.get("with_inputs") == "yes",
     )
-    return form, single.get("act", "run")
+    act = single.get("act", "run")
+    if act not in ("run", "plan"):
+        raise ValueError(f"act is {act[:20]!r}, which is neither 'run' nor 'plan'")
+    return form, act
 
 
 def plan_form(engine: Engine, job: Job[Any], form: PartitionForm) -> str:
