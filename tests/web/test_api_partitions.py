@@ -52,6 +52,10 @@ def shop(gate: Any) -> Flow:
     def wide(a: dict[str, Any]) -> Any:
         return {}
 
+    @flow.task(runner="thread", cat_partitions=["a,b", "c & d", "e"])
+    def odd(a: dict[str, Any]) -> Any:
+        return {}
+
     @flow.manager(inputs=[load], time_partitions="monthly")
     def report(a: dict[str, Any]) -> Any:
         return {}
@@ -126,6 +130,7 @@ def test_a_range_and_categories(client: Any, run: Any) -> None:
     assert client.get(f"{LOAD}?from=2021-02&to=2021-02").json["cells"] == [["success"], [None]]
     assert client.get(f"{LOAD}?from=2021-03&cat=south").json["cells"] == [["error"]]
     assert client.get(f"{LOAD}?cat=south,north").json["cat"] == ["north", "south"]
+    assert client.get(f"{JOBS}/odd/partitions?cat=a,b&cat=c%20%26%20d").json["cat"] == ["a,b", "c & d"]
 
 
 def test_axes_that_a_job_does_not_have(client: Any, run: Any) -> None:

@@ -97,12 +97,14 @@ class Partitions:
             return ["cat_partitions is an empty list; name at least one category, or leave it out."]
         found = []
         names: set[str] = set()
-        wrong, blank, doubles = [], [], []
+        wrong, blank, broken, doubles = [], [], [], []
         for name in given:
             if not isinstance(name, str):
                 wrong.append(name)
             elif not name.strip():
                 blank.append(name)
+            elif not _is_unicode(name):
+                broken.append(name)
             elif name in names:
                 doubles.append(name)
             else:
@@ -111,6 +113,8 @@ class Partitions:
             found.append(f"cat_partitions holds {_listed(wrong)}; categories are strings.")
         if blank:
             found.append(f"cat_partitions holds the empty name {blank[0]!r}; a category needs a name.")
+        if broken:
+            found.append(f"cat_partitions holds {_listed(broken)}, which is no valid Unicode (a lone surrogate).")
         if doubles:
             twice = _listed(list(dict.fromkeys(doubles)))
             found.append(f"cat_partitions holds {twice} more than once; name each category once.")
@@ -232,7 +236,7 @@ class Partitions:
             return True
         try:
             answer: Any = self.filter(start, category)
-        except Exception as error:  # a user's function may raise anything, and it is told whole
+        except (Exception, SystemExit) as error:  # a user's function may raise anything, and it is told whole
             raise PartitionError(
                 f"{self._where}: partition_filter failed for {self._filtered(start, category)}: "
                 f"{type(error).__name__}: {error}"
@@ -296,6 +300,14 @@ class Cells:
             for row, letter in zip(rows, letters, strict=True):
                 if letter in taken:
                     yield (last - index if self._backwards else index), row
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_word(argument: str, value: object, allowed: Sequence[str]) -> None:

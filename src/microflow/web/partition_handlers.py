@@ -24,6 +24,8 @@ from .partition_messages import (
 from .partition_views import PartitionMatrix, is_small, matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..engine.engine import Submitted
     from ..jobs import Job
     from ..store.partitions import PartitionRecord
@@ -39,7 +41,7 @@ def list_partitions(site: Site, call: Call) -> PartitionMatrix:
     asked: PartitionsQuery = call.query
     job = _job(site, call)
     runs = site.engine.partitions
-    grid = runs.grid(job, _text(asked.start), _text(asked.end), asked.cat or None)
+    grid = runs.grid(job, _text(asked.start), _text(asked.end), _categories(job, asked.cat))
     is_plain = is_small(grid) if asked.form == "auto" else asked.form == "plain"
     measured = None
     if asked.measure is not None:
@@ -170,6 +172,12 @@ def resume_execution(site: Site, call: Call) -> ExecutionView:
 
 def _job(site: Site, call: Call) -> Job[Any]:
     return site.engine.job(call.path["flow"], call.path["job"])
+
+
+def _categories(job: Job[Any], given: Sequence[str]) -> list[str] | None:
+    """The categories of an address, where each may be given apart, or several with commas between them; None for all."""
+    known = partitions_of(job).cat or ()
+    return [name for text in given for name in ([text] if text in known else text.split(",")) if name] or None
 
 
 def _text(given: str | None) -> str | None:

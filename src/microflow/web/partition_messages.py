@@ -17,7 +17,8 @@ Order = Literal["asc", "desc"]
 class PartitionsQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"start": "from", "end": "to"}):
     """Which partitions, and how they are written.
 
-    ``from`` and ``to`` are partitions, both included. ``cat``: only these categories. ``form``: ``plain`` has a word for
+    ``from`` and ``to`` are partitions, both included. ``cat``: only these categories,
+    each given apart, or with commas between them. ``form``: ``plain`` has a word for
     each cell, ``compact`` a letter; ``auto`` is plain up to 2,000 cells. ``measure`` adds how long the executions took, or
     how long ago they ended.
     """

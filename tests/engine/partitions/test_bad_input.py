@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -161,6 +162,7 @@ def test_a_dimension_that_the_job_does_not_have(flow: Flow, start: Start) -> Non
     [
         (lambda time, cat: 1 / 0, "partition_filter failed for .*: ZeroDivisionError"),
         (lambda time, cat: "yes", "partition_filter returned 'yes' for .*; it must return True or False"),
+        (lambda time, cat: sys.exit("no such shop"), "partition_filter failed for .*: SystemExit: no such shop"),
         (lambda time: True, "partition_filter failed for .*: TypeError"),
     ],
 )
@@ -263,12 +265,18 @@ def test_a_batch_that_is_too_large_or_that_nobody_takes(flow: Flow, start: Start
 
 
 def test_a_definition_with_mistakes(flow: Flow) -> None:
-    @flow.task(time_partitions="dayly", cat_partitions=["a", "", "a"], partition_filter="none")
+    @flow.task(time_partitions="dayly", cat_partitions=["a", "", "a", "\ud800"], partition_filter="none")
     def load(a: dict[str, Any]) -> Any:
         return {}
 
     with pytest.raises(FlowCheckError) as caught:
         flow.check()
     told = str(caught.value)
-    for said in ("'dayly'", "the empty name ''", "'a' more than once", "partition_filter is 'none'"):
+    for said in (
+        "'dayly'",
+        "the empty name ''",
+        "'a' more than once",
+        "no valid Unicode",
+        "partition_filter is 'none'",
+    ):
         assert said in told
