@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from microflow import DeadlockError
 from microflow.engine.admission import PATIENCE, Admission, Limit, Place
@@ -51,6 +51,37 @@ def test_a_call_that_waits_for_its_own_caller_is_refused_in_words(request_: Requ
     assert limit.parked == []
     request_.admission.release(caller)
     assert request_.admission.take(place)
+
+
+def test_callers_that_wait_for_one_another_are_told_so(request_: Requests) -> None:
+    limit = Limit("api", 2)
+    callers = [request_("one", limit), request_("second", limit)]
+    request_("call of one", limit, callers=(callers[0],))
+
+    with pytest.raises(DeadlockError) as raised:
+        request_("call of second", limit, callers=(callers[1],))
+
+    assert str(raised.value) == (
+        "This call would wait for ever: the limit of 2 of 'api' is held only by executions that wait for one another, its own "
+        "callers among them (executions 3, 6). Raise the limit, or take it from the caller."
+    )
+    request_.admission.release(callers[1])
+    assert request_.granted == ["one", "second", "call of one"]
+
+
+def test_callers_that_wait_for_one_another_at_several_limits_are_told_so(request_: Requests) -> None:
+    a, b, c = Limit("a", 1), Limit("b", 1), Limit("c", 1)
+    of_a, of_b, of_c = request_("of a", a), request_("of b", b), request_("of c", c)
+    request_("b for a", b, callers=(of_a,))
+    request_("c for b", c, callers=(of_b,))
+
+    with pytest.raises(DeadlockError):
+        request_("a for c", a, callers=(of_c,))
+
+    below = request_("for c", callers=(of_c,))
+    request_.admission.release(below)
+    request_.admission.release(of_c)
+    assert request_.granted[-1] == "c for b"
 
 
 def test_a_call_that_waits_for_its_caller_and_somebody_else_may_wait(request_: Requests) -> None:
@@ -184,92 +215,139 @@ def test_a_call_whose_callers_hold_places_never_makes_way(request_: Requests) ->
     assert request_.granted[-1] == "call of holder of c"
 
 
-LIMITS = 4
+CHOICE = st.integers(0, 1000)
+NEEDED = st.sets(st.integers(0, 2), min_size=1, max_size=2)
 
 
 class Machine(RuleBasedStateMachine):
-    """Requests that come, wait, go and give up in any order, over a few limits; without callers."""
+    """In any order: executions that hold places and call others, which need places too; who calls waits for all that it called.
 
-    requests: Bundle[Place] = Bundle("requests")
+    ``callers`` has all that live, each with its callers; ``waiting`` those of them that have no places yet.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.admission = Admission()
-        self.limits = [Limit(str(number), places) for number, places in enumerate((1, 1, 2, 3))]
-        self.granted: set[Place] = set()
-        self.overtaken: dict[Place, int] = {}
+        self.admission = Admission(patience=1)
+        self.limits = [Limit(str(number), places) for number, places in enumerate((1, 1, 2))]
+        self.callers: dict[Place, tuple[Place, ...]] = {}
+        self.waiting: set[Place] = set()
 
-    @rule(target=requests, chosen=st.sets(st.integers(0, LIMITS - 1), max_size=3))
-    def come(self, chosen: set[int]) -> Place:
-        place = Place([self.limits[number] for number in sorted(chosen)], [])
-        others = [waiting for waiting in self.overtaken if set(waiting.limits) == set(place.limits) and waiting.limits]
+    def running(self) -> list[Place]:
+        return [place for place in self.callers if place not in self.waiting]
+
+    def leaves(self) -> list[Place]:
+        """Those that run and wait for nothing."""
+        return [place for place in self.running() if not any(place in known for known in self.callers.values())]
+
+    @rule(chosen=NEEDED)
+    def begin(self, chosen: set[int]) -> None:
+        self.come(chosen, ())
+
+    @precondition(running)
+    @rule(choice=CHOICE, chosen=NEEDED)
+    def call(self, choice: int, chosen: set[int]) -> None:
+        caller = self.running()[choice % len(self.running())]
+        self.come(chosen, (*self.callers[caller], caller))
+
+    @precondition(leaves)
+    @rule(choice=CHOICE)
+    def end(self, choice: int) -> None:
+        self.leave([self.leaves()[choice % len(self.leaves())]])
+
+    @precondition(lambda self: self.callers)
+    @rule(choice=CHOICE)
+    def cancel(self, choice: int) -> None:
+        """It ends, and all below it."""
+        place = list(self.callers)[choice % len(self.callers)]
+        self.leave([known for known, callers in self.callers.items() if place in callers or known is place])
+
+    def come(self, chosen: set[int], callers: tuple[Place, ...]) -> None:
+        place = Place([self.limits[number] for number in sorted(chosen)], callers)
+        alike = [waiting for waiting in self.waiting if set(waiting.limits) == set(place.limits)]
+        first = self.admission._privileged
         if self.admission.take(place):
-            self.grant(place)
-            assert others == [], "a newcomer overtook one that waits for the very same limits"
+            assert callers or alike == [], "it overtook one that waits for the very same limits"
+            assert first is None or callers or not set(first.limits) & set(place.limits), (
+                "it overtook one that had waited too long"
+            )
         else:
-            self.overtaken[place] = 0
-            if self.admission.park(place, lambda: self.grant(place)) is None:
-                self.grant(place)
-        return place
+            waiting = {*self.waiting, place}
+            may_end = self.may_end({**self.callers, place: callers}, waiting, place)
+            try:
+                if self.admission.park(place, lambda: self.waiting.remove(place)) is not None:
+                    self.waiting.add(place)
+            except DeadlockError:
+                assert not may_end, "it could have waited"
+                return
+            assert may_end, "it waits for ever"
+        self.callers[place] = callers
 
-    def grant(self, place: Place) -> None:
-        assert place not in self.granted, "granted twice"
-        self.granted.add(place)
-        self.overtaken.pop(place, None)
-        for waiting in self.overtaken:
-            if set(waiting.limits) & set(place.limits):
-                self.overtaken[waiting] += 1
+    def may_end(self, lives: dict[Place, tuple[Place, ...]], waiting: set[Place], place: Place) -> bool:
+        """Whether it ends if all end that can and nobody new comes: what ``Admission`` must say, found by trying."""
+        lives, waiting = dict(lives), set(waiting)
+        free = {limit: limit.places - len(limit.holders) for limit in self.limits}
+        while True:
+            can_end = [one for one in lives if one not in waiting and not any(one in known for known in lives.values())]
+            may_run = [one for one in waiting if all(free[limit] for limit in one.limits)]
+            for one in can_end:
+                del lives[one]
+                for limit in one.limits:
+                    free[limit] += 1
+            if not can_end and may_run:
+                waiting.remove(may_run[0])
+                for limit in may_run[0].limits:
+                    free[limit] -= 1
+            if not can_end and not may_run:
+                return place not in lives
 
-    @rule(place=consumes(requests))
-    def go(self, place: Place) -> None:
-        if place in self.overtaken:
-            withdrawn = self.admission.withdraw(place)
-            assert withdrawn
-            self.overtaken.pop(place)
-        else:
-            self.admission.release(place)
-            self.granted.remove(place)
-
-    @rule(target=requests, place=consumes(requests))
-    def stay(self, place: Place) -> object:
-        return multiple(place)
+    def leave(self, places: list[Place]) -> None:
+        for place in places:
+            del self.callers[place]
+            if place in self.waiting:
+                withdrawn = self.admission.withdraw(place)
+                assert withdrawn
+                self.waiting.remove(place)
+            else:
+                self.admission.release(place)
 
     @invariant()
     def nobody_is_over_a_limit(self) -> None:
         for limit in self.limits:
-            assert limit.holders == {place for place in self.granted if limit in place.limits}
+            assert limit.holders == {one for one in self.callers if one not in self.waiting and limit in one.limits}
             assert len(limit.holders) <= limit.places
 
     @invariant()
     def nobody_waits_needlessly(self) -> None:
         first = self.admission._privileged
-        for place in self.overtaken:
-            assert place.parked_at in place.limits
-            if all(not limit.full for limit in place.limits):
+        for place in self.waiting:
+            if not any(limit.full for limit in place.limits):
                 assert first is not None, "it could run and waits"
                 assert first is not place, "the one that waited longest could run and waits"
                 assert set(first.limits) & set(place.limits), "it waits for one that does not need what it needs"
+                assert not place.ancestors, "it makes way, and somebody who holds a place waits for it"
 
     @invariant()
     def everybody_is_where_he_waits(self) -> None:
         for limit in self.limits:
-            assert {place for _, place in limit.parked} == {
-                place for place in self.overtaken if place.parked_at is limit
-            }
-        assert self.admission._privileged is None or self.admission._privileged in self.overtaken
+            assert {place for _, place in limit.parked} == {place for place in self.waiting if place.parked_at is limit}
+        assert all(place.parked_at in place.limits for place in self.waiting)
+        assert self.admission._privileged is None or self.admission._privileged in self.waiting
+
+    @invariant()
+    def everybody_knows_what_waits_below(self) -> None:
+        for place in self.callers:
+            assert place.below == {one for one in self.waiting if place in self.callers[one]}
 
     def teardown(self) -> None:
-        """When all that run have ended, again and again, everybody has had his turn."""
-        while self.granted:
-            place = min(self.granted, key=lambda place: place.order)
-            self.granted.remove(place)
-            self.admission.release(place)
-        assert self.overtaken == {}, "somebody waits although nobody holds anything"
+        """When all end that can, again and again, everybody has had his turn."""
+        while leaves := self.leaves():
+            self.leave(leaves[:1])
+        assert self.callers == {}, "some wait for one another"
         assert all(limit.holders == set() and limit.parked == [] for limit in self.limits)
 
 
 Machine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, database=None
+    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True, database=None
 )
 test_admission_in_any_order = Machine.TestCase
 

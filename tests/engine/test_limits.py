@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from microflow import ConcurrencyGroup, Flow, create_flow, map_parallel, run_parallel
+from microflow import ConcurrencyGroup, Flow, create_flow, map_parallel, run_dag, run_parallel
 from microflow.engine import limits
 from microflow.engine.engine import Engine
 
@@ -65,6 +65,50 @@ def test_a_manager_that_calls_itself_with_its_own_run_key_fails_at_once(flow: Fl
     assert result.error is not None
     assert result.error.type == "DeadlockError"
     assert "run key 'k'" in result.error.message
+
+
+def test_managers_that_wait_for_each_other_do_not_wait_for_ever(flow: Flow, start: Start) -> None:
+    """Of two that fill a group and call a task of it, one is told; then the other has its turn."""
+    group, both = ConcurrencyGroup(2, name="api"), threading.Barrier(2)
+    load = flow.task(name="load", runner="thread", max_concurrency=group)(lambda: {})
+    report = flow.task(name="report", runner="thread", inputs=[load])(lambda a: {})
+
+    def outcomes(results: list[Any]) -> dict[str, Any]:
+        return {"ended": [result.error.type if result.error else str(result.status) for result in results]}
+
+    @flow.manager(max_concurrency=group)
+    def manage(a: dict[str, Any]) -> Any:
+        both.wait(60)
+        return outcomes([[load()], map_parallel(load, [()]), [run_dag(report)]][a["n"]])
+
+    start(flow)
+
+    for n, told in enumerate(("DeadlockError", "DeadlockError", "UpstreamFailed")):
+        results = map_parallel(manage, [{"n": n}, {"n": n}])
+        assert sorted(result["ended"] for result in results) == [[told], ["success"]]
+
+
+def test_jobs_that_call_each_other_with_run_keys_do_not_wait_for_ever(flow: Flow, start: Start) -> None:
+    both = threading.Barrier(2)
+
+    @flow.manager
+    def one(a: dict[str, Any]) -> Any:
+        if a.get("inner"):
+            return {}
+        both.wait(60)
+        return {"ended": str(other({"run_key": "k", "inner": True}).status)}
+
+    @flow.manager
+    def other(a: dict[str, Any]) -> Any:
+        if a.get("inner"):
+            return {}
+        both.wait(60)
+        return {"ended": str(one({"run_key": "k", "inner": True}).status)}
+
+    start(flow)
+
+    results = run_parallel((one, {"run_key": "k"}), (other, {"run_key": "k"}))
+    assert sorted(result["ended"] for result in results) == ["error", "skipped"]
 
 
 # Never exceeded

@@ -9,6 +9,9 @@ A request that needs two busy limits could for ever find one of them full. After
 privileged: nobody who comes later takes a place in its limits until it has had its turn. One at a time has that
 privilege, and it does not bind those whose own callers hold a place anywhere, since they must end for that place to be
 free.
+
+Who calls waits for what it called. So a call may wait for a place that only its own callers hold, or only callers whose calls
+wait for this one's: it would do so for ever, and is refused.
 """
 
 from __future__ import annotations
@@ -52,13 +55,17 @@ class Limit:
 
 
 class Place:
-    """A request for places, from its first try until they are given back. ``execution_id`` is 0 until it is known."""
+    """A request for places, from its first try until they are given back. ``execution_id`` is 0 until it is known.
 
-    __slots__ = ("ancestors", "execution_id", "granted", "held", "limits", "order", "parked_at", "tries")
+    ``ancestors`` are those of its callers, ``below`` those that wait and that have this one among their callers.
+    """
+
+    __slots__ = ("ancestors", "below", "execution_id", "granted", "held", "limits", "order", "parked_at", "tries")
 
     def __init__(self, limits: Sequence[Limit], ancestors: Iterable[Place]) -> None:
         self.limits = limits
         self.ancestors = frozenset(ancestors)
+        self.below: set[Place] = set()
         self.execution_id = 0
         self.held = False
         self.granted: Callable[[], None] | None = None
@@ -68,9 +75,10 @@ class Place:
 
 
 class Admission:
-    """The one owner of all places."""
+    """The one owner of all places. ``patience``: how often a request is tried in vain before it is privileged."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: int = PATIENCE) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._order = itertools.count(1)
         self._privileged: Place | None = None
@@ -87,14 +95,20 @@ class Admission:
         """Wait for the places; ``granted`` is called once they are taken, by the thread that freed the last one.
 
         Returns the limit it waits at, or None if the places were free after all (then ``granted`` is not called). Raises
-        ``DeadlockError`` where only the caller's own ancestors hold them.
+        ``DeadlockError`` where it would wait for ever: for its own callers, or for others that wait for it.
         """
         with self._lock:
             obstacle = self._obstacle(place)
             if obstacle is None:
                 self._hold(place)
                 return None
-            self._refuse_deadlock(place)
+            for ancestor in place.ancestors:
+                ancestor.below.add(place)
+            try:
+                _refuse_deadlock(place)
+            except DeadlockError:
+                _wait_no_more(place)
+                raise
             place.order = next(self._order)
             place.granted = granted
             self._park_at(place, obstacle)
@@ -105,7 +119,8 @@ class Admission:
         with self._lock:
             if place.parked_at is None:
                 return False
-            limit, place.parked_at, place.granted = place.parked_at, None, None
+            limit, place.granted = place.parked_at, None
+            _wait_no_more(place)
             limit.parked = [entry for entry in limit.parked if entry[1] is not place]
             heapq.heapify(limit.parked)
             freed = []
@@ -143,7 +158,7 @@ class Admission:
 
     def _hold(self, place: Place) -> None:
         place.held = True
-        place.parked_at = None
+        _wait_no_more(place)
         for limit in place.limits:
             limit.holders.add(place)
         if self._privileged is place:
@@ -175,21 +190,60 @@ class Admission:
                     kept.append(entry)
                 else:
                     place.tries += 1
-                    if place.tries >= PATIENCE and self._privileged is None:
+                    if place.tries >= self._patience and self._privileged is None:
                         self._privileged = place
                     self._park_at(place, obstacle)
             for entry in kept:
                 heapq.heappush(limit.parked, entry)
         return granted
 
-    def _refuse_deadlock(self, place: Place) -> None:
-        for limit in place.limits:
-            if limit.full and all(holder in place.ancestors for holder in limit.holders):
-                holders = sorted(holder.execution_id for holder in limit.holders)
-                raise DeadlockError(
-                    f"This call would wait for ever: {limit.describe()} is held only by its own callers (execution "
-                    f"{', '.join(map(str, holders))}), which wait for it. Raise the limit, or take it from the caller."
-                )
+
+def _wait_no_more(place: Place) -> None:
+    place.parked_at = None
+    for ancestor in place.ancestors:
+        ancestor.below.discard(place)
+
+
+def _refuse_deadlock(place: Place) -> None:
+    """Raise ``DeadlockError`` if the request, which is among those below its callers, would wait for ever."""
+    if not any(ancestor.held for ancestor in place.ancestors):
+        return  # nobody who holds a place waits for it
+    if all(not limit.full or any(not holder.below for holder in limit.holders) for limit in place.limits):
+        return  # at each limit somebody has nothing to wait for
+    stuck = _stuck(place)
+    for limit in place.limits:
+        if limit.full and all(holder.below & stuck for holder in limit.holders):
+            holders = ", ".join(map(str, sorted(holder.execution_id for holder in limit.holders)))
+            who = (
+                f"its own callers (execution {holders}), which wait for it"
+                if limit.holders <= place.ancestors
+                else f"executions that wait for one another, its own callers among them (executions {holders})"
+            )
+            raise DeadlockError(
+                f"This call would wait for ever: {limit.describe()} is held only by {who}. Raise the limit, or take it from the "
+                "caller."
+            )
+
+
+def _stuck(place: Place) -> set[Place]:
+    """Of this request and those that it waits for, directly or not, the ones that can't be granted before another one of them."""
+    stuck: set[Place] = set()
+    rest = [place]
+    while rest:
+        waiting = rest.pop()
+        if waiting not in stuck:
+            stuck.add(waiting)
+            rest += [
+                below for limit in waiting.limits if limit.full for holder in limit.holders for below in holder.below
+            ]
+    while free := {waiting for waiting in stuck if not _waits_for(waiting, stuck)}:
+        stuck -= free
+    return stuck
+
+
+def _waits_for(place: Place, others: set[Place]) -> bool:
+    """Whether at a limit of this request every holder waits for one of the others."""
+    return any(limit.full and all(holder.below & others for holder in limit.holders) for limit in place.limits)
 
 
 def _call(granted: Iterable[Callable[[], None]]) -> None:
