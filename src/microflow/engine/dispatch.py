@@ -8,6 +8,7 @@ from typing import Any
 
 from ..jobs import Job
 from ..runners.base import Outcome, Request, Runner
+from ..runners.guarded import Guarded
 from ..runners.processes import FreshProcesses, ProcessPool
 from ..runners.refusal import Refusal
 from ..runners.threads import Capture, ThreadRunner
@@ -30,7 +31,7 @@ class Dispatch:
             "fresh": FreshProcesses(pool.functions),
             "thread": self._threads,
         }
-        self._own: set[Runner] = set()
+        self._own: dict[int, Runner] = {}  # by identity: they need not be hashable
 
     def run(self, execution: Execution, request: Request) -> Outcome:
         """Carry out an attempt in this thread: a task by its runner, all else here, with a runtime that carries out its calls."""
@@ -65,11 +66,12 @@ class Dispatch:
     def _runner(self, job: Job[Any]) -> Runner:
         if job.runner is None or isinstance(job.runner, str):
             return self._named[job.runner or "process"]
-        self._own.add(job.runner)
-        runner: Runner = job.runner
-        return runner
+        key = id(job.runner)
+        if key not in self._own:
+            self._own[key] = Guarded(job.runner)
+        return self._own[key]
 
     def close(self) -> None:
         """End all runners, those that users gave to tasks too."""
-        for runner in {*self._named.values(), *self._own}:
+        for runner in (*self._named.values(), *self._own.values()):
             runner.close()
