@@ -148,3 +148,16 @@ def test_nothing_is_done_after_the_end(clock: Any, done: list[str]) -> None:
     timers.later(0, lambda: bell.ring("too late"))
 
     assert done == []
+
+
+def test_what_was_cancelled_does_not_pile_up(clock: Any, done: list[str]) -> None:
+    timers = Timers(clock)
+    timers._running = True  # the test itself takes the thread's part
+    timers.later(7200, lambda: done.append("kept"))
+    for _ in range(10_000):
+        timers.later(3600, lambda: done.append("never")).cancel()
+
+    assert len(timers._due) < 1_000
+    assert timers.run_once(clock.monotonic()) == 7200
+    assert timers.run_once(clock.monotonic() + 7200) is None
+    assert done == ["kept"]

@@ -12,6 +12,9 @@ from ..model.clock import Clock
 
 logger = logging.getLogger("microflow")
 
+_FEW = 100
+"""Timers that are not worth to be cleared away."""
+
 
 class Timer:
     """One thing to do later."""
@@ -24,17 +27,23 @@ class Timer:
 
     def cancel(self) -> None:
         """Do not do it; nothing happens if it has been done."""
-        self.action = None
+        if self.action is not None:
+            self.action = None
+            self._timers.cancelled += 1
 
 
 class Timers:
-    """Does things when they are due. The thread lives only while there is something to wait for."""
+    """Does things when they are due. The thread lives only while there is something to wait for.
+
+    ``cancelled``: about how many of the waiting timers were cancelled. Most are: a timeout of an hour is for the few that need it.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._due: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self.cancelled = 0
         self._wake = threading.Event()
         self._running = False
         self._stopped = False
@@ -42,13 +51,19 @@ class Timers:
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do this after so many seconds, in the timers' thread; it must be quick."""
         timer = Timer(self, action)
+        entry = (self._clock.monotonic() + seconds, next(self._order), timer)
         with self._lock:
-            heapq.heappush(self._due, (self._clock.monotonic() + seconds, next(self._order), timer))
+            if self.cancelled > len(self._due) // 2 + _FEW:
+                self._due = [waiting for waiting in self._due if waiting[2].action is not None]
+                heapq.heapify(self._due)
+                self.cancelled = 0
+            heapq.heappush(self._due, entry)
+            is_next = self._due[0] is entry
             start = not self._running and not self._stopped
             self._running = self._running or start
         if start:
             threading.Thread(target=self._live, name="microflow-timers", daemon=True).start()
-        else:
+        elif is_next:
             self._wake.set()
         return timer
 
@@ -58,6 +73,7 @@ class Timers:
             with self._lock:
                 while self._due and self._due[0][2].action is None:
                     heapq.heappop(self._due)
+                    self.cancelled = max(self.cancelled - 1, 0)
                 if not self._due or self._stopped:
                     self._running = False
                     return None
