@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
+from microflow.store.logs import LOG_CAP
 
 Serve = Callable[..., Engine]
 Log = Callable[..., str]
@@ -77,6 +79,29 @@ def test_much_output_comes_whole_and_in_order(flow: Flow, serve: Serve, log_of: 
     assert talk().status == "success"
 
     assert log_of(engine) == "".join(f"line {number:06} " + "x" * 40 + "\n" for number in range(count))
+
+
+def test_of_a_gigabyte_head_and_tail_are_kept_and_the_engine_holds_none_of_it(
+    flow: Flow, start: Serve, log_of: Log
+) -> None:
+    @flow.task
+    def talk() -> dict[str, Any]:
+        megabyte = b"".join(b"%015d\n" % number for number in range(65_536))
+        for _ in range(1024):
+            sys.stdout.buffer.write(megabyte)
+        print("the end")
+        return {}
+
+    engine = start(flow)
+    before = psutil.Process().memory_info().rss
+    assert talk().status == "success"
+
+    assert psutil.Process().memory_info().rss - before < 100 * 2**20
+    log = log_of(engine)
+    assert log.startswith("000000000000000\n000000000000001\n")
+    assert log.endswith("000000000065535\nthe end\n")
+    assert LOG_CAP // 2 < len(log) <= LOG_CAP
+    assert engine.logs.end(1) == 2**30 + len("the end\n")
 
 
 def test_a_child_process_that_prints_much_is_heard_too(flow: Flow, serve: Serve, log_of: Log) -> None:
