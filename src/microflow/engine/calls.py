@@ -17,7 +17,7 @@ from ..store.executions import Claim, Ending, Executions, NewExecution, Waiting
 from ..store.partitions import StoredKey
 from .admission import Limit
 from .gates import Gate
-from .partition_keys import Located, run_keyed, time_window, with_keys
+from .partition_keys import Planned, run_keyed, time_window, with_keys
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -27,7 +27,7 @@ class Call(msgspec.Struct, kw_only=True):
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them;
     None outside a DAG run.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution.
-    ``located`` is the partition where it has been checked. ``gate`` is that of a run over many inputs, which can be paused.
+    ``planned`` is the partition of a run that was planned. ``gate`` is that of a run over many inputs, which can be paused.
     """
 
     job: Job[Any]
@@ -38,7 +38,7 @@ class Call(msgspec.Struct, kw_only=True):
     scheduled_at: float | None = None
     time_partition: str | date | datetime | None = None
     cat_partition: str | None = None
-    located: Located | None = None
+    planned: Planned | None = None
     options: bytes | None = None
     kind: str = ""
     body: Callable[..., Any] | None = None
@@ -75,7 +75,7 @@ def prepare(call: Call) -> Prepared:
     job = call.job
     inputs = call.inputs
     if call.body is None:
-        keyed = with_keys(job, call.inputs, call.time_partition, call.cat_partition, call.located)
+        keyed = with_keys(job, call.inputs, call.time_partition, call.cat_partition, call.planned)
         inputs = keyed.inputs
         job.check_count(inputs)
     else:
@@ -93,7 +93,7 @@ def prepare(call: Call) -> Prepared:
         )
     else:
         plain = list(inputs)
-        encoded = encode_inputs(plain, job=job.name, limit=job.max_payload)
+        encoded = keyed.encoded or encode_inputs(plain, job=job.name, limit=job.max_payload)
     if call.upstream is not None:
         results = list(call.upstream)
     verdict = _RUN
@@ -222,6 +222,7 @@ def new_execution(
 def request_of(call: Call, prepared: Prepared, execution_id: int, attempt: int) -> Request:
     """What a runner is asked to carry out."""
     job = call.job
+    period = None if call.planned is None else call.planned.period
     return Request(
         execution_id=execution_id,
         flow=job.flow.name,
@@ -232,7 +233,7 @@ def request_of(call: Call, prepared: Prepared, execution_id: int, attempt: int) 
         run_key=prepared.run_key,
         scheduled_at=call.scheduled_at,
         cat_partition=prepared.cat_partition,
-        time_window=time_window(job, prepared.time_partition),
+        time_window=time_window(job, prepared.time_partition) if period is None else period.window,
         statuses=prepared.statuses,
     )
 

@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ..errors import PartitionError
 from ..jobs import Job
-from ..model.payloads import encode_moments
+from ..model.payloads import check_size, encode_moment
 from ..model.results import ExecutionResult
 from ..store.partitions import StoredKey
+
+_encoder = msgspec.json.Encoder()
 
 
 class Keyed(NamedTuple):
     """The inputs of a call with the keys in them, and the partitions that the execution stands for.
 
     ``time_partition``, ``cat_partition`` and ``text`` (that of the time partition) are what the caller named, where that is one
-    partition, or one dimension of it.
+    partition, or one dimension of it. ``encoded``: the inputs as the row holds them, where that is known.
     """
 
     inputs: tuple[Any, ...]
@@ -25,6 +29,7 @@ class Keyed(NamedTuple):
     time_partition: datetime | None = None
     cat_partition: str | None = None
     text: str | None = None
+    encoded: bytes | None = None
 
 
 class Located(NamedTuple):
@@ -35,30 +40,73 @@ class Located(NamedTuple):
     text: str | None
 
 
+class Period(NamedTuple):
+    """A time partition of a plan, with what the calls for it have in common: its start and its window, encoded once."""
+
+    start: datetime
+    text: str
+    encoded: bytes
+    window: bytes
+
+
+class Planned(NamedTuple):
+    """A partition of a plan, which has been checked: None for a dimension that the job does not have."""
+
+    period: Period | None
+    category: str | None
+
+
 def with_keys(
     job: Job[Any],
     inputs: tuple[Any, ...],
     time_partition: str | date | datetime | None,
     cat_partition: str | None,
-    located: Located | None = None,
+    planned: Planned | None = None,
 ) -> Keyed:
     """The inputs of a job with both keys in the first one: in the dict, or in each dict of a list, whether a result or plain.
 
     A key that was given apart from the inputs (by the API, by a DAG run over partitions) goes before what stands in
-    them; ``located`` is one that has been checked. A job without partitions has no keys, and gets its inputs as they
+    them; ``planned`` is one that is all there is to hand over. A job without partitions has no keys, and gets its inputs as they
     are. Raises ``PartitionError`` for a partition that does not exist.
     """
+    if planned is not None:
+        return _keyed_as_planned(job, planned)
     if job.partitions is None:
         if time_partition is not None or cat_partition is not None:
             raise PartitionError(
                 f"Job {job.name!r} has no partitions; declare time_partitions or cat_partitions, or name none."
             )
         return Keyed(inputs)
-    filling = _Filling(job, time_partition, cat_partition, located)
-    takes_none = not (job.parameters.names or job.parameters.variable)
-    if inputs or not takes_none:
+    filling = _Filling(job, time_partition, cat_partition)
+    if inputs or _takes_some(job):
         inputs = (filling.fill(inputs[0] if inputs else {}), *inputs[1:])
     return filling.keyed(inputs)
+
+
+def period_of(start: datetime, end: datetime, text: str) -> Period:
+    """A time partition of a plan."""
+    first = encode_moment(start)
+    return Period(start, text, first, _window(first, end))
+
+
+def _window(encoded_start: bytes, end: datetime) -> bytes:
+    return b"[%b,%b]" % (encoded_start, encode_moment(end))
+
+
+def _takes_some(job: Job[Any]) -> bool:
+    return bool(job.parameters.names or job.parameters.variable)
+
+
+def _keyed_as_planned(job: Job[Any], planned: Planned) -> Keyed:
+    """As ``with_keys`` for a call that hands over nothing else: the same bytes that encoding its inputs would give, sooner."""
+    period, category = planned
+    start, text, moment = (None, None, b"null") if period is None else period[:3]
+    keys = ((text or "", category or ""),)
+    if not _takes_some(job):
+        return Keyed((), keys, start, category, text)
+    encoded = b'[{"time_partition":%b,"cat_partition":%b}]' % (moment, _encoder.encode(category))
+    check_size(encoded, job=job.name, limit=job.max_payload)
+    return Keyed(({"time_partition": start, "cat_partition": category},), keys, start, category, text, encoded)
 
 
 def run_keyed(job: Job[Any], time_partition: str | date | datetime | None, cat_partition: str | None) -> Keyed:
@@ -113,16 +161,15 @@ def time_window(job: Job[Any], start: datetime | None) -> bytes | None:
     """The start and the end of a time partition, encoded as a worker's frame holds them."""
     if start is None or job.partitions is None or job.partitions.time is None:
         return None
-    return encode_moments([start, job.partitions.time.end_of(start)])
+    return _window(encode_moment(start), job.partitions.time.end_of(start))
 
 
 class _Filling:
     """Puts the keys into a first input, and remembers the partitions that it met."""
 
-    def __init__(self, job: Job[Any], time_partition: Any, cat_partition: str | None, located: Located | None) -> None:
+    def __init__(self, job: Job[Any], time_partition: Any, cat_partition: str | None) -> None:
         self._job = job
         self._given = (time_partition, cat_partition)
-        self._located = located
         self._met: dict[tuple[str | None, str | None], Located] = {}
 
     def fill(self, value: Any, depth: int = 0) -> Any:
@@ -146,7 +193,7 @@ class _Filling:
 
     def _meet(self, time_partition: Any, cat_partition: Any) -> Located:
         time_given, cat_given = self._given
-        found = self._located or locate(
+        found = locate(
             self._job,
             time_partition if time_given is None else time_given,
             cat_partition if cat_given is None else cat_given,

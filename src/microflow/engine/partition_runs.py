@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 import msgspec
@@ -19,7 +18,7 @@ from .dag import closure_of
 from .fanout import Calls
 from .limits import Limits
 from .partition_grids import Grid, PartitionGrids, partitions_of
-from .partition_keys import Located
+from .partition_keys import Planned, period_of
 
 if TYPE_CHECKING:
     from .caller import Caller
@@ -269,14 +268,16 @@ def _calls(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
         for keys in batches(plan.cells, plan.batch_size):
             yield _batch_call(job, keys, trigger)
         return
-    times, cats, axis = plan.grid.times, plan.grid.cats, plan.grid.axis
+    cats, axis = plan.grid.cats, plan.grid.axis
     if plan.with_inputs:
         for text, category in plan.cells:
             yield Call(job=job, trigger=trigger, time_partition=text, cat_partition=category)
         return
-    starts: Sequence[datetime | None] = (None,) if axis is None else axis.starts
+    period, last = None, -1
     for column, row in plan.cells.positions():
-        yield Call(job=job, trigger=trigger, located=Located(starts[column], cats[row], times[column]))
+        if axis is not None and column != last:
+            period, last = period_of(axis.starts[column], axis.end(column), axis.texts[column]), column
+        yield Call(job=job, trigger=trigger, planned=Planned(period, cats[row]))
 
 
 def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: str) -> Call:

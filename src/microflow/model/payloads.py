@@ -59,9 +59,14 @@ def encode_value(value: Any, *, job: str, place: str) -> bytes:
     return _encode(value, place, job)
 
 
-def encode_moments(moments: Sequence[datetime]) -> bytes:
-    """Encode a list of datetimes."""
-    return "[{}]".format(",".join(f'{{"$datetime":"{_datetime_text(moment)}"}}' for moment in moments)).encode()
+def encode_moment(moment: datetime) -> bytes:
+    """Encode a datetime, as it stands in a payload."""
+    return f'{{"$datetime":"{_datetime_text(moment)}"}}'.encode()
+
+
+def check_size(encoded: bytes, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD) -> None:
+    """Raise ``PayloadTooLarge`` for inputs that were encoded otherwise and take more than ``limit`` bytes."""
+    _measured(encoded, job, "inputs", limit)
 
 
 def decode(encoded: bytes | str) -> Any:

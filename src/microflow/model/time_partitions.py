@@ -31,11 +31,15 @@ _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z
 class TimeAxis:
     """Time partitions in order: ``texts``, and ``starts`` (aware datetimes), made when they are first read."""
 
-    __slots__ = ("_make_starts", "_starts", "texts")
+    __slots__ = ("_is_range", "_make_starts", "_starts", "_time", "texts")
 
-    def __init__(self, texts: list[str], make_starts: Callable[[], list[datetime]]) -> None:
+    def __init__(
+        self, time: TimePartitions, texts: list[str], make_starts: Callable[[], list[datetime]], *, is_range: bool
+    ) -> None:
         self.texts = texts
+        self._time = time
         self._make_starts = make_starts
+        self._is_range = is_range
         self._starts: list[datetime] | None = None
 
     @property
@@ -44,6 +48,12 @@ class TimeAxis:
         if self._starts is None:
             self._starts = self._make_starts()
         return self._starts
+
+    def end(self, index: int) -> datetime:
+        """The end of a period: where the next one starts."""
+        if self._is_range and index + 1 < len(self.texts):
+            return self.starts[index + 1]
+        return self._time.end_of(self.starts[index])
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -234,14 +244,14 @@ class TimePartitions:
         """The given partitions in order, each once. Raises ``PartitionError`` if one is no partition of these."""
         found = {start.astimezone(UTC): start for start in map(self.checked, values)}
         starts = [found[instant] for instant in sorted(found)]
-        return TimeAxis([self._text(start) for start in starts], lambda: starts)
+        return TimeAxis(self, [self._text(start) for start in starts], lambda: starts, is_range=False)
 
     def __repr__(self) -> str:
         options = [f"{name}={value!r}" for name in ("start", "end", "timezone") if (value := getattr(self, name))]
         return f"TimePartitions({', '.join([repr(str(self.frequency)), *options])})"
 
     def _axis(self, begin: datetime, end: datetime) -> TimeAxis:
-        return TimeAxis(self.texts(begin, end), lambda: self._starts(begin, end))
+        return TimeAxis(self, self.texts(begin, end), lambda: self._starts(begin, end), is_range=True)
 
     def _earlier(self, earliest: str | None, current: datetime) -> datetime:
         try:

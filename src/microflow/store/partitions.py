@@ -66,14 +66,16 @@ class PartitionMarks:
         status as it is, and so does an execution that began before the one that the status is of. ``keys`` may be empty where
         they are not known (an engine died): then those that it is the live one of are meant.
         """
-        values = mark._asdict()
-        one_by_one = [*(keys if len(keys) == 1 and named is None else ()), *([] if named is None else [named])]
+        one_by_one: Sequence[StoredKey] = keys if len(keys) == 1 else ()
+        if named is not None:
+            one_by_one = (named,)
         if len(keys) > 1 or (not keys and named is None):
-            changed = self._database.execute("finish_partitions", values).rowcount
-            one_by_one += keys if changed < len(keys) else ()  # another batch is the live one of some
+            values = mark._asdict()
+            if self._database.execute("finish_partitions", values).rowcount < len(keys):
+                one_by_one = (*one_by_one, *keys)  # another batch is the live one of some
             self._database.execute("leave_partitions", values)
-        for key in one_by_one:
-            self._database.execute("record_partition", {**_names(flow, job, key), **values})
+        for time, category in one_by_one:
+            self._database.execute("record_partition", (flow, job, category, time, *mark))
 
 
 class PartitionRecord(NamedTuple):

@@ -9,8 +9,8 @@ ON CONFLICT (flow, job, cat_partition, time_partition) DO UPDATE SET live_id = e
 
 -- An execution that began later may have ended already; then its status stands, unless it was skipped.
 -- name: record_partition
-INSERT INTO partitions (flow, job, cat_partition, time_partition, status, execution_id, started_at, ended_at, attempt)
-VALUES (:flow, :job, :cat_partition, :time_partition, :status, :execution_id, :started_at, :ended_at, :attempt)
+INSERT INTO partitions (flow, job, cat_partition, time_partition, execution_id, status, started_at, ended_at, attempt)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (flow, job, cat_partition, time_partition) DO UPDATE SET status = excluded.status,
     execution_id = excluded.execution_id, started_at = excluded.started_at, ended_at = excluded.ended_at, attempt = excluded.attempt
 WHERE partitions.status IS NULL OR partitions.status = 'skipped'
