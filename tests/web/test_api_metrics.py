@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from microflow import create_flow
+from microflow import ConcurrencyGroup, create_flow
 from microflow.engine.engine import Engine
 
 LINE = re.compile(r'^(?P<name>[a-z_]+)(?:{(?P<labels>(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*)})? (?P<value>[0-9.e+-]+)$')
@@ -65,9 +65,9 @@ def test_what_runs_and_what_waits(client: Any, gate: Any) -> None:
 
 
 def test_names_are_escaped(make_client: Callable[..., Any], tmp_path: Path) -> None:
-    flow = create_flow('a "b" \\ \n c')
+    flow = create_flow('a "b" \\ c')
 
-    @flow.task(runner="thread")
+    @flow.task(runner="thread", max_concurrency=ConcurrencyGroup(1, name="two\nlines"))
     def tick() -> None: ...
 
     engine = Engine([flow], store=f"sqlite:///{tmp_path}/store.db")
@@ -77,7 +77,9 @@ def test_names_are_escaped(make_client: Callable[..., Any], tmp_path: Path) -> N
         figures(client)
         engine.submit(tick).future.result(60)
         figures(client)
-        assert 'ended_total{flow="a \\"b\\" \\\\ \\n c",job="tick",status="skipped"} 1' in client.get("/metrics").text
+        text = client.get("/metrics").text
+        assert 'ended_total{flow="a \\"b\\" \\\\ c",job="tick",status="skipped"} 1' in text
+        assert 'limit_places{flow="a \\"b\\" \\\\ c",limit="two\\nlines",key=""} 1' in text
     finally:
         engine.stop(grace=0)
 

@@ -83,10 +83,19 @@ def test_every_limit_is_there_though_nothing_runs(client: Any) -> None:
     assert answer.status == 200
     assert "0 tasks running, none waiting for a place" in words(answer.text)
     found = limits(answer.text)
-    assert list(found) == ["Tasks of the flow", "stoves", "ovens", "greet"]
+    assert list(found) == ["Tasks of the flow", "stoves", "ovens", "greet", "tables for each table"]
     assert "cook , bake 0 of 2 taken" in found["stoves"]
     assert "0 of 8 taken" in found["Tasks of the flow"]
     assert marks(answer.text, "stoves") == (0, 2)
+    assert "serve 1 at once" in found["tables for each table"]
+    each = client.get("/api/concurrency").json["items"][-1]
+    assert (each["kind"], each["name"], each["key"], each["limit"], each["holders"]) == (
+        "each",
+        "tables",
+        "table",
+        1,
+        [],
+    )
 
 
 def test_a_limit_with_very_many_places_is_one_bar(client: Any) -> None:
@@ -145,7 +154,13 @@ def test_what_is_no_longer_in_use_is_gone(client: Any, engine: Engine, door: Eve
     door.set()
     for future in futures:
         future.result(60)
-    assert list(limits(client.get("/concurrency").text)) == ["Tasks of the flow", "stoves", "ovens", "greet"]
+    assert list(limits(client.get("/concurrency").text)) == [
+        "Tasks of the flow",
+        "stoves",
+        "ovens",
+        "greet",
+        "tables for each table",
+    ]
 
 
 def test_of_very_many_who_wait_the_first_are_listed(client: Any, engine: Engine) -> None:

@@ -30,8 +30,8 @@ def command(where: Where, as_json: bool) -> None:
         (
             limit.flow,
             f"{limit.name} ({limit.key})" if limit.key else limit.name,
-            f"{len(limit.holders)} of {limit.limit}",
-            str(len(limit.waiters)),
+            f"{limit.limit} each" if limit.kind == "each" else f"{len(limit.holders)} of {limit.limit}",
+            "" if limit.kind == "each" else str(len(limit.waiters)),
             ", ".join(map(str, limit.holders)),
         )
         for limit in limits

@@ -13,8 +13,9 @@ import msgspec
 from ..jobs import ConcurrencyGroup, Job
 from .admission import Limit
 
-LimitKind = Literal["flow", "group", "key", "run_key"]
-"""Whose limit it is: a flow's own, a group's (a job's own number is one), that of one value of a group's key, a run key's."""
+LimitKind = Literal["flow", "group", "each", "key", "run_key"]
+"""Whose limit it is: a flow's own, a group's (a job's own number is one), that of each value of a group's key (which nobody holds
+itself), that of one such value, a run key's."""
 
 UNLIMITED = 128
 """How many executions of a job without any limit (a manager) one mapping or DAG run has at the same time."""
@@ -52,6 +53,7 @@ class Limits:
         self._lock = threading.Lock()
         self._flows: dict[int, tuple[Any, Limit]] = {}
         self._groups: dict[int, tuple[ConcurrencyGroup, Limit]] = {}
+        self._each: dict[int, tuple[ConcurrencyGroup, Limit]] = {}
         self._keyed: WeakValueDictionary[tuple[int, str], Limit] = WeakValueDictionary()
         self._run_keys: WeakValueDictionary[tuple[str, str, str], Limit] = WeakValueDictionary()
 
@@ -109,6 +111,10 @@ class Limits:
                 for group in job.limits:
                     if group.key is None:
                         self.of_group(group, flow.name)
+                    else:
+                        limit = Limit(group.name or "", group.max_concurrency, flow=flow.name, key=group.key)
+                        with self._lock:
+                            self._each.setdefault(id(group), (group, limit))
 
     def all(self) -> list[tuple[LimitKind, Limit]]:
         """Every limit there is, the flows' first, then groups, and keys and run keys as long as they are in use."""
@@ -116,6 +122,7 @@ class Limits:
             return [
                 *(("flow", limit) for _, limit in self._flows.values()),
                 *(("group", limit) for _, limit in self._groups.values()),
+                *(("each", limit) for _, limit in self._each.values()),
                 *(("key", limit) for limit in self._keyed.values()),
                 *(("run_key", limit) for limit in self._run_keys.values()),
             ]
@@ -124,7 +131,8 @@ class Limits:
 class LimitState(msgspec.Struct, frozen=True):
     """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn.
 
-    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for one value of its key, of a run key.
+    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for each value of its key (``key`` is the key, and
+    nobody holds it itself), of a group for one value of its key, of a run key.
     """
 
     kind: LimitKind

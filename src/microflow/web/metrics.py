@@ -84,6 +84,7 @@ class Metrics:
         limits = [
             ({"flow": limit.flow, "limit": limit.name, "key": limit.key or ""}, limit)
             for limit in self._engine.concurrency()
+            if limit.kind != "each"
         ]
         yield _family(
             "microflow_limit_places",

@@ -116,7 +116,7 @@ def _flow_limits(desk: Desk, flow: str, states: Sequence[LimitState]) -> FlowLim
     in_use = [state for state in keyed if state.holders or state.waiters]
     return FlowLimits(
         flow,
-        [_line(desk, state) for state in states if state.kind in ("flow", "group")],
+        [_line(desk, state) for state in states if state.kind in ("flow", "group", "each")],
         [_line(desk, state) for state in in_use[:MOST_KEYS]],
         max(len(in_use) - MOST_KEYS, 0),
     )
@@ -126,7 +126,7 @@ def _line(desk: Desk, state: LimitState) -> LimitLine:
     return LimitLine(
         state.kind,
         "Tasks of the flow" if state.kind == "flow" else state.name,
-        state.key or "",
+        f"for each {state.key}" if state.kind == "each" else state.key or "",
         state.limit,
         len(state.holders),
         len(state.waiters),
@@ -138,12 +138,12 @@ def _line(desk: Desk, state: LimitState) -> LimitLine:
 
 def _jobs_of(engine: Engine, state: LimitState) -> tuple[str, ...]:
     """The jobs whose decorators name a group; a flow's own limit and that of a run key need no list."""
-    if state.kind not in ("group", "key"):
+    if state.kind not in ("group", "each", "key"):
         return ()
     return tuple(
         job.name
         for job in engine.flows[state.flow].jobs.values()
-        if any(group.name == state.name and (group.key is not None) == (state.kind == "key") for group in job.limits)
+        if any(group.name == state.name and (group.key is not None) == (state.kind != "group") for group in job.limits)
     )
 
 
