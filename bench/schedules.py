@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -65,6 +66,7 @@ def ticks(folder: str, minutes: int) -> None:
     engine = Engine([schedule_jobs.many], store=f"sqlite:///{folder}/ticks.db", clock=clock)
     engine.start()
     engine.scheduler.start()  # a server's engine would do that, and delete old history too
+    gc.freeze()  # as a server does
     reading = Reading(engine.database)
     ended = threading.Semaphore(0)
     claimed, first, firsts, last, begun = [], [], [], [], []

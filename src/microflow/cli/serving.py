@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -126,6 +127,7 @@ class _Server(uvicorn.Server):
         """As uvicorn does it; then everybody may know."""
         asyncio.get_running_loop().set_exception_handler(_Complaints().report)
         await super().startup(sockets)
+        gc.freeze()  # what is there by now stays; looking through it again and again would hold up every thread, and so ticks
         self._ready()
 
     async def main_loop(self) -> None:
