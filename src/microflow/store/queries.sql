@@ -45,7 +45,7 @@ SELECT id, pid, process_started, kind, started_at FROM engines WHERE ended_at IS
 -- The run of a tick that has not begun is nobody's yet: the next server begins it.
 -- name: unfinished_of_engine
 SELECT id, flow, job, kind, parent_id, root_id, attempt, started_at, time_partition, cat_partition FROM executions
-WHERE status IN ('queued', 'running') AND engine_id = :engine_id
+WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'skipped' AND engine_id = :engine_id
     AND NOT (status = 'queued' AND trigger = 'schedule' AND parent_id IS NULL AND started_at IS NULL)
 ORDER BY id DESC
 
