@@ -55,6 +55,8 @@ def test_a_log_without_line_ends_is_shown_too(tmp_path: Path) -> None:
     ("printed", "shown"),
     [
         ("\x1b[31mred\x1b[0m and \x1b[1;4mbold\x1b[m", "red and bold"),
+        ("\x1b]0;a title\x07a \x1b]8;;https://example.com\x1b\\link\x1b]8;;\x1b\\ in it", "a link in it"),
+        ("\x1b]0;not ended\nnext", "\x1b]0;not ended\nnext"),
         ("10%\r50%\r100%\ndone\n", "100%\ndone\n"),
         ("windows\r\nline\r\n", "windows\nline\n"),
         ("plain <b>text</b>\n", "plain <b>text</b>\n"),

@@ -17,7 +17,7 @@ TAIL = 96 * 1024
 
 _PIECE = 256 * 1024
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _OVERWRITTEN = re.compile(r"[^\n]*\r")
 
 
@@ -61,7 +61,7 @@ def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
 
 
 def cleaned(text: str) -> str:
-    """Text as it is shown: without colours and cursor movements, and of a line that was written over only its last version.
+    """Text as it is shown: without colours, cursor movements, titles and links for a terminal, and of a line that was written over only its last version.
 
     static/js/execution-log.js does the same with what comes later.
     """

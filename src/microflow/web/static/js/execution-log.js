@@ -16,12 +16,13 @@ const NEAR_THE_END = 24;
 const KEPT = 2_000_000;
 
 /**
- * Text as it is shown: without colours and cursor movements, and of a line that was written over only the last version.
+ * Text as it is shown: without what is for a terminal alone, and of a line that was written over only the last version.
  * @param {string} text
  */
 function cleaned(text) {
   // eslint-disable-next-line no-control-regex -- these are what is looked for
-  return text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/\r\n/g, "\n").replace(/[^\n]*\r/g, "");
+  const shown = text.replace(/\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b\n]*(?:\u0007|\u001b\\))/g, "");
+  return shown.replace(/\r\n/g, "\n").replace(/[^\n]*\r/g, "");
 }
 
 class ExecutionLog extends HTMLElement {
