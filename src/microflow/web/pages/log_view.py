@@ -61,7 +61,7 @@ def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
 
 
 def cleaned(text: str) -> str:
-    """Text as it is shown: without colours, cursor movements, titles and links for a terminal, and of a line that was written over only its last version.
+    """Text as it is shown: without what is for a terminal alone, and of a line that was written over only its last version.
 
     static/js/execution-log.js does the same with what comes later.
     """
