@@ -348,6 +348,22 @@ def test_the_range_is_changed_without_leaving_and_a_wrong_one_is_told(page: Page
     expect(page.locator("[data-total]")).to_have_text("40 partitions")
 
 
+def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(page: Page) -> None:
+    look_at(page, "load")
+    late: list[Route] = []
+    page.route(re.compile(r"partitions\?form=compact&from=2024-02-01$"), lambda route: late.append(route))
+    page.locator("#from").fill("2024-02-01")
+    page.locator("#to").fill("2024-02-10")
+    page.locator("#to").press("Enter")
+    expect(page.locator("[data-total]")).to_have_text("40 partitions")
+    with page.expect_response(lambda response: response.request == late[0].request):
+        late[0].continue_()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator("[data-total]")).to_have_text("40 partitions")
+    expect(page).to_have_url(re.compile("from=2024-02-01&to=2024-02-10"))
+    expect(page.locator("partition-matrix")).not_to_have_attribute("aria-busy", "true")
+
+
 def test_colours_tell_of_durations_and_ages_as_well(page: Page) -> None:
     look_at(page, "load")
     drawn = "(() => { const c = document.querySelector('partition-matrix canvas'); return c.toDataURL(); })()"
@@ -404,7 +420,10 @@ def test_two_hundred_thousand_partitions_are_drawn_scrolled_and_selected(page: P
     look_at(page, "measure")
     expect(page.locator("[data-total]")).to_have_text("200,000 partitions")
     assert page.evaluate(f"{PICTURE}.view.isGathered")
-    page.get_by_role("button", name="Missing", exact=True).click()
+    with page.expect_request("**/plan") as planned:
+        page.get_by_role("button", name="Missing", exact=True).click()
+    assert planned.value.post_data_json["end"] == "2024-05-18"  # in a word, and not in thousands of areas
+    assert "areas" not in planned.value.post_data_json
     expect(summary(page)).to_contain_text("200,000 selected")
     expect(page.locator("[data-run]")).to_have_text("Run 200,000 partitions")
     page.get_by_role("button", name="Clear").click()

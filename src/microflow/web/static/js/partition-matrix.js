@@ -85,30 +85,34 @@ class PartitionMatrix extends HTMLElement {
 
   // Data
 
+  /** Fetch the range that the fields say, and show it, unless they have come to say another one meanwhile. */
   #load() {
-    const loading = this.#fetch().finally(() => {
+    /** @type {Promise<void>} */
+    const loading = this.#fetch(() => this.#loading === loading).finally(() => {
       if (this.#loading === loading) this.#loading = undefined;
     });
     this.#loading = loading;
   }
 
-  /** Fetch the range that the fields say, and show it. */
-  async #fetch() {
+  /** @param {() => boolean} isWanted whether no other range was asked for since */
+  async #fetch(isWanted) {
     const value = (/** @type {string} */ name) => /** @type {HTMLInputElement | null} */ (this.querySelector(`[data-range] [name="${name}"]`))?.value.trim() ?? "";
     const [from, to] = [value("from"), value("to")];
     this.setAttribute("aria-busy", "true");
     try {
       const answer = await this.#source.load(from, to);
+      if (!isWanted()) return;
       Object.assign(this.#source, { from, to });
       this.#show(answer);
       this.#complain("");
       writeAddress("from", from);
       writeAddress("to", to);
     } catch (error) {
+      if (!isWanted()) return;
       this.#complain(error instanceof Refused ? error.message : "The server can't be reached now.");
       this.#pick(".matrix").hidden = !this.#isShown;
     } finally {
-      this.removeAttribute("aria-busy");
+      if (isWanted()) this.removeAttribute("aria-busy");
     }
   }
 

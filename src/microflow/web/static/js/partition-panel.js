@@ -82,12 +82,13 @@ export class Panel {
 
   /** What the server is asked to run. */
   #body() {
-    const { axes, selection } = this.picture;
-    const areas = selection.areas(axes.cats?.length ?? 1, axes.times?.length ?? 1).map((area) => this.#areaBody(area));
+    const { times } = this.picture.axes;
+    // all that is missing may be thousands of areas, and is said in a word
+    const where = this.#word === this.#only ? { start: times?.[0] ?? null, end: times?.at(-1) ?? null } : { areas: this.#areas.map((area) => this.#areaBody(area)) };
     const fields = new FormData(this.form);
     const number = (/** @type {string} */ name) => Number(fields.get(name)?.toString().trim() || NaN) || null;
     return {
-      areas,
+      ...where,
       only: this.#only,
       order: fields.get("order")?.toString() ?? "asc",
       batch_size: number("batch_size"),
@@ -189,15 +190,23 @@ export class Panel {
 
   /** The selection as the texts of an address. @returns {string[]} */
   texts() {
-    const { axes, selection, cells } = this.picture;
+    const { axes, selection } = this.picture;
     if (!selection.count) return [];
+    return this.#word ? [this.#word] : this.#areas.map((area) => areaText(area, axes));
+  }
+
+  get #areas() {
+    const { axes, selection } = this.picture;
+    return selection.areas(axes.cats?.length ?? 1, axes.times?.length ?? 1);
+  }
+
+  /** "missing" or "failed", if the selection is all that is; else "". */
+  get #word() {
+    const { selection, cells } = this.picture;
     const counts = selection.counts();
     const everything = cells.count();
-    for (const word of ["missing", "failed"]) {
-      const same = STATES.every((_, state) => counts[state] === (ONLY[word].includes(state) ? everything[state] : 0));
-      if (same) return [word];
-    }
-    return selection.areas(axes.cats?.length ?? 1, axes.times?.length ?? 1).map((area) => areaText(area, axes));
+    const isAll = (/** @type {string} */ word) => STATES.every((_, state) => counts[state] === (ONLY[word].includes(state) ? everything[state] : 0));
+    return ["missing", "failed"].find(isAll) ?? "";
   }
 }
 
