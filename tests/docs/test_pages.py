@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import microflow
+from microflow.web.api import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "microflow"
@@ -35,6 +36,13 @@ def test_the_page_of_the_command_line_is_its_help() -> None:
     page = subprocess.run(script, cwd=ROOT / "docs", capture_output=True, encoding="utf-8", check=True).stdout
 
     assert (ROOT / "docs" / "cli.md").read_text("utf-8") == page, "python3 dev.py docs writes it anew"
+
+
+def test_the_page_of_the_server_lists_the_whole_api() -> None:
+    page = (ROOT / "docs" / "server.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(GET|POST) ([^`]+)` \|", page, re.MULTILINE)
+
+    assert sorted(listed) == sorted((endpoint.method, endpoint.path) for endpoint in ENDPOINTS)
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
