@@ -49,6 +49,19 @@ def test_every_mistake_of_every_flow_is_told(call: Call, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("work")
+def test_two_flows_of_one_name_are_a_mistake_and_one_flow_named_twice_is_none(call: Call, folder: Path) -> None:
+    (folder / "other.py").write_text('from microflow import create_flow\n\nflow = create_flow("work")\n', "utf-8")
+
+    twice, two = (
+        call("check", "-f", "work_flow", "-f", "work_flow:flow"),
+        call("check", "-f", "work_flow", "-f", "other"),
+    )
+
+    assert (twice.exit_code, two.exit_code) == (0, 2)
+    assert "another of these flows has the same name" in two.stderr
+
+
+@pytest.mark.usefixtures("work")
 def test_what_was_checked_as_json(call: Call, folder: Path) -> None:
     (folder / "wrong.py").write_text(WRONG, "utf-8")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import click
 
 from ..errors import FlowCheckError, LoadError
+from ..flow import Flow
 from .commands import Refused
 from .outcome import print_json
 from .where import Where, flow_option, takes_where, traceback_option
@@ -46,7 +47,8 @@ def command(where: Where, as_json: bool) -> None:
       microflow check -f my_flow:flow
       microflow check -f flows/sales.py -f flows/stock.py
     """
-    found = [checked for spec in where.specs or ("",) for checked in _check(where, spec)]
+    seen: dict[str, Flow] = {}
+    found = [checked for spec in where.specs or ("",) for checked in _check(where, spec, seen)]
     failures = [checked.failure for checked in found if checked.failure is not None]
     if as_json:
         items = [{"flow": checked.flow, "jobs": checked.jobs, "mistakes": checked.mistakes} for checked in found]
@@ -63,7 +65,8 @@ def command(where: Where, as_json: bool) -> None:
         raise Refused("\n".join(str(failure) for failure in failures))
 
 
-def _check(where: Where, spec: str) -> list[Checked]:
+def _check(where: Where, spec: str, seen: dict[str, Flow]) -> list[Checked]:
+    """What is found where a spec leads; ``seen`` has the flows that were met before, by name."""
     try:
         flows = where._replace(specs=(spec,) if spec else ()).flows()
     except LoadError as failure:
@@ -72,6 +75,10 @@ def _check(where: Where, spec: str) -> list[Checked]:
     for flow in flows:
         try:
             flow.check()
+            if seen.setdefault(flow.name, flow) is not flow:
+                raise FlowCheckError(
+                    flow.name, ["another of these flows has the same name; give one another in create_flow()."]
+                )
             found.append(Checked(flow.name, len(flow.jobs)))
         except FlowCheckError as failure:
             found.append(Checked(flow.name, len(flow.jobs), failure))

@@ -81,13 +81,13 @@ def cancelled_ending(reason: str) -> Ending:
 
 def upstream_ending(prepared: Prepared, job: str) -> Ending:
     culprit = prepared.culprit
-    name = f"job {culprit.job!r}" if culprit is not None and culprit.job else "an input"
+    name = f"the input of job {culprit.job!r}" if culprit is not None and culprit.job else "an input"
     if prepared.verdict.status is ExecutionStatus.SKIPPED:
         because = f": {culprit.reason}" if culprit is not None and culprit.reason else ""
-        return Ending(status=ExecutionStatus.SKIPPED, reason=f"the input of {name} was skipped{because}")
+        return Ending(status=ExecutionStatus.SKIPPED, reason=f"{name} was skipped{because}")
     status = culprit.status if culprit is not None else "error"
     why = f": {culprit.error.type}: {culprit.error.message}" if culprit is not None and culprit.error else ""
-    message = f"The input of {name} ended as {status}, so {job!r} did not run{why}"
+    message = f"{name[0].upper()}{name[1:]} ended as {status}, so {job!r} did not run{why}"
     return Ending(status=ExecutionStatus.ERROR, error=ExecutionError("UpstreamFailed", message))
 
 
