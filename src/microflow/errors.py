@@ -151,7 +151,7 @@ class Interrupted(EndedFromOutside):
 
 
 class DeadlockError(EndedFromOutside):
-    """The call waits for a place that only its own callers hold, so it would wait for ever."""
+    """The call waits for places that only its own callers hold, or others that wait for them, so it would wait for ever."""
 
 
 class StoreError(MicroflowError):

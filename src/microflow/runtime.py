@@ -14,7 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from .errors import CallError, OutsideExecutionError
-from .model.payloads import described, encode_value
+from .model.payloads import DEFAULT_MAX_PAYLOAD, described, encode_value
 from .model.results import ExecutionResult
 
 if TYPE_CHECKING:
@@ -111,20 +111,44 @@ class Context(MutableMapping[str, Any]):
     """The durable state of one job, as one of its executions sees it; ``flow.context`` stands for the current one.
 
     What earlier executions wrote is loaded at the first look. A key never written falls back to the last successful output.
-    ``changes`` are this execution's own writes as encoded values (None: deleted); whoever ends the execution keeps or drops them.
+    ``limit``: bytes that one encoded value may take.
     """
 
-    def __init__(self, job: str, load: Callable[[], tuple[dict[str, Any], dict[str, Any]]]) -> None:
-        self.changes: dict[str, bytes | None] = {}
+    def __init__(
+        self, job: str, load: Callable[[], tuple[dict[str, Any], dict[str, Any]]], limit: int = DEFAULT_MAX_PAYLOAD
+    ) -> None:
         self._job = job
         self._load = load
+        self._limit = limit
         self._known: dict[str, Any] | None = None
+        self._loaded: dict[str, bytes] = {}
+        self._written: set[str] = set()
 
     def _values(self) -> dict[str, Any]:
         if self._known is None:
             written, last_output = self._load()
             self._known = {**last_output, **written}
+            # what can be changed in place is compared at the end
+            self._loaded = {
+                key: self._encoded(key, value) for key, value in self._known.items() if isinstance(value, (dict, list))
+            }
         return self._known
+
+    def _encoded(self, key: str, value: Any, limit: int | None = None) -> bytes:
+        return encode_value(value, job=self._job, place=f"flow.context[{key!r}]", limit=limit)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """What this execution wrote, deleted (None), or changed in place, encoded; whoever ends it keeps or drops that.
+
+        Raises ``PayloadError`` for a value that became none that a payload may hold.
+        """
+        if self._known is None:
+            return {}
+        found: dict[str, bytes | None] = {}
+        for key, value in self._known.items():
+            if key in self._written or (key in self._loaded and self._encoded(key, value) != self._loaded[key]):
+                found[key] = self._encoded(key, value, self._limit)
+        return {**found, **{key: None for key in self._written if key not in found}}
 
     def __getitem__(self, key: str) -> Any:
         return self._values()[key]
@@ -132,15 +156,15 @@ class Context(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
             raise TypeError(f"flow.context keys are strings, and {key!r} is {described(key)}. Use str(key).")
-        encoded = encode_value(value, job=self._job, place=f"flow.context[{key!r}]")
+        self._encoded(key, value, self._limit)  # so that what is wrong with it is raised here
         if not key.isascii():
             encode_value(key, job=self._job, place="a key of flow.context")  # text that is no Unicode can't be kept
         self._values()[key] = value
-        self.changes[key] = encoded
+        self._written.add(key)
 
     def __delitem__(self, key: str) -> None:
         del self._values()[key]
-        self.changes[key] = None
+        self._written.add(key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values())
@@ -270,6 +294,8 @@ def map_parallel(
     _check_job(job, "map_parallel")
     _check_count("batch_size", batch_size)
     _check_count("max_concurrency", max_concurrency)
+    if isinstance(inputs, ExecutionResult):
+        inputs = inputs.data
     if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
         raise CallError(f"map_parallel: inputs is {described(inputs)}; give a list (or any iterable) of inputs.")
     if batch_size is None:

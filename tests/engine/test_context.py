@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -114,6 +115,87 @@ def test_a_key_can_be_deleted(flow: Flow, start: Start, runner: str) -> None:
     error = load({"delete": ["a", "nowhere"], "set": {"a": 1}}).error
     assert error is not None
     assert error.type == "KeyError"
+
+
+@RUNNERS
+def test_what_is_changed_in_place_is_kept_too(flow: Flow, start: Start, runner: str) -> None:
+    @flow.task(runner=runner)
+    def load(a: dict[str, Any]) -> Any:
+        context = flow.context
+        context.setdefault("seen", []).append(a["n"])
+        if a["n"] == 0:
+            context["deep"] = {"x": {"count": 0}}
+        context["deep"]["x"]["count"] += 1
+        context.get("tags", []).append(a["n"])  # the last output's
+        return {"seen": context["seen"], "deep": context["deep"], "tags": []}
+
+    engine = start(flow)
+
+    results = [load({"n": n}) for n in range(3)]
+
+    assert results[-1] == {"seen": [0, 1, 2], "deep": {"x": {"count": 3}}, "tags": []}
+    assert engine.executions.context("shop", "load")[0]["tags"] == [1, 2]
+
+
+@RUNNERS
+@pytest.mark.parametrize("end", ["success", "skipped"])
+def test_what_no_payload_holds_is_no_value_however_it_came_there(
+    flow: Flow, start: Start, runner: str, end: str
+) -> None:
+    @flow.task(runner=runner)
+    def load(a: dict[str, Any]) -> Any:
+        flow.context["fine"] = 1
+        if "value" in a:
+            flow.context["value"] = "x" * a["value"]
+        else:
+            flow.context["list"] = []
+            flow.context["list"].append({1, 2})
+        if end == "skipped":
+            raise Skip("nothing new")
+        return {}
+
+    engine = start(flow)
+    errors = [load(a).error for a in ({"value": 40_000}, {"in place": True})]
+
+    assert [error.message if error else None for error in errors] == [
+        "Job 'load': flow.context['value'] takes 40,002 bytes when encoded, and the limit is 32,768. Hand over a key to the data "
+        "(a path, a row id) instead of the data, or raise max_payload for this job.",
+        "Job 'load': flow.context['list'][0] is a set. Use a list instead.",
+    ]
+    assert engine.executions.context("shop", "load")[0] == {}
+
+
+@RUNNERS
+def test_a_key_that_was_deleted_stays_away(flow: Flow, start: Start, runner: str) -> None:
+    load, read = jobs(flow, runner)
+    start(flow)
+    load({"output": {"cursor": 1}})
+
+    load({"delete": ["cursor"], "output": {"cursor": 2}})
+
+    assert "cursor" not in read()
+
+
+def test_of_two_executions_at_once_each_keeps_its_own_keys_and_the_last_to_end_wins_one(
+    flow: Flow, start: Start
+) -> None:
+    began, ends = threading.Barrier(2), [threading.Event(), threading.Event()]
+
+    @flow.task(runner="thread")
+    def load(a: dict[str, Any]) -> Any:
+        flow.context.update({f"own {a['n']}": True, "both": a["n"]})
+        began.wait(60)
+        ends[a["n"]].wait(60)
+        return {}
+
+    flow.max_concurrency = 2
+    engine = start(flow)
+    futures = [load.submit({"n": n}) for n in (0, 1)]
+    for n in (1, 0):
+        ends[n].set()
+        futures[n].result()
+
+    assert engine.executions.context("shop", "load")[0] == {"own 0": True, "own 1": True, "both": 0}
 
 
 @RUNNERS

@@ -225,6 +225,15 @@ def test_the_last_output_is_that_of_the_newest_success(executions: Executions) -
     assert executions.context("shop", "load") == ({}, {})
 
 
+def test_a_key_that_was_deleted_does_not_fall_back_to_the_last_output(executions: Executions) -> None:
+    executions.finish(opened(executions), Ending(status=SUCCESS, output=b'{"a":1,"b":1}'), 2.0)
+    executions.finish(opened(executions), Ending(status=SKIPPED, context={"a": None}), 2.0)
+    assert executions.context("shop", "load") == ({}, {"b": 1})
+
+    executions.finish(opened(executions), Ending(status=SKIPPED, context={"a": b"2"}), 2.0)
+    assert executions.context("shop", "load") == ({"a": 2}, {"a": 1, "b": 1})
+
+
 # Engines that died
 
 

@@ -54,9 +54,13 @@ def encode_output(output: Any, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD, ma
     return _measured(encoded, job, "output", limit)
 
 
-def encode_value(value: Any, *, job: str, place: str) -> bytes:
-    """Encode any one value that a payload may hold, such as a value of ``flow.context``; ``place`` names it in errors."""
-    return _encode(value, place, job)
+def encode_value(value: Any, *, job: str, place: str, limit: int | None = None) -> bytes:
+    """Encode any one value that a payload may hold, such as a value of ``flow.context``; ``place`` names it in errors.
+
+    Errors as for ``encode_inputs``.
+    """
+    encoded = _encode(value, place, job)
+    return encoded if limit is None else _measured(encoded, job, place, limit)
 
 
 def encode_moment(moment: datetime) -> bytes:
@@ -108,12 +112,10 @@ class _Misplaced(Exception):
 
 def _measured(encoded: bytes, job: str, place: str, limit: int) -> bytes:
     if len(encoded) > limit:
+        what = {"inputs": "the inputs take", "output": "the output takes"}.get(place, f"{place} takes")
         raise PayloadTooLarge(
-            f"Job {job!r}: the {place} take {len(encoded):,} bytes when encoded, and the limit is {limit:,}. Hand over a key to "
-            "the data (a path, a row id) instead of the data, or raise max_payload for this job."
-            if place == "inputs"
-            else f"Job {job!r}: the {place} takes {len(encoded):,} bytes when encoded, and the limit is {limit:,}. Hand over a "
-            "key to the data (a path, a row id) instead of the data, or raise max_payload for this job."
+            f"Job {job!r}: {what} {len(encoded):,} bytes when encoded, and the limit is {limit:,}. Hand over a key to the data (a "
+            "path, a row id) instead of the data, or raise max_payload for this job."
         )
     return encoded
 

@@ -28,7 +28,7 @@ def current_execution_for(
         id=request.execution_id,
         flow=request.flow,
         job=request.job,
-        context=Context(request.job, load_context),
+        context=Context(request.job, load_context, request.max_payload),
         report=report,
         inputs=_with_statuses(data, request.statuses),
         attempt=request.attempt,
@@ -91,7 +91,11 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
         outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=1))
     finally:
         active_execution.reset(token)
-    outcome.context = execution.context.changes
+    if outcome.status in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED):
+        try:
+            outcome.context = execution.context.changes()
+        except PayloadError as error:
+            return Outcome(ExecutionStatus.ERROR, error=error_of(error))
     return outcome
 
 

@@ -305,11 +305,10 @@ class Executions:
 
     def _save_context(self, opened: Opened, changes: Mapping[str, bytes | None]) -> None:
         for key, value in changes.items():
-            names: dict[str, Any] = {"flow": opened.flow, "job": opened.job, "key": key}
-            if value is None:
-                self._database.execute("delete_context", names)
-            else:
-                self._database.execute("save_context", {**names, "value": value.decode(), "execution_id": opened.id})
+            # a deleted key stays, as "", since only one that was never written falls back to the last output
+            text = "" if value is None else value.decode()
+            names = {"flow": opened.flow, "job": opened.job, "key": key, "value": text, "execution_id": opened.id}
+            self._database.execute("save_context", names)
 
     def success_with_key(self, flow: str, job: str, run_key: str) -> tuple[int, bytes | None] | None:
         """(execution id, encoded output) of the newest success of a run key, if there is one."""
@@ -317,11 +316,16 @@ class Executions:
         return (rows[0][0], None if rows[0][1] is None else rows[0][1].encode()) if rows else None
 
     def context(self, flow: str, job: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What a job's executions wrote to its context, and its last successful output (empty if that is no dict)."""
-        written = {key: decode(value) for key, value in self._database.read("context_of", {"flow": flow, "job": job})}
+        """What a job's executions wrote to its context, and its last successful output (empty if that is no dict).
+
+        A key that was deleted is in neither.
+        """
+        known: dict[str, str] = dict(self._database.read("context_of", {"flow": flow, "job": job}))
+        written = {key: decode(value) for key, value in known.items() if value}
         rows = self._database.read("last_output", {"flow": flow, "job": job})
         output = decode(rows[0][0]) if rows and rows[0][0] is not None else {}
-        return written, output if isinstance(output, dict) else {}
+        last = output if isinstance(output, dict) else {}
+        return written, {key: value for key, value in last.items() if key not in known or known[key]}
 
     def engines(self) -> list[tuple[int, int, float, str]]:
         """(id, pid, when its process started, kind) of every engine that has not said that it ended."""

@@ -63,9 +63,6 @@ SELECT key, value FROM context WHERE flow = :flow AND job = :job
 INSERT INTO context (flow, job, key, value, execution_id) VALUES (:flow, :job, :key, :value, :execution_id)
 ON CONFLICT (flow, job, key) DO UPDATE SET value = excluded.value, execution_id = excluded.execution_id
 
--- name: delete_context
-DELETE FROM context WHERE flow = :flow AND job = :job AND key = :key
-
 -- name: last_output
 SELECT output FROM executions WHERE flow = :flow AND job = :job AND status = 'success' AND kind IN ('task', 'manager')
 ORDER BY id DESC LIMIT 1
