@@ -68,6 +68,10 @@ def example_flow(gate: Gate) -> Flow:
         return {"steps": options["steps"]}
 
     @flow.task(runner="thread")
+    def another_job_with_a_name_that_no_narrow_screen_has_room_for(a: Any) -> Any:
+        return a
+
+    @flow.task(runner="thread")
     def broken(a: Any) -> Any:
         return {"mean": sum(a["rows"]) / len(a["rows"])}
 

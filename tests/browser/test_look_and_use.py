@@ -48,7 +48,9 @@ CUT_OFF = """() => {
     // a table, a text, a picture may be wider than the screen: it scrolls in a box of its own
     for (const element of document.querySelectorAll("main *")) {
         const box = element.getBoundingClientRect();
-        if (box.width && box.right > innerWidth + 1 && !element.closest(".table, .scroller, pre, .unseen, thead, td"))
+        const card = element.parentElement.closest(".card")?.getBoundingClientRect();
+        const edge = Math.min(card?.right ?? innerWidth, innerWidth);
+        if (box.width && box.right > edge + 1 && !element.closest(".table, .scroller, pre, .unseen, thead, td"))
             found.push(`cut off: ${element.outerHTML.slice(0, 200)}`);
     }
     return found;
