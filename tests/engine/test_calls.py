@@ -116,6 +116,32 @@ def test_async_functions_are_jobs_too(start: Start, kind: str) -> None:
     assert load({"n": 1}) == {"n": 2}
 
 
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_a_traceback_begins_with_the_function_of_the_job(start: Start, runner: str) -> None:
+    flow = create_flow("shop")
+
+    @flow.task(runner=runner)
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("here")
+
+    @flow.task(runner=runner)
+    def wrong() -> int:
+        return 5
+
+    start(flow)
+    raised, returned = fail().error, wrong().error
+
+    assert raised is not None
+    assert returned is not None
+    head, first, *_ = raised.traceback.splitlines()
+    assert head == "Traceback (most recent call last):"
+    assert (__file__ in first, first.endswith("in fail")) == (True, True)
+    assert raised.traceback.count("  File ") == 1
+    assert returned.traceback.count("  File ") == 0, "the function had returned"
+    assert returned.traceback.startswith("microflow.errors.PayloadError: Job 'wrong': output is an int")
+
+
 def test_what_a_job_gets_is_its_own_copy(flow: Flow, start: Start) -> None:
     @flow.task(runner="thread")
     def change(a: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ from .base import InputStatus, Outcome, Request, moment
 
 _TEXT_LIMIT = 64 * 1024
 """Characters kept of an error's message and of its traceback."""
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def current_execution_for(
@@ -84,11 +87,11 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
     except ExecutionSkipped as skipped:
         outcome = Outcome(ExecutionStatus.SKIPPED, reason=_shortened(str(skipped)))
     except ExecutionCancelled as cancelled:
-        outcome = Outcome(ExecutionStatus.CANCELLED, error=error_of(cancelled, skip_frames=1))
+        outcome = Outcome(ExecutionStatus.CANCELLED, error=error_of(cancelled, _outer_frames(cancelled)))
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a job raises is its outcome, never this process's end
-        outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=1))
+        outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, _outer_frames(error)))
     finally:
         active_execution.reset(token)
     if outcome.status in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED):
@@ -201,6 +204,16 @@ def error_of(error: BaseException, skip_frames: int = 0) -> ExecutionError:
     except BaseException as broken:  # noqa: BLE001 - as above
         text = f"(the traceback can't be shown: formatting it raised {type(broken).__name__})"
     return ExecutionError(_shortened(kind.__name__), _shortened(message), _shortened(text))
+
+
+def _outer_frames(error: BaseException) -> int:
+    """How many of an error's outermost frames are not the job's: up to its function, or all where the function had returned.
+
+    Between this module's own frames stand those of the loop that runs a coroutine.
+    """
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    first = max((place for place, file in enumerate(files) if file == call.__code__.co_filename), default=-1) + 1
+    return first if any(not file.startswith(_PACKAGE) for file in files[first:]) else len(files)
 
 
 def _shortened(text: str) -> str:
