@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any
 
 from ..errors import CallError
@@ -21,6 +21,7 @@ from .limits import UNLIMITED
 from .partition_runs import PartitionRuns
 from .resources import Resources
 from .standing import State
+from .thread_pool import ThreadPool
 
 WINDOW = 256
 """How many calls of one mapping or DAG run may wait for places at the same time, without a thread."""
@@ -32,7 +33,7 @@ class Caller:
     def __init__(
         self,
         resources: Resources,
-        executor: Executor,
+        threads: ThreadPool,
         partition_runs: PartitionRuns,
         parent: Execution | None = None,
         *,
@@ -40,7 +41,7 @@ class Caller:
         before: Callable[[Job[Any]], None] | None = None,
     ) -> None:
         self._resources = resources
-        self._executor = executor
+        self._threads = threads
         self._partition_runs = partition_runs
         self._parent = parent
         self._trigger = trigger
@@ -97,7 +98,7 @@ class Caller:
             if execution.state is State.ENDED:
                 future.set_result(execution.result)
             else:
-                self._executor.submit(run, execution)
+                self._threads.submit(run, execution)
 
         def run(execution: Execution) -> None:
             try:
@@ -179,7 +180,7 @@ class Caller:
         window = window or (WINDOW if keyed else width)
         gate = self._parent.call.gate if self._parent is not None else None
         together = self._resources.executions.together
-        FanOut(source, start, self._executor, together, width=width, window=window, gate=gate).run()
+        FanOut(source, start, self._threads, together, width=width, window=window, gate=gate).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -43,12 +43,14 @@ from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
 from .stopping import end_live, leave_retries, sign_off
+from .thread_pool import ThreadPool
 from .timers import Timers
 
 GRACE = 30.0
 """Seconds that what runs is given to end by itself when the engine stops."""
 
 _THREADS = 4096
+_THREADS_OF_FANOUTS = 1024
 
 _ENDING_SECONDS = 5.0
 """How long executions that were told to end may take until they have."""
@@ -147,7 +149,7 @@ class Engine:
         self._housekeeping = Housekeeping(
             HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
         )
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="microflow")
+        self._executor = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
         self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")

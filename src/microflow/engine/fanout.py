@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from .calls import Call
 from .execution import Execution
 from .gates import Gate
 from .standing import State
+from .thread_pool import ThreadPool
 from .waiter import Waiter
 
 DELAYED = 4096
@@ -49,7 +49,7 @@ class FanOut:
         self,
         source: Source,
         start: Callable[[Call, Callable[[Execution], None]], Execution],
-        executor: Executor,
+        threads: ThreadPool,
         transaction: Callable[[], AbstractContextManager[None]],
         *,
         width: int,
@@ -59,7 +59,7 @@ class FanOut:
         self._source = source
         self._start = start
         self._transaction = transaction
-        self._executor = executor
+        self._threads = threads
         self._width = width
         self._window = window
         self._gate = gate
@@ -115,6 +115,7 @@ class FanOut:
         while True:
             while self._returned and (self._running < self._width or self._returned[0].state is not State.READY):
                 execution = self._returned.popleft()
+                self._delayed.discard(execution)
                 if execution.state is State.READY:
                     self._launch(execution)
                 elif execution.state is State.ENDED:
@@ -203,7 +204,8 @@ class FanOut:
         self._running += 1
         attempt = execution.launch()
         if attempt is None:
-            self._executor.submit(self._carry_out, execution)
+            if not self._threads.try_submit(self._carry_out, execution):
+                self._carry_out(execution)
         elif isinstance(attempt, State):  # it could not even be started
             self._after(execution, attempt)
         else:
@@ -211,7 +213,7 @@ class FanOut:
             self._waiter.watch(attempt)
 
     def _carry_out(self, execution: Execution) -> None:
-        """In a thread of the engine's: an attempt that blocks."""
+        """In a thread of the engine's, or here if all are busy: an attempt that blocks."""
         state = execution.attempt()
         self._blocked_ended(execution, state)
 
