@@ -71,6 +71,7 @@ class PartitionMatrix extends HTMLElement {
     const chosen = /** @type {HTMLInputElement | null} */ (this.querySelector(`[name="colour"][value="${CSS.escape(this.#source.colour)}"]`));
     if (chosen) chosen.checked = true;
     else this.#source.colour = "status";
+    this.#enable(false);
     this.#load();
   }
 
@@ -116,6 +117,12 @@ class PartitionMatrix extends HTMLElement {
     }
   }
 
+  /** Whether there is anything to select or to zoom yet. @param {boolean} isThere */
+  #enable(isThere) {
+    const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (this.querySelectorAll("[data-select], [data-state], [data-zoom]"));
+    for (const button of buttons) button.disabled = !isThere;
+  }
+
   /** @param {string} text */
   #complain(text) {
     const place = this.#pick("[data-mistake]");
@@ -151,6 +158,7 @@ class PartitionMatrix extends HTMLElement {
     if (place) picture.moveFocus(place, !at);
     picture.anchor = place;
     this.#isShown = true;
+    this.#enable(true);
     this.#legend(answer.levels);
     this.#labelGrid();
     picture.draw();
