@@ -116,6 +116,35 @@ def test_async_functions_are_jobs_too(start: Start, kind: str) -> None:
     assert load({"n": 1}) == {"n": 2}
 
 
+def test_async_jobs_are_called_where_a_loop_runs_already(start: Start) -> None:
+    flow = create_flow("shop")
+
+    @flow.task(runner="thread")
+    async def load(a: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"n": a["n"] + 1}
+
+    @flow.manager
+    async def inner(a: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        print("inner", current_execution().id)
+        return {"n": load(a)["n"] + 1}
+
+    @flow.manager
+    async def outer(a: dict[str, Any]) -> Any:
+        return inner(a)
+
+    async def cell() -> tuple[Any, Any]:  # as a notebook runs one
+        return outer({"n": 1}), load({"n": 1})
+
+    engine = start(flow)
+
+    assert asyncio.run(cell()) == ({"n": 3}, {"n": 2})
+    rows = engine.database.read_text("SELECT job, parent_id FROM executions ORDER BY id", ())
+    assert rows == [("outer", None), ("inner", 1), ("load", 2), ("load", None)]
+    assert engine.logs.read(2).text == "inner 2\n"
+
+
 @pytest.mark.parametrize("runner", ["thread", "process"])
 def test_a_traceback_begins_with_the_function_of_the_job(start: Start, runner: str) -> None:
     flow = create_flow("shop")

@@ -104,11 +104,27 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
 
 def _awaited(returned: Any) -> Any:
     import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
 
     async def wait() -> Any:
         return await returned
 
-    return asyncio.run(wait())
+    if not _loop_runs_here():
+        return asyncio.run(wait())
+    # a notebook's cell or another manager's coroutine made this call, and its loop waits for the answer: this one needs a thread
+    with ThreadPoolExecutor(1, thread_name_prefix="microflow-coroutine") as executor:
+        return executor.submit(copy_context().run, lambda: asyncio.run(wait())).result()
+
+
+def _loop_runs_here() -> bool:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def outcome_of(returned: Any, job: str, max_payload: int) -> Outcome:
