@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from microflow import Flow, Schedule, create_flow
+from microflow import Flow, Schedule, Skip, create_flow
 from microflow.engine.engine import Engine
 from microflow.model.results import ExecutionStatus
 from microflow.model.schedules import next_clock_change, ticks_around
@@ -220,6 +220,34 @@ def test_what_became_of_the_last_ticks_is_told_one_by_one(client: Any, engine: E
     assert "2 success 1 skipped, overlap 1 run 12 missed 1 paused" in ticks
     assert html.count('class="bar ') == 6
     assert "none yet" not in rows(client.get("/schedules").text)["greenhouse/water all"]
+
+
+def test_a_tick_whose_run_failed_or_was_skipped_says_why(client: Any, engine: Engine) -> None:
+    def wither(_: Any) -> None:
+        raise ValueError("no <water>" + "!" * 1_000)
+
+    def rest(_: Any) -> None:
+        raise Skip("it rained")
+
+    flow = engine.flow("greenhouse")
+    failed, skipped = (engine.submit(flow.task(name=fn.__name__, runner="thread")(fn), [{}]) for fn in (wither, rest))
+    for submitted in (failed, skipped):
+        submitted.future.result(60)
+    record(
+        engine,
+        TickRecord(1_790_000_000.0, "run", "Run late: no server ran at that time.", failed.id),
+        TickRecord(1_790_086_400.0, "run", None, skipped.id),
+        TickRecord(1_790_172_800.0, "overlap", "Skipped: it was still going.", failed.id),
+    )
+
+    overlap, skip, failure = engine.schedules.ticks("greenhouse", "water all")
+    assert overlap.run_reason is None
+    assert skip.run_reason == "it rained"
+    assert failure.run_reason is not None
+    assert len(failure.run_reason) == len("ValueError: ") + 500
+    ticks = part(client.get("/schedules/greenhouse/water%20all").text, "ticks")
+    assert f"error #{failed.id} Run late: no server ran at that time. ValueError: no <water>!!!" in ticks
+    assert f"skipped #{skipped.id} it rained" in ticks
 
 
 def test_of_very_many_ticks_the_last_hundred_are_shown(client: Any, engine: Engine) -> None:

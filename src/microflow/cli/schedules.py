@@ -15,7 +15,7 @@ from ..model.schedules import resolve_zone
 from ..store.schedules import TickView
 from ..web.schedules import ScheduleState, schedule_states
 from .outcome import print_json
-from .tables import print_table
+from .tables import first_line, print_table
 from .where import (
     Where,
     find_named,
@@ -231,7 +231,7 @@ def _print_one(state: _Details, as_json: bool) -> None:
                 tick.outcome,
                 "" if tick.execution_id is None else str(tick.execution_id),
                 "" if tick.status is None else str(tick.status),
-                tick.reason or "",
+                " ".join(filter(None, (tick.reason, first_line(tick.run_reason or "")))),
             )
             for tick in state.ticks
         ]

@@ -16,12 +16,15 @@ from ..model.events import Event, EventBus
 from ..model.results import ExecutionStatus
 from .database import Database, Row
 from .executions import Opened
-from .views import Moment, utc
+from .views import Moment, error_view, utc
 
 TickState = Literal["run", "queued", "overlap", "missed", "paused"]
 
 SHOWN_TICKS = 100
 """How many ticks of a schedule are shown."""
+
+LONGEST_REASON = 500
+"""Characters of an error's message that are shown of a tick whose run failed."""
 
 _END_OF_TIME = 1e12
 
@@ -58,8 +61,8 @@ class TickView(msgspec.Struct, frozen=True, kw_only=True):
 
     ``outcome`` is "run", "queued" (it runs after the runs before it), "overlap" (it did not run, since the run before it was still
     going), "missed" or "paused"; ``reason`` says why in words. ``execution_id`` is the tick's run, for an overlap the run that was
-    still going; ``status`` is that execution's now (null: deleted with old history). ``count`` above 1: the record stands for so
-    many ticks, from ``first`` to ``at``, none of which ran.
+    still going; ``status`` is that execution's now (null: deleted with old history). ``run_reason`` says of the tick's run why it
+    failed or was skipped. ``count`` above 1: the record stands for so many ticks, from ``first`` to ``at``, none of which ran.
     """
 
     at: Moment
@@ -67,6 +70,7 @@ class TickView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     execution_id: int | None
     status: ExecutionStatus | None
+    run_reason: str | None = None
     count: int
     first: Moment
     recorded_at: Moment
@@ -205,13 +209,17 @@ class Schedules:
 
 
 def _tick_view(row: Row) -> TickView:
-    at, outcome, reason, execution_id, status, count, first_at, recorded_at = row
+    at, outcome, reason, execution_id, status, count, first_at, recorded_at, error, run_reason = row
+    failure = error_view(error)
+    if failure is not None:
+        run_reason = f"{failure.type}: {failure.message[:LONGEST_REASON]}"
     return TickView(
         at=utc(at),
         outcome=outcome,
         reason=reason,
         execution_id=execution_id,
         status=None if status is None else ExecutionStatus(status),
+        run_reason=run_reason,
         count=count,
         first=utc(first_at),
         recorded_at=utc(recorded_at),

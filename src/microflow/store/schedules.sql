@@ -35,7 +35,8 @@ VALUES (:flow, :schedule, :at, :outcome, :reason, :execution_id, :count, :first_
 ON CONFLICT (flow, schedule, at) DO NOTHING
 
 -- name: newest_ticks
-SELECT t.at, t.outcome, t.reason, t.execution_id, e.status, t.count, t.first_at, t.recorded_at
+SELECT t.at, t.outcome, t.reason, t.execution_id, e.status, t.count, t.first_at, t.recorded_at,
+    CASE WHEN t.outcome IN ('run', 'queued') THEN e.error END, CASE WHEN t.outcome IN ('run', 'queued') THEN e.reason END
 FROM ticks t LEFT JOIN executions e ON e.id = t.execution_id
 WHERE t.flow = :flow AND t.schedule = :schedule AND t.at < :before ORDER BY t.at DESC LIMIT :limit
 

@@ -186,7 +186,7 @@ def execution_view(row: tuple[Any, ...]) -> ExecutionView:
         root_id=id_ if root_id is None else root_id,
         inputs=msgspec.Raw(inputs),
         output=None if output is None else msgspec.Raw(output),
-        error=_error_view(error),
+        error=error_view(error),
         reason=reason,
         run_key=run_key,
         time_partition=time_partition,
@@ -239,7 +239,7 @@ def attempt_view(row: tuple[Any, ...]) -> AttemptView:
         status=ExecutionStatus(status),
         started_at=_moment(started_at),
         ended_at=_moment(ended_at),
-        error=_error_view(error),
+        error=error_view(error),
     )
 
 
@@ -253,7 +253,8 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else utc(seconds)
 
 
-def _error_view(stored: str | None) -> ExecutionError | None:
+def error_view(stored: str | None) -> ExecutionError | None:
+    """The error of an execution or attempt as the store keeps it; None for none."""
     return None if stored is None else _error.decode(stored)
 
 
