@@ -386,6 +386,28 @@ def test_the_run_strategy_looks_at_every_result(
     assert result.output == ({"ran": True} if status == "success" else None)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "place"),
+    [
+        (lambda bad: ({}, bad), "inputs[1]"),
+        (lambda bad: ([{}, {}], {}, [{}, ExecutionResult({}), bad]), "inputs[2][2]"),
+        (lambda bad: ([ExecutionResult([{}, {}]), bad], {}), "inputs[0][1]"),
+    ],
+)
+def test_an_input_that_is_no_jobs_result_is_named_by_its_place(
+    flow: Flow, start: Start, inputs: Any, place: str
+) -> None:
+    target = flow.task(name="target", runner="thread")(lambda *inputs: {"ran": True})
+    start(flow)
+
+    failed = target(*inputs(ExecutionResult(status="cancelled")))
+    skipped = target(ExecutionResult(status="skipped"))
+
+    assert failed.error is not None
+    assert failed.error.message == f"The input {place} ended as cancelled, so 'target' did not run"
+    assert skipped.reason == "the input inputs[0] was skipped"
+
+
 def test_a_job_that_an_input_kept_from_running_says_which(flow: Flow, start: Start, look: Look) -> None:
     load = flow.jobs["load"]
     target = flow.task(name="target", runner="thread")(lambda a: {"ran": True})

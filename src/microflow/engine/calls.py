@@ -59,6 +59,7 @@ class Prepared(msgspec.Struct, kw_only=True):
     first: Mapping[str, Any]
     verdict: Verdict
     culprit: ExecutionResult | None = None
+    culprit_place: str = ""
     statuses: list[Any] | None = None
     run_key: str | None = None
     partitions: Sequence[StoredKey] = ()
@@ -106,6 +107,7 @@ def prepare(call: Call) -> Prepared:
         first=first,
         verdict=verdict,
         culprit=None if verdict.run else results[verdict.culprit],
+        culprit_place="" if verdict.run else _place_of(verdict.culprit, call.upstream or inputs),
         statuses=statuses,
         run_key=_run_key(first, job.name),
         partitions=keyed.keys,
@@ -121,6 +123,17 @@ def refused() -> Prepared:
 
 
 _RUN = Verdict(None)
+
+
+def _place_of(index: int, inputs: tuple[Any, ...]) -> str:
+    """Where the result of this number is among the inputs, counted as ``_without_results`` does."""
+    for number, value in enumerate(inputs):
+        is_list = isinstance(value, list) and _holds_result(value)
+        count = len(value) if is_list else 1
+        if index < count:
+            return f"inputs[{number}][{index}]" if is_list else f"inputs[{number}]"
+        index -= count
+    raise AssertionError("the strategy named an input that there is not")
 
 
 def _holds_result(value: Any) -> bool:

@@ -81,7 +81,8 @@ def cancelled_ending(reason: str) -> Ending:
 
 def upstream_ending(prepared: Prepared, job: str) -> Ending:
     culprit = prepared.culprit
-    name = f"the input of job {culprit.job!r}" if culprit is not None and culprit.job else "an input"
+    known = culprit.job if culprit is not None else None
+    name = f"the input of job {known!r}" if known else f"the input {prepared.culprit_place}"
     if prepared.verdict.status is ExecutionStatus.SKIPPED:
         because = f": {culprit.reason}" if culprit is not None and culprit.reason else ""
         return Ending(status=ExecutionStatus.SKIPPED, reason=f"{name} was skipped{because}")
