@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -270,3 +271,22 @@ def test_every_statement_has_one_name() -> None:
     assert statement("open_engine").startswith("INSERT INTO engines")
     with pytest.raises(KeyError):
         statement("no such statement")
+
+
+def test_a_checkpoint_moves_everything_to_the_file_while_others_write_and_read(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/store.db")
+    database.execute_text("CREATE TABLE things (n)", ())
+    database.checkpoint()
+    with database.transaction():
+        database.execute_text("INSERT INTO things VALUES (1)", ())
+        database.checkpoint()  # and waits for nobody
+    assert database.read_text("SELECT n FROM things") == [(1,)]
+
+    database.checkpoint()
+
+    copy = shutil.copy(tmp_path / "store.db", tmp_path / "copy.db")  # without the log
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT n FROM things").fetchall() == [(1,)]
+    database.close()
+    with pytest.raises(StoreError, match="closed"):
+        database.checkpoint()

@@ -11,6 +11,9 @@ from .logs import Logs
 STEP = 200
 """Executions that one step looks at: few enough that nobody who writes meanwhile waits long."""
 
+_STEPS_TO_CHECKPOINT = 25
+"""After so many steps the write-ahead log is moved to the file here, before some commit of somebody else's has to do it."""
+
 
 class Step(NamedTuple):
     """What a step did: how many executions it deleted, and where the next one goes on (None: nothing is left to look at)."""
@@ -54,8 +57,12 @@ class Retention:
     def steps(self, before: float) -> Iterator[int]:
         """Every step, one after the other; how many executions each of them deleted."""
         after: int | None = 0
+        number = 0
         while after is not None:
             deleted, after = self.step(before, after)
+            number += 1
+            if number % _STEPS_TO_CHECKPOINT == 0:
+                self._database.checkpoint()
             yield deleted
         while self.finish(before):
             yield 0
