@@ -157,8 +157,7 @@ class Context(MutableMapping[str, Any]):
         if not isinstance(key, str):
             raise TypeError(f"flow.context keys are strings, and {key!r} is {described(key)}. Use str(key).")
         self._encoded(key, value, self._limit)  # so that what is wrong with it is raised here
-        if not key.isascii():
-            encode_value(key, job=self._job, place="a key of flow.context")  # text that is no Unicode can't be kept
+        encode_value(key, job=self._job, place="a key of flow.context")  # text that is no Unicode can't be kept
         self._values()[key] = value
         self._written.add(key)
 
@@ -237,11 +236,8 @@ class CurrentExecution:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far this execution is: ``done`` of ``total``, with a ``message``; shown live by the web app and the CLI."""
         for name, value in (("done", done), ("total", total)):
-            if name == "total" and value is None:
-                continue
-            if not isinstance(value, (int, float)) or not isfinite(value):
+            if not (isinstance(value, (int, float)) and isfinite(value)) and (name, value) != ("total", None):
                 raise TypeError(f"progress({name}={value!r}): {name} must be a number, and not nan or infinite.")
-        # a name of a file may hold what is no Unicode, and a message with it must not fail the job
         told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
         self.report(Progress(done, total, told))
 

@@ -110,6 +110,22 @@ def test_what_the_interrupted_attempt_printed_stays_in_the_log(
     assert engine.logs.read(1).text == "first attempt\nsecond attempt\n"
 
 
+def test_a_server_clears_up_after_a_script_that_dies_beside_it(
+    flow: Flow, start: Start, store: str, runner: Any, look: Look, until: Any
+) -> None:
+    engine = start(flow)
+    dead = Dead(store)
+    left, again = dead.open("load"), dead.open("again")
+
+    engine.recovery.run_once(3.0)
+    runner.next().succeed({"n": 2})
+
+    until(engine, lambda: look(engine, again.id)["status"] == "success")
+    assert look(engine, left.id)["error"]["type"] == "Interrupted"
+    assert engine.database.read_text("SELECT count(*) FROM engines WHERE ended_at IS NULL") == [(1,)]
+    dead.close()
+
+
 def test_what_can_not_be_tried_again_ends_and_the_engine_starts(
     flow: Flow, start: Start, store: str, look: Look
 ) -> None:

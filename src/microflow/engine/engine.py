@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-import psutil
 
 from ..errors import CallError, ConflictError
 from ..flow import Flow, check_all
@@ -38,7 +37,7 @@ from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
 from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import recover, take_over
+from .recovery import Recovery, recover, sign_on, take_over
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
@@ -111,10 +110,7 @@ class Engine:
                 self._lock = ServerLock(self.database.path)
                 self._lock.take()
             self._build()
-            own = psutil.Process()
-            self.executions.register(
-                pid=own.pid, process_started=own.create_time(), kind=self.kind, now=self._clock.now()
-            )
+            sign_on(self.executions, self.kind, self._clock.now())
             again = recover(self.executions, self.flows, self._clock.now(), serves=self.kind == "server")
         except BaseException:
             if self._lock is not None:
@@ -125,6 +121,7 @@ class Engine:
             flow.runtime = self._outside
         take_over(again, self._schedule_runs.take_over, self.executions, self._clock.now())
         if self.kind == "server":
+            self.recovery.start()
             self._housekeeping.start()
             self.scheduler.start()
 
@@ -156,6 +153,9 @@ class Engine:
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self._pool.warm)
+        self.recovery = Recovery(
+            self.executions, self.flows, self._schedule_runs.take_over, self._clock, self._timers.later
+        )
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
         )
@@ -187,6 +187,7 @@ class Engine:
                 return True
             self.scheduler.stop()
             self._resources.stopping = True
+            self.recovery.stop()
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
             for flow in self.flows.values():

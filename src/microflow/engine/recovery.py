@@ -2,19 +2,75 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import psutil
 
-from ..errors import CallError, Interrupted, PartitionError, PayloadError
+from ..errors import CallError, Interrupted, PartitionError, PayloadError, StoreError
 from ..flow import Flow
 from ..jobs import Job
+from ..model.clock import Clock
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
 from ..runners.calling import error_of
 from ..store.executions import NOBODY, Ending, Executions, Opened, Waiting
 from .calls import Call
+
+logger = logging.getLogger("microflow")
+
+LOOK = 5.0
+"""Seconds between looks for engines that died while a server runs."""
+
+
+class Recovery:
+    """Clears up after scripts and commands that died on the store of a server that runs.
+
+    ``begin`` begins what is to be tried again.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        flows: Mapping[str, Flow],
+        begin: Callable[[Opened, Call], object],
+        clock: Clock,
+        later: Callable[[float, Callable[[], None]], Any],
+    ) -> None:
+        self._executions = executions
+        self._flows = flows
+        self._begin = begin
+        self._clock = clock
+        self._later = later
+        self._timer: Any = None
+
+    def start(self) -> None:
+        """Look now and then from now on."""
+        self._timer = self._later(LOOK, self._live)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def run_once(self, now: float) -> None:
+        """One look."""
+        again = recover(self._executions, self._flows, now, serves=False)
+        take_over(again, self._begin, self._executions, now)
+
+    def _live(self) -> None:
+        try:
+            self.run_once(self._clock.now())
+        except (StoreError, OSError) as error:
+            logger.error("What engines that died have left can't be cleared up now: %s", error)
+        self._timer = self._later(LOOK, self._live)
+
+
+def sign_on(executions: Executions, kind: str, now: float) -> None:
+    """Record that this process has an engine, by what tells whether it lives: its number and its start."""
+    own = psutil.Process()
+    executions.register(pid=own.pid, process_started=own.create_time(), kind=kind, now=now)
 
 
 def recover(
