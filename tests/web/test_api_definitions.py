@@ -172,3 +172,8 @@ def test_the_openapi_document_tells_of_parameters_and_bodies(untouched: Any) -> 
     assert [parameter["name"] for parameter in execute["parameters"]] == ["flow", "job"]
     assert execute["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/NewExecution")
     assert "201" in execute["responses"]
+    described = {path: paths[path]["get"]["responses"]["200"]["content"] for path in ("/api/openapi.json", "/metrics")}
+    assert described == {
+        "/api/openapi.json": {"application/json": {"schema": {"type": "object"}}},
+        "/metrics": {"text/plain": {"schema": {"type": "string"}}},
+    }

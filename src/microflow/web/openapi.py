@@ -63,11 +63,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "responses": {
             str(int(endpoint.status)): {
                 "description": endpoint.status.phrase,
-                "content": {endpoint.media_type: {"schema": _schema(endpoint.response)}},
+                "content": {endpoint.media_type: {"schema": _response_schema(endpoint)}},
             },
             "default": {
                 "description": "Why the request was not carried out.",
-                "content": {PROBLEM_TYPE: {"schema": _schema(ProblemDetails)}},
+                "content": {PROBLEM_TYPE: {"schema": _reference(ProblemDetails)}},
             },
         },
     }
@@ -76,15 +76,21 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             "required": bool(_required(endpoint.body)),
             "content": {
                 "application/json": {
-                    "schema": {"type": "object"} if endpoint.body is NoBody else _schema(endpoint.body)
+                    "schema": {"type": "object"} if endpoint.body is NoBody else _reference(endpoint.body)
                 }
             },
         }
     return operation
 
 
-def _schema(kind: type | None) -> dict[str, Any]:
-    return {"type": "string"} if kind is None else {"$ref": _REFERENCE.format(name=kind.__name__)}
+def _response_schema(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.response is not None:
+        return _reference(endpoint.response)
+    return {"type": "object" if endpoint.media_type == "application/json" else "string"}
+
+
+def _reference(kind: type) -> dict[str, Any]:
+    return {"$ref": _REFERENCE.format(name=kind.__name__)}
 
 
 def _required(form: type[msgspec.Struct]) -> list[str]:
