@@ -130,7 +130,8 @@ class Fuzz:
             self.look(number)
             if number % DRAIN == DRAIN - 1:
                 self.drain(number)
-        self.drain(steps)
+        if steps % DRAIN:
+            self.drain(steps - 1)
 
     def begin(self) -> None:
         """Begin something."""
@@ -216,6 +217,9 @@ class Fuzz:
         )[0][0]
         if unfinished:
             self.amiss.append(f"step {number}: {unfinished} executions are unfinished in the store")
+        print(
+            f"{number + 1} steps: {sum(self.statuses.values())} have ended, {len(self.amiss)} things amiss", flush=True
+        )
 
 
 def own_workers() -> Iterator[psutil.Process]:

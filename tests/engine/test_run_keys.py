@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from microflow import ExecutionResult, Flow, create_flow, map_parallel
+from microflow.engine.elsewhere import LOOK
 from microflow.engine.engine import Engine
+from microflow.model.events import EventBus
+from microflow.store.database import Database
+from microflow.store.executions import Executions, NewExecution
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -181,3 +186,90 @@ def test_a_skipped_result_with_an_output_counts_as_skipped_and_can_be_read(
 
     assert manage() == [{"n": 1, "target": "success"}]
     assert manage() == [{"n": 1, "target": "skipped"}]
+
+
+# Two engines that share a store
+
+
+@pytest.fixture
+def other_engine(store: str, start: Start, clock: Any) -> Callable[[Any], tuple[Engine, Any]]:
+    """Starts an engine as another process would have it, with a flow of its own; returns it and its job ``load``."""
+
+    def start_other(runner: Any) -> tuple[Engine, Any]:
+        flow = create_flow("shop", max_concurrency=4)
+        load = flow.task(name="load", runner=runner)(lambda a: a)
+        return start(flow, clock=clock), load
+
+    return start_other
+
+
+@pytest.mark.parametrize("first", ["succeeds", "fails"])
+def test_what_runs_in_another_engine_is_waited_for(
+    flow: Flow, start: Start, runner: Any, other_engine: Any, clock: Any, look: Look, first: str
+) -> None:
+    load = flow.task(name="load", runner=runner)(lambda a: a)
+    engine = start(flow)
+    runs = engine.submit(load, [KEY])
+    attempt = runner.next()
+    other, other_load = other_engine(runner)
+
+    waits = other.submit(other_load, [KEY])
+
+    row = look(other, waits.id)
+    assert row["status"] == "queued"
+    assert row["waiting"]["reason"] == "run_key"
+    assert row["waiting"]["message"] == (
+        f"waits for execution {runs.id}, which runs with run key 'file.csv' in process {os.getpid()}"
+    )
+    assert all(state.holders == [] for state in other.concurrency()), "it keeps others from a place while it waits"
+    clock.until_asleep(LOOK)
+    for _ in range(3):  # it looks again and again
+        clock.advance(LOOK)
+        clock.until_asleep(LOOK)
+    attempt.succeed({"n": 1}) if first == "succeeds" else attempt.fail()
+    runs.future.result()
+    clock.advance(LOOK)
+    if first == "fails":
+        runner.next().succeed({"n": 2})
+
+    result = waits.future.result()
+    assert result.output == {"n": 1 if first == "succeeds" else 2}
+    assert result.status == ("skipped" if first == "succeeds" else "success")
+    assert runner.none_began()
+
+
+def test_what_waits_for_another_engine_can_be_cancelled_and_forced(
+    flow: Flow, start: Start, runner: Any, other_engine: Any, clock: Any, look: Look
+) -> None:
+    load = flow.task(name="load", runner=runner)(lambda a: a)
+    runs = start(flow).submit(load, [KEY])
+    attempt = runner.next()
+    other, other_load = other_engine(runner)
+    waits = other.submit(other_load, [KEY])
+    clock.until_asleep(LOOK)
+
+    forced = other.submit(other_load, [KEY], force=True)
+    runner.next().succeed({"n": 3})
+    other.cancel(waits.id)
+
+    assert forced.future.result() == {"n": 3}
+    assert waits.future.result().status == "cancelled"
+    assert look(other, waits.id)["status"] == "cancelled"
+    attempt.succeed({})
+    assert runs.future.result().status == "success"
+
+
+def test_what_a_dead_engine_left_running_is_not_waited_for(
+    store: str, flow: Flow, start: Start, runner: Any, look: Look
+) -> None:
+    load = flow.task(name="load", runner=runner)(lambda a: a)
+    engine = start(flow)
+    database = Database(store)
+    dead = Executions(database, EventBus())
+    dead.register(pid=2**22, process_started=0.0, kind="local", now=1.0)
+    left = NewExecution(flow="shop", job="load", kind="task", trigger="api", inputs=b"[{}]", run_key="file.csv")
+    assert look(engine, dead.open(left, 2.0).id)["status"] == "running"
+    database.close()
+    runner.answer = lambda attempt: attempt.succeed({})
+
+    assert load(KEY).status == "success"

@@ -27,6 +27,7 @@ from ..runners.workers import Attempt
 from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
 from .calls import Call, Prepared, earlier_success, new_execution, prepare, refused, request_of, result_of
+from .elsewhere import LOOK, waiting_elsewhere
 from .resources import Resources
 from .settling import (
     cancelled_ending,
@@ -119,16 +120,33 @@ class Execution(Standing):
 
     def _admitted(self, run_key: str | None) -> State:
         assert self._place is not None
+        executions, now = self._resources.executions, self._resources.clock.now()
+        waiting = ending = None
         try:
-            ending = earlier_success(self._resources.executions, self.job, run_key)
-            self._open(None)
+            if run_key is None:
+                self._open(None)
+            else:
+                with executions.together():  # so that of two engines only one finds that nobody runs with this key
+                    if (waiting := waiting_elsewhere(executions, self.job, run_key, now)) is None:
+                        ending = earlier_success(executions, self.job, run_key)
+                    self._open(waiting)
         except BaseException:
             self._resources.admission.release(self._place)
             raise
+        if waiting is not None:
+            self.state = State.PARKED
+            return self._look_again()
         if ending is not None:
             return self._end(ending)
         self.state = State.READY
         return State.READY
+
+    def _look_again(self) -> State:
+        """Parked because of an execution elsewhere: give the places back, and try again in a while."""
+        assert self._place is not None
+        self._resources.admission.release(self._place)
+        self._timer = self._resources.timers.later(LOOK, self._try_again)
+        return State.PARKED
 
     def _park(self, run_key: str | None) -> State:
         assert self._place is not None
@@ -162,15 +180,37 @@ class Execution(Standing):
             self.state = State.READY
         try:
             run_key = self._prepared.run_key if not self.call.force else None
-            if (ending := earlier_success(self._resources.executions, self.job, run_key)) is not None:
-                return self._end(ending)
-            started = self._resources.executions.start(self._opened, self._resources.clock.now(), self.attempt_number)
+            executions, now = self._resources.executions, self._resources.clock.now()
+            if run_key is None:
+                started = executions.start(self._opened, now, self.attempt_number)
+            else:
+                with executions.together():  # as in _admitted
+                    waiting = waiting_elsewhere(executions, self.job, run_key, now)
+                    ending = None if waiting is not None else earlier_success(executions, self.job, run_key)
+                    if waiting is not None:
+                        executions.wait(self._opened, waiting)
+                    elif ending is None:
+                        started = executions.start(self._opened, now, self.attempt_number)
+                if waiting is not None:
+                    return self._park_again()
+                if ending is not None:
+                    return self._end(ending)
         except StoreError as error:
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         if started is None:
             return self._end(cancelled_ending("it was ended in the store"))
         self._opened = started
         return State.READY
+
+    def _park_again(self) -> State:
+        """What was granted its places must wait for an execution elsewhere, unless it was cancelled meanwhile."""
+        with self._lock:
+            if self.stop.reason is None:
+                self.state = State.PARKED
+        if self.state is State.PARKED:
+            return self._look_again()
+        assert self.stop.reason is not None
+        return self._end(stopped_ending(self.stop.reason, "before it ran"))
 
     def _open(self, waiting: Waiting | None) -> None:
         call, parent = self.call, self.parent

@@ -84,7 +84,7 @@ def recover(
     dead = [
         (id_, f"The {kind} engine (process {pid}) that ran this ended before the execution did.")
         for id_, pid, started, kind in executions.engines()
-        if not _is_alive(pid, started)
+        if not is_alive(pid, started)
     ]
     if serves:
         dead.append((NOBODY, "The server that ran this stopped, and its job has no attempt left, or is gone."))
@@ -136,7 +136,7 @@ def _call(executions: Executions, opened: Opened, job: Job[Any]) -> Call:
     )
 
 
-def _is_alive(pid: int, started: float) -> bool:
+def is_alive(pid: int, started: float) -> bool:
     """Whether the process of an engine still runs: the same number and the same start, and more than its entry is left."""
     try:
         process = psutil.Process(pid)

@@ -95,7 +95,8 @@ class Standing:
         and to tell a partition named afterwards runs code of the user's.
         """
         assert self._prepared is not None
-        return not (self._prepared.run_key is None and outcome.cat_partition is None and outcome.time_partition is None)
+        named = (self._prepared.run_key, outcome.run_key, outcome.cat_partition, outcome.time_partition)
+        return any(name is not None for name in named)
 
     def next_positions(self, count: int = 1) -> int:
         """The first of so many new positions among this execution's calls."""

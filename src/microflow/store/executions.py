@@ -315,6 +315,11 @@ class Executions:
         rows = self._database.read("run_key_success", {"flow": flow, "job": job, "run_key": run_key})
         return (rows[0][0], None if rows[0][1] is None else rows[0][1].encode()) if rows else None
 
+    def running_elsewhere(self, flow: str, job: str, run_key: str) -> list[tuple[int, int, float]]:
+        """(execution id, pid, when its process started) of what other engines have running with this run key."""
+        names = {"flow": flow, "job": job, "run_key": run_key, "engine_id": self.engine_id}
+        return [(row[0], row[1], row[2]) for row in self._database.execute("run_key_elsewhere", names)]
+
     def context(self, flow: str, job: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a job's executions wrote to its context, and its last successful output (empty if that is no dict).
 

@@ -52,6 +52,12 @@ ORDER BY id DESC
 -- name: run_key_success
 SELECT execution_id, output FROM run_keys WHERE flow = :flow AND job = :job AND run_key = :run_key
 
+-- The few that have not ended are looked through, whichever keys they have.
+-- name: run_key_elsewhere
+SELECT e.id, g.pid, g.process_started FROM executions e CROSS JOIN engines g ON g.id = e.engine_id
+WHERE e.status <> 'success' AND e.status <> 'skipped' AND e.status = 'running' AND e.run_key = :run_key AND e.flow = :flow
+    AND e.job = :job AND e.engine_id <> :engine_id AND g.ended_at IS NULL
+
 -- name: save_run_key
 INSERT INTO run_keys (flow, job, run_key, execution_id, output) VALUES (:flow, :job, :run_key, :execution_id, :output)
 ON CONFLICT (flow, job, run_key) DO UPDATE SET execution_id = excluded.execution_id, output = excluded.output

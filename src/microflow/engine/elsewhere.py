@@ -1,0 +1,24 @@
+"""Run keys that other engines of the same store are at work on: a script's beside a server's, each in a process of its own.
+
+An engine tells nobody outside its process that an execution ended, so who waits for one looks again every ``LOOK`` seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..jobs import Job
+from ..store.executions import Executions, Waiting
+from .recovery import is_alive
+
+LOOK = 0.5
+"""Seconds after which an execution that waits for one of another engine looks whether that one has ended."""
+
+
+def waiting_elsewhere(executions: Executions, job: Job[Any], run_key: str, now: float) -> Waiting | None:
+    """Why a call with this run key must wait, if an engine of another process that is alive runs one with it; else None."""
+    for number, pid, started in executions.running_elsewhere(job.flow.name, job.name, run_key):
+        if is_alive(pid, started):
+            message = f"waits for execution {number}, which runs with run key {run_key!r} in process {pid}"
+            return Waiting("run_key", message, now)
+    return None
