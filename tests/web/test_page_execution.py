@@ -18,7 +18,7 @@ def test_it_shows_what_it_was_given_gave_and_called(engine: Any, make_client: An
     text = words(html)
     assert "add_two #1 success" in text
     assert 'Inputs amount { "value" : 1 }' in text
-    assert 'Output { "value" : 3 }' in text
+    assert 'Output As JSON { "value" : 3 }' in text
     assert "Calls 2 success" in text
     assert re.findall(r'data-key="call-(\d+)"', html) == ["1", "2", "3"]
     assert "It printed nothing." in text
@@ -43,7 +43,7 @@ def test_a_failure_shows_its_error_and_traceback(engine: Any, make_client: Any) 
     text = words(html)
     assert "ValueError : the shop is closed" in text
     assert "Traceback (most recent call last)" in text
-    assert "Output None" in text
+    assert "Output As JSON None" in text
 
 
 def test_one_that_runs_shows_its_progress_and_can_be_cancelled(engine: Any, make_client: Any, gate: Any) -> None:

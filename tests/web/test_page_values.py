@@ -139,3 +139,13 @@ def test_inputs_in_one_line_say_what_differs() -> None:
 def test_json_to_type_in_keeps_its_tags() -> None:
     assert json_text({"day": {"$date": "2026-11-22"}}) == '{"day": {"$date": "2026-11-22"}}'
     assert json_text({"name": "Emma", "pages": 474, "of": 1}) == '{\n  "name": "Emma",\n  "pages": 474,\n  "of": 1\n}'
+
+
+def test_of_a_very_large_payload_the_beginning_is_shown_as_it_is_stored() -> None:
+    stored = encode_output({"rows": [{"text": "ü<b>" * 10}] * 10_000}, job="load", limit=10**7)
+
+    html = json_html(stored)
+
+    assert html.startswith("{&#34;rows&#34;:[{&#34;text&#34;:&#34;ü&lt;b&gt;")
+    assert html.endswith(f'<span class="w">… {len(stored) - 32 * 1024:,} bytes more</span>')
+    assert len(html) < 300_000

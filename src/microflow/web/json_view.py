@@ -17,13 +17,21 @@ _SHORT = 32
 _BEGINNING = 160
 _READ_WHOLE = 4096
 
+SHOWN_WHOLE = 128 * 1024
+"""Bytes of a stored payload that a page shows with its parts marked; of a longer one it shows the beginning as it is stored."""
+
+_SHOWN_OF_LONGER = 32 * 1024
+
 Token = tuple[str, str]
 """(CSS class, text); the class is "" for what is only punctuation."""
 
 
 def json_html(stored: Any) -> Markup:
     """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``."""
-    encoded = stored if isinstance(stored, (bytes, str)) else bytes(stored)
+    encoded = stored.encode() if isinstance(stored, str) else bytes(stored)
+    if len(encoded) > SHOWN_WHOLE:
+        left_out = Markup('<span class="w">… {:,} bytes more</span>').format(len(encoded) - _SHOWN_OF_LONGER)
+        return escape(encoded[:_SHOWN_OF_LONGER].decode("utf-8", "ignore")) + left_out
     return Markup("").join(
         Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text)
         for kind, text in _tokens(decode(encoded), 0)
