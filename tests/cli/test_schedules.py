@@ -46,6 +46,10 @@ def shop(work: Path) -> str:
     [
         ([], "Name the flow"),
         (["--pause", "-f", "work_flow"], "microflow schedules NAME --pause"),
+        (
+            ["nightly", "--pause", "--run", "-f", "work_flow"],
+            "--pause and --run can't be asked at once; give one of them.",
+        ),
         (["nigthly", "-f", "work_flow"], "There is no schedule 'nigthly'. Did you mean 'nightly'?"),
         (["nigthly", "--run", "-f", "work_flow"], "There is no schedule 'nigthly'"),
         (["nightly", "--resume", "-f", "nowhere"], "nowhere"),

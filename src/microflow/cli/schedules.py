@@ -54,15 +54,15 @@ class _Source(Protocol):
 @click.command("schedules")
 @click.argument("schedule", required=False)
 @flow_option("The flow, as module:flow or path.py:flow; repeatable.")
-@click.option("--pause", "act", flag_value="pause", help="Let no tick run until it is resumed.")
-@click.option("--resume", "act", flag_value="resume", help="Let its ticks run again; those that passed do not.")
-@click.option("--run", "act", flag_value="run", help="Run its jobs now, paused or not.")
+@click.option("--pause", is_flag=True, help="Let no tick run until it is resumed.")
+@click.option("--resume", is_flag=True, help="Let its ticks run again; those that passed do not.")
+@click.option("--run", is_flag=True, help="Run its jobs now, paused or not.")
 @json_option
 @store_option
 @server_options
 @traceback_option
 @takes_where
-def command(where: Where, schedule: str | None, act: str | None, as_json: bool) -> None:
+def command(where: Where, schedule: str | None, pause: bool, resume: bool, run: bool, as_json: bool) -> None:
     """List schedules, show one, pause, resume or run it.
 
     SCHEDULE is a schedule's name, or FLOW/SCHEDULE. Only a server runs what is due; --pause and --resume are kept in
@@ -74,6 +74,10 @@ def command(where: Where, schedule: str | None, act: str | None, as_json: bool) 
       microflow schedules report -f my_flow:flow --pause
       microflow schedules report --run --server http://localhost:3000
     """
+    acts = [name for name, asked in (("pause", pause), ("resume", resume), ("run", run)) if asked]
+    if len(acts) > 1:
+        raise click.UsageError(f"--{acts[0]} and --{acts[1]} can't be asked at once; give one of them.")
+    act = acts[0] if acts else None
     if act is not None and schedule is None:
         raise click.UsageError(f"Name the schedule that is to be acted on, as in microflow schedules NAME --{act}.")
     if act == "run":
