@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
-from ..errors import CallError
+from ..errors import CallError, WorkerDied
 from ..jobs import Job
 from ..model.results import ExecutionResult
 from ..runners.base import Outcome
@@ -20,6 +21,7 @@ from .fanout import Calls, FanOut, Source, refuse_cancelled
 from .limits import UNLIMITED
 from .partition_runs import PartitionRuns
 from .resources import Resources
+from .settling import outcome_of
 from .standing import State
 from .thread_pool import ThreadPool
 
@@ -97,8 +99,15 @@ class Caller:
         def go_on(execution: Execution) -> None:
             if execution.state is State.ENDED:
                 future.set_result(execution.result)
-            else:
-                self._threads.submit(run, execution)
+                return
+            try:
+                self._threads.start(run, execution)
+            except WorkerDied as error:
+                self._threads.refuse(partial(refuse, execution, error))
+
+        def refuse(execution: Execution, error: WorkerDied) -> None:
+            if execution.conclude(outcome_of(error, "")) is State.ENDED:
+                future.set_result(execution.result)
 
         def run(execution: Execution) -> None:
             try:

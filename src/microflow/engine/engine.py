@@ -146,7 +146,7 @@ class Engine:
         self._housekeeping = Housekeeping(
             HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
         )
-        self._executor = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
+        self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
         self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
@@ -169,7 +169,7 @@ class Engine:
     def _caller(self, parent: Execution | None, trigger: str = "call") -> Caller:
         return Caller(
             self._resources,
-            self._executor,
+            self._threads,
             self.partitions,
             parent,
             trigger=trigger,
@@ -200,7 +200,7 @@ class Engine:
                 end_live(self._resources.live, _HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
             self._dispatch.close()
             self._timers.stop()
-            self._executor.shutdown(wait=ended, cancel_futures=True)
+            self._threads.close(wait=ended)
             sign_off(self._resources, self.flows, ended=ended, reason=reason)
             self.database.close()
             if self._lock is not None:

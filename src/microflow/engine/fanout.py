@@ -204,7 +204,7 @@ class FanOut:
         self._running += 1
         attempt = execution.launch()
         if attempt is None:
-            if not self._threads.try_submit(self._carry_out, execution):
+            if not self._threads.try_start(self._carry_out, execution):
                 self._carry_out(execution)
         elif isinstance(attempt, State):  # it could not even be started
             self._after(execution, attempt)

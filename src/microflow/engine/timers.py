@@ -62,10 +62,18 @@ class Timers:
             start = not self._running and not self._stopped
             self._running = self._running or start
         if start:
-            threading.Thread(target=self._live, name="microflow-timers", daemon=True).start()
+            self._start()
         elif is_next:
             self._wake.set()
         return timer
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._live, name="microflow-timers", daemon=True).start()
+        except RuntimeError as error:
+            logger.error("What is due later has to wait until a thread can be started: %s", error)
+            with self._lock:
+                self._running = False  # whoever adds something next tries again
 
     def run_once(self, now: float) -> float | None:
         """Do what is due at this (monotonic) moment; seconds until the next is due, None if nothing is left."""

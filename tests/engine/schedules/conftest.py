@@ -144,7 +144,7 @@ class Server:
             for execution in engine._resources.live.all():
                 execution.stop.set("the process died")
             self.runner.release()
-            engine._executor.shutdown(wait=True)
+            engine._threads.close(wait=True)
             engine._timers.stop()
 
     # Time
