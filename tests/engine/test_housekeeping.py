@@ -49,17 +49,14 @@ def test_a_round_is_steps_with_pauses_and_then_a_rest(clock: Any) -> None:
     assert retention.asked == [begin - 100, begin + 30 - 100]
 
 
-@pytest.mark.parametrize("error", [StoreError("the disk is full"), PermissionError("a log")])
-def test_a_round_that_fails_is_followed_by_another(
-    clock: Any, error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    _, later = living(Rounds([200, error], [0]), clock)
+def test_a_round_that_fails_is_followed_by_another(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    _, later = living(Rounds([200, StoreError("the disk is full")], [0]), clock)
 
     for number in range(4):
         later[number][1]()
 
     assert [seconds for seconds, _ in later] == [60.0, 0.5, 3600.0, 0.5, 3600.0]
-    assert str(error) in caplog.text
+    assert "the disk is full" in caplog.text
 
 
 def test_a_server_forgets_by_itself(start: Callable[..., Engine], clock: Any, flow: Any, until: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from microflow import ExecutionStatus
+from microflow import ExecutionStatus, StoreError
 from microflow.model.events import EventBus
 from microflow.store.database import Database, statement
 from microflow.store.executions import Ending, Executions, NewExecution, Opened
@@ -147,3 +147,13 @@ def test_an_empty_store_is_nothing_to_do(tmp_path: Path) -> None:
     database = Database(":memory:")
     assert sum(Retention(database, Logs(tmp_path)).steps(5 * DAY)) == 0
     database.close()
+
+
+def test_a_log_that_can_not_be_deleted_says_so(history: History) -> None:
+    old = history.ended(1)
+    log = history.logs._base(old)
+    log.unlink()
+    log.mkdir()  # which nobody deletes as a file
+    with pytest.raises(StoreError, match=r"The logs of deleted executions can't be deleted: .*1\.log"):
+        history.forget(5 * DAY)
+    assert history.kept() == []

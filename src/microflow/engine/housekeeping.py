@@ -61,7 +61,7 @@ class Housekeeping:
     def _live(self) -> None:
         try:
             wait = self.run_once(self._clock.now())
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             logger.error("Old history can't be deleted now: %s", error)
             self._round = None
             wait = self._config.rest

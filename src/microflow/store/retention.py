@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..errors import StoreError
 from .database import Database
 from .logs import Logs
 
@@ -30,7 +31,7 @@ class Retention:
         self._logs = logs
 
     def step(self, before: float, after: int = 0) -> Step:
-        """Look at the next executions after the number ``after``; ``before`` is in seconds since the epoch.
+        """Look at the next executions after the number ``after``; ``before`` is in seconds since the epoch. Raises ``StoreError``.
 
         The rows go first: a log that outlives its row is found again by nobody and deleted by whoever gets its number.
         """
@@ -43,7 +44,10 @@ class Retention:
             with self._database.transaction():
                 self._database.execute("delete_old_executions", {"before": before, "after": after, "last": last})
                 self._database.execute("delete_attempts", {"after": after, "last": last})
-            self._logs.delete(old)
+            try:
+                self._logs.delete(old)
+            except OSError as error:
+                raise StoreError(f"The logs of deleted executions can't be deleted: {error}.") from error
         # executions are numbered in the order of time, so what follows one that is too young is too young as well
         return Step(len(old), last if is_old and len(rows) == STEP else None)
 
