@@ -29,5 +29,5 @@ def fibonacci(a: dict[str, Any]) -> dict[str, Any]:
 @flow.manager
 def fan_out(a: dict[str, Any]) -> dict[str, Any]:
     """Many no-op tasks at the same time."""
-    results = map_parallel(noop, ({"i": i} for i in range(a["count"])))
+    results = map_parallel(noop, [{"i": i} for i in range(a["count"])])
     return {"successes": sum(map(bool, results))}

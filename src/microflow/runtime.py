@@ -77,10 +77,8 @@ class Runtime(Protocol):
         """Execute several jobs at the same time; results in the order given."""
         ...
 
-    def map_parallel(
-        self, job: Any, inputs: Iterable[tuple[Any, ...]], max_concurrency: int | None
-    ) -> list[ExecutionResult]:
-        """Execute one job over many inputs; results in the order given."""
+    def map_parallel(self, job: Any, inputs: Iterable[Any], max_concurrency: int | None) -> list[ExecutionResult]:
+        """Execute one job over many inputs (a tuple is several positional ones); results in the order given."""
         ...
 
     def run_dag(self, jobs: Sequence[Any]) -> list[ExecutionResult]:
@@ -295,10 +293,8 @@ def map_parallel(
     if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
         raise CallError(f"map_parallel: inputs is {described(inputs)}; give a list (or any iterable) of inputs.")
     if batch_size is None:
-        items = (item if isinstance(item, tuple) else (item,) for item in inputs)
-    else:
-        items = ((batch,) for batch in batches(inputs, batch_size))
-    return runtime_for(job.flow).map_parallel(job, items, max_concurrency)
+        return runtime_for(job.flow).map_parallel(job, inputs, max_concurrency)
+    return runtime_for(job.flow).map_parallel(job, batches(inputs, batch_size), max_concurrency)
 
 
 def run_dag(*jobs: BoundJob) -> Any:

@@ -339,19 +339,6 @@ def test_parts_without_connection_and_names_without_edges_stand_apart() -> None:
     assert top["a"] == top["b"] < top["c"] == top["d"] < top["alone"] == top["lonely"]
 
 
-def test_many_parts_without_connection_stand_in_columns_about_as_wide_as_a_screen() -> None:
-    graph: Graph = {}
-    for number in range(100):
-        graph |= {f"a{number}": [], f"b{number}": [f"a{number}"], f"c{number}": [f"b{number}"]}
-    graph["d7"] = ["a7", "a8"]
-    drawn = layout(graph, graph)
-    assert_is_a_good_drawing(drawn, graph)
-    assert 1 < drawn.width / drawn.height < 2.5
-    places = {box.name: (box.x, box.y) for box in drawn.boxes}
-    ends = [places[f"a{number}"] for number in range(100) if number not in (7, 8)]
-    assert ends == sorted(ends), "downwards, and then to the right"
-
-
 def test_many_names_without_edges_are_a_grid_about_as_wide_as_a_screen() -> None:
     graph: Graph = {f"n{index}": [] for index in range(300)}
     drawn = layout(graph, graph)

@@ -141,6 +141,14 @@ class Admission:
             granted = self._try_parked(place.limits)
         _call(granted)
 
+    def pass_on(self, place: Place, successor: Place) -> None:
+        """Give the places to another call that needs the same ones and is to have them next; nobody else gets them in between."""
+        with self._lock:
+            place.held = False
+            for limit in place.limits:
+                limit.holders.discard(place)
+            self._hold(successor)
+
     def _obstacle(self, place: Place) -> Limit | None:
         """The first limit that keeps the request waiting."""
         first = self._privileged

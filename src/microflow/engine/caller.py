@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -19,6 +19,8 @@ from .dag import DagRun, closure_of, outcome_of_run
 from .execution import Execution
 from .fanout import Calls, FanOut, Source, refuse_cancelled
 from .limits import UNLIMITED
+from .lines import LineExecution
+from .pace import Pace
 from .partition_runs import PartitionRuns
 from .resources import Resources
 from .settling import outcome_of
@@ -137,18 +139,19 @@ class Caller:
         for call in made:
             prepare(call)  # so that nothing runs if one of them can't
         source = Calls(lambda _, call: call, made)
-        self.fan_out(source, min(len(made), UNLIMITED))
+        self.fan_out(source, min(len(made), UNLIMITED), at_hand=True)
         return source.results
 
-    def map_parallel(
-        self, job: Job[Any], inputs: Iterable[tuple[Any, ...]], max_concurrency: int | None
-    ) -> list[ExecutionResult]:
-        """Carry out one job over many inputs."""
+    def map_parallel(self, job: Job[Any], inputs: Iterable[Any], max_concurrency: int | None) -> list[ExecutionResult]:
+        """Carry out one job over many inputs; a tuple is several positional ones."""
         refuse_cancelled(self._parent)
         if self._before is not None:
             self._before(job)
-        calls = (Call(job=job, inputs=item, trigger=self._trigger) for item in inputs)
-        return self.map_calls(job, calls, max_concurrency).results
+        calls = (
+            Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger=self._trigger) for item in inputs
+        )
+        # a generator may wait for what it gives next, while a worker could run what it has given
+        return self.map_calls(job, calls, max_concurrency, at_hand=isinstance(inputs, Sized)).results
 
     def map_calls(
         self,
@@ -158,11 +161,16 @@ class Caller:
         *,
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
+        at_hand: bool = True,
     ) -> Calls:
-        """The mapping itself: calls of one job; ``ended`` is told how many have ended, ``keep`` says whether results are kept."""
+        """The mapping itself: calls of one job; ``ended`` is told how many have ended, ``keep`` says whether results are kept.
+
+        ``at_hand``: asking for the next call never waits.
+        """
         source = Calls(self._placed, calls, ended, keep)
         capacity = self._resources.limits.capacity(job, job.kind == "task")
-        self.fan_out(source, min(capacity, max_concurrency or capacity), keyed=any(group.key for group in job.limits))
+        width = min(capacity, max_concurrency or capacity)
+        self.fan_out(source, width, keyed=any(group.key for group in job.limits), at_hand=at_hand)
         return source
 
     def dag_runs(
@@ -180,16 +188,19 @@ class Caller:
         self.fan_out(source, min(UNLIMITED, max_concurrency or UNLIMITED))
         return source
 
-    def fan_out(self, source: Source, width: int, *, keyed: bool = False, window: int = 0) -> None:
-        """Carry out a source's calls, ``width`` at the same time."""
+    def fan_out(
+        self, source: Source, width: int, *, keyed: bool = False, window: int = 0, at_hand: bool = False
+    ) -> None:
+        """Carry out a source's calls, ``width`` at the same time; ``at_hand``: asking for the next one never waits."""
 
-        def start(call: Call, ready: Callable[[Execution], None]) -> Execution:
-            return Execution(self._resources, call, self._parent, ready)
+        def start(call: Call, ready: Callable[[LineExecution], None]) -> LineExecution:
+            return LineExecution(self._resources, call, self._parent, ready)
 
         window = window or (WINDOW if keyed else width)
         gate = self._parent.call.gate if self._parent is not None else None
         together = self._resources.executions.together
-        FanOut(source, start, self._threads, together, width=width, window=window, gate=gate).run()
+        pace = Pace() if at_hand else Pace(1)
+        FanOut(source, start, self._threads, together, width=width, window=window, pace=pace, gate=gate).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""

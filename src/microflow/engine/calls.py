@@ -255,7 +255,7 @@ def result_of(
     ending: Any,
     *,
     job: str,
-    execution_id: int,
+    execution_id: int | None,
     time_partition: datetime | None,
     cat_partition: str | None,
     run_key: str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..jobs import Job
@@ -12,7 +12,7 @@ from ..runners.guarded import Guarded
 from ..runners.processes import FreshProcesses, ProcessPool
 from ..runners.refusal import Refusal
 from ..runners.threads import Capture, ThreadRunner
-from ..runners.workers import Attempt
+from ..runners.workers import Asked, Attempt
 from ..runtime import active_runtime
 from .execution import Execution
 
@@ -59,9 +59,9 @@ class Dispatch:
         is_pooled = job.kind == "task" and execution.call.body is None and job.runner in (None, "process")
         return is_pooled and sys.platform != "win32"
 
-    def start(self, execution: Execution, request: Request) -> Attempt:
-        """Begin such an attempt."""
-        return self._pool.start(execution.job, request, execution.observation)
+    def start(self, job: Job[Any], line: Sequence[Asked]) -> Attempt:
+        """Begin such an attempt, or several of them that one worker runs one after the other."""
+        return self._pool.start(job, line)
 
     def _runner(self, job: Job[Any]) -> Runner:
         if job.runner is None or isinstance(job.runner, str):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -19,11 +20,11 @@ from ..errors import (
     PartitionError,
     PayloadError,
     StoreError,
+    WorkerDied,
 )
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome, Request, Stop
 from ..runners.calling import error_of
-from ..runners.workers import Attempt
 from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
 from .calls import Call, Prepared, earlier_success, new_execution, prepare, refused, request_of, result_of
@@ -52,7 +53,7 @@ class Execution(Standing):
         resources: Resources,
         call: Call,
         parent: Execution | None,
-        ready: Callable[[Execution], None],
+        ready: Callable[[Any], None],
     ) -> None:
         super().__init__(resources, call, parent)
         self._ready = ready
@@ -241,31 +242,6 @@ class Execution(Standing):
             raise
         return self.conclude(outcome)
 
-    def launch(self) -> Attempt | State | None:
-        """Start the attempt in a worker and return it, to be waited for with others; where that can't be done, None.
-
-        A state, as of ``attempt``, if the attempt could not be started and is over.
-        """
-        if not self._resources.can_start(self):
-            return None
-        if self.stop.reason is not None:
-            return self._end(stopped_ending(self.stop.reason, "before it ran"))
-        self._set_timeout()
-        try:
-            return self._resources.start(self, self._request())
-        except Exception as error:  # noqa: BLE001 - as in attempt()
-            return self.conclude(outcome_of(error, self.observation.last_words))
-
-    def receive(self, attempt: Attempt) -> Outcome | None:
-        """The worker has something to say: how the attempt ended, which is for ``conclude``, or None if it goes on."""
-        try:
-            return attempt.advance()
-        except Exception as error:  # noqa: BLE001 - as in attempt()
-            return outcome_of(error, self.observation.last_words)
-        except BaseException:
-            self.abandon()
-            raise
-
     def _request(self) -> Request:
         assert self._prepared is not None
         return request_of(self.call, self._prepared, self.id, self.attempt_number)
@@ -284,7 +260,7 @@ class Execution(Standing):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        ending, retry = settle(outcome, self.stop.reason, self.job, self.attempt_number)
+        ending, retry = settle(outcome, self._stop_reason(outcome), self.job, self.attempt_number)
         if self.observation.log_failure is not None:
             ending.reason = ending.reason or self.observation.log_failure
         # what a run over many inputs began has been tried again by itself, as often as the job says
@@ -294,6 +270,14 @@ class Execution(Standing):
             if self.stop.reason != "interrupted":
                 return self._retry(ending)
         return self._end(ending)
+
+    def _stop_reason(self, outcome: Outcome) -> str | None:
+        """Why it was ended, if it was: asked to, or with its worker, which its caller's end had reached before it reached this."""
+        reason = self.stop.reason
+        died = outcome.error is not None and outcome.error.type == WorkerDied.__name__
+        if reason is None and died and self.parent is not None and (above := self.parent.stop.reason) is not None:
+            reason = passed_on(above)
+        return reason
 
     def _retry(self, failed: Ending) -> State:
         """Give the places back, record the attempt, and wait for the next one without a thread."""
@@ -427,6 +411,9 @@ class Execution(Standing):
         ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
         if opened:
             self._resources.finish_later(self.row, ending)
+        else:
+            self._resources.live.remove(self)
+            self._opened = None  # its number may be another's by now
         self._over(ending)
 
     def _end(self, ending: Ending) -> State:
@@ -452,7 +439,7 @@ class Execution(Standing):
         self._result = result_of(
             ending,
             job=self.job.name,
-            execution_id=self.id,
+            execution_id=self.id or None,
             time_partition=self._prepared.time_partition,
             cat_partition=self._prepared.cat_partition,
             run_key=self._prepared.run_key,

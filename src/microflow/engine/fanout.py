@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -19,10 +20,12 @@ import msgspec
 from ..errors import ExecutionCancelled, StoreError
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runners.base import Outcome
+from ..runners.workers import Attempt
 from .calls import Call
-from .execution import Execution
 from .gates import Gate
-from .standing import State
+from .lines import LineExecution
+from .pace import Pace
+from .standing import Standing, State
 from .thread_pool import ThreadPool
 from .waiter import Waiter
 
@@ -48,12 +51,13 @@ class FanOut:
     def __init__(
         self,
         source: Source,
-        start: Callable[[Call, Callable[[Execution], None]], Execution],
+        start: Callable[[Call, Callable[[LineExecution], None]], LineExecution],
         threads: ThreadPool,
         transaction: Callable[[], AbstractContextManager[None]],
         *,
         width: int,
         window: int,
+        pace: Pace,
         gate: Gate | None = None,
     ) -> None:
         self._source = source
@@ -64,12 +68,14 @@ class FanOut:
         self._window = window
         self._gate = gate
         self._held_back: tuple[int, Call] | None = None
-        self._numbers: dict[Execution, int] = {}
-        self._attempts: dict[Any, Execution] = {}
+        self._numbers: dict[LineExecution, int] = {}
+        self._attempts: dict[Attempt, deque[LineExecution]] = {}
+        self._asking: list[Attempt] = []
+        self._pace = pace
         self._running = 0
-        self._delayed: set[Execution] = set()
+        self._delayed: set[LineExecution] = set()
         # the only thing that other threads touch: what may go on, or has ended, there
-        self._returned: deque[Execution] = deque()
+        self._returned: deque[LineExecution] = deque()
         self._waiter = Waiter()
         self._error: BaseException | None = None
 
@@ -95,19 +101,43 @@ class FanOut:
             raise self._error
 
     def _work(self) -> None:
-        finished: list[tuple[Execution, Outcome]] = []
-        while self._go_on(finished):
-            finished = []
+        finished: list[tuple[LineExecution, Outcome]] = []
+        begun: list[LineExecution] = []
+        while self._go_on(finished, begun):
+            finished, begun = [], []
+            for attempt in self._asking:  # what those before them wrote is in the store by now
+                attempt.answer()
+            self._asking.clear()
             for attempt in self._waiter.wait():
-                execution = self._attempts[attempt]
-                outcome = execution.receive(attempt)
-                if outcome is not None:
-                    del self._attempts[attempt]
-                    self._waiter.forget(attempt)
-                    self._running -= 1
-                    finished.append((execution, outcome))
+                self._receive(attempt, finished, begun)
 
-    def _go_on(self, finished: list[tuple[Execution, Outcome]]) -> bool:
+    def _receive(
+        self, attempt: Attempt, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution]
+    ) -> None:
+        """Note what a worker has ended, and what it has come to meanwhile; what it gave back waits for places of its own."""
+        line = self._attempts[attempt]
+        first = line[0]
+        while attempt.left and (outcome := line[0].receive(attempt)) is not None:
+            ended = line.popleft()
+            finished.append((ended, outcome))
+            self._pace.ran(attempt.seconds)
+            if attempt.left:
+                line[0].follow(ended)
+        while len(line) > attempt.left:
+            self._pace.slow_down()
+            execution = line.pop()
+            self._is(execution, execution.step_back())
+        if attempt.asks:
+            self._asking.append(attempt)
+            self._pace.stay_slow()
+        if not line:
+            del self._attempts[attempt]
+            self._waiter.forget(attempt)
+            self._running -= 1
+        elif line[0] is not first:
+            begun.append(line[0])
+
+    def _go_on(self, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution]) -> bool:
         """End what finished, and start what has come back and new calls, as far as the width allows.
 
         Whether there is anything to wait for.
@@ -117,58 +147,76 @@ class FanOut:
                 execution = self._returned.popleft()
                 self._delayed.discard(execution)
                 if execution.state is State.READY:
-                    self._launch(execution)
+                    self._launch([execution])
                 elif execution.state is State.ENDED:
                     self._ended(execution)
             new = self._take_new(len(finished))
-            if not finished and not new:
+            if not finished and not new and not begun:
                 return bool(self._numbers) or self._held_back is not None
-            self._write(finished, new)
-            finished = []
+            self._write(finished, begun, new)
+            finished, begun = [], []
 
-    def _take_new(self, finished: int) -> list[Execution]:
-        """The next calls of the source, as many as there is room for; so many have ``finished`` and are still counted."""
-        new: list[Execution] = []
-        waiting = len(self._numbers) - self._running - finished - min(len(self._delayed), DELAYED)
-        while self._error is None and self._running + len(new) < self._width and waiting < self._window:
-            try:
-                found, self._held_back = self._held_back or self._source.next(), None
-                if found is None:
-                    break
-                if self._gate is not None and not self._gate.lets_through():
-                    self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
-                    break
-                execution = self._start(found[1], self._when_ready)
-                execution.prepare()
-            except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
-                self._error = error
-                break
-            self._numbers[execution] = found[0]
-            new.append(execution)
-        return new
+    def _take_new(self, finished: int) -> list[list[LineExecution]]:
+        """The next calls of the source, as many as there is room for; so many have ``finished`` and are still counted.
 
-    def _write(self, finished: list[tuple[Execution, Outcome]], new: list[Execution]) -> None:
+        Each list is for one worker.
+        """
+        lines: list[list[LineExecution]] = []
+        handed = self._running + sum(len(line) - 1 for line in self._attempts.values())
+        waiting = len(self._numbers) - handed - finished - min(len(self._delayed), DELAYED)
+        while (
+            self._running + len(lines) < self._width and waiting < self._window and (first := self._next()) is not None
+        ):
+            lines.append([first])
+            while len(lines[-1]) < self._pace.size and (follower := self._next()) is not None:
+                lines[-1].append(follower)
+        return lines
+
+    def _next(self) -> LineExecution | None:
+        """The source's next call, prepared; None if there is none now."""
+        if self._error is not None:
+            return None
+        try:
+            found, self._held_back = self._held_back or self._source.next(), None
+            if found is None:
+                return None
+            if self._gate is not None and not self._gate.lets_through():
+                self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
+                return None
+        except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
+            self._error = error
+            return None
+        execution = self._start(found[1], self._when_ready)
+        execution.prepare()
+        self._numbers[execution] = found[0]
+        return execution
+
+    def _write(
+        self, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution], new: list[list[LineExecution]]
+    ) -> None:
         """End some and open others, in one transaction: a commit for each would take longer than all else that is done for them.
 
         Nobody is told of an end, and nothing is launched, before it is in the store.
         """
-        together: list[tuple[Execution, Outcome]] = []
+        together: list[tuple[LineExecution, Outcome]] = []
         for execution, outcome in finished:
             if execution.ends_alone(outcome):
                 self._is(execution, execution.conclude(outcome))
             else:
                 together.append((execution, outcome))
-        states: list[tuple[Execution, State]] = []
+        states: list[tuple[LineExecution, State]] = []
+        lines: list[list[LineExecution]] = []
         try:
-            with self._transaction() if len(together) + len(new) > 1 else nullcontext():
+            with self._transaction() if len(together) + len(begun) + sum(map(len, new)) > 1 else nullcontext():
                 states += [(execution, execution.conclude(outcome)) for execution, outcome in together]
-                for execution in new:
-                    if (state := self._begin(execution)) is not None:
-                        states.append((execution, state))
+                for execution in begun:
+                    execution.started()
+                for calls in new:
+                    lines += self._open(calls, states)
         except BaseException as error:
             for execution, _ in together:
                 execution.retract(error)
-            for execution in new:
+            for execution in chain.from_iterable(new):
                 execution.retract(error, opened=False)
             for execution in tuple(self._numbers):
                 if execution.state is State.ENDED:
@@ -178,17 +226,30 @@ class FanOut:
             return
         for execution, state in states:
             self._is(execution, state)
+        for line in lines:
+            self._launch(line)
 
-    def _is(self, execution: Execution, state: State) -> None:
-        """What is written of an execution: it may be launched, has ended, or waits."""
-        if state is State.READY:
-            self._launch(execution)
-        elif state is State.ENDED:
+    def _open(self, calls: list[LineExecution], states: list[tuple[LineExecution, State]]) -> list[list[LineExecution]]:
+        """Begin calls that one worker may run; the lines that came of them, while ``states`` tells of those that can't be run."""
+        lines: list[list[LineExecution]] = []
+        for execution in calls:
+            if lines and execution.can_follow(lines[-1][0]):
+                execution.line_up(lines[-1][0])
+                lines[-1].append(execution)
+            elif (state := self._begin(execution)) is State.READY:
+                lines.append([execution])
+            elif state is not None:
+                states.append((execution, state))
+        return lines
+
+    def _is(self, execution: LineExecution, state: State) -> None:
+        """What is written of an execution: it has ended, or waits."""
+        if state is State.ENDED:
             self._ended(execution)
         elif execution.waits_for_attempt:  # else its delay is over already, or it has not run yet
             self._delayed.add(execution)
 
-    def _begin(self, execution: Execution) -> State | None:
+    def _begin(self, execution: LineExecution) -> State | None:
         """Begin a new call; None if that could not be done, and nothing is left of it."""
         try:
             return execution.begin()
@@ -200,37 +261,40 @@ class FanOut:
             self._error = self._error or error
             return None
 
-    def _launch(self, execution: Execution) -> None:
+    def _launch(self, line: list[LineExecution]) -> None:
         self._running += 1
-        attempt = execution.launch()
+        first, *followers = line
+        attempt = first.launch(followers)
         if attempt is None:
-            if not self._threads.try_start(self._carry_out, execution):
-                self._carry_out(execution)
+            if not self._threads.try_start(self._carry_out, first):
+                self._carry_out(first)
         elif isinstance(attempt, State):  # it could not even be started
-            self._after(execution, attempt)
+            for follower in followers:
+                self._is(follower, follower.step_back())
+            self._after(first, attempt)
         else:
-            self._attempts[attempt] = execution
+            self._attempts[attempt] = deque(line)
             self._waiter.watch(attempt)
 
-    def _carry_out(self, execution: Execution) -> None:
+    def _carry_out(self, execution: LineExecution) -> None:
         """In a thread of the engine's, or here if all are busy: an attempt that blocks."""
         state = execution.attempt()
         self._blocked_ended(execution, state)
 
-    def _blocked_ended(self, execution: Execution, state: State) -> None:
+    def _blocked_ended(self, execution: LineExecution, state: State) -> None:
         self._waiter.call(lambda: self._after(execution, state))
 
-    def _after(self, execution: Execution, state: State) -> None:
+    def _after(self, execution: LineExecution, state: State) -> None:
         """An attempt is over: its execution has ended, or is parked until the next one."""
         self._running -= 1
         self._is(execution, state)
 
-    def _ended(self, execution: Execution) -> None:
+    def _ended(self, execution: LineExecution) -> None:
         number = self._numbers.pop(execution, None)
         if number is not None:
             self._source.ended(number, execution.result)
 
-    def _when_ready(self, execution: Execution) -> None:
+    def _when_ready(self, execution: LineExecution) -> None:
         """In any thread: a parked execution may go on, or has ended while it was parked."""
         self._returned.append(execution)
         self._waiter.wake()
@@ -293,7 +357,7 @@ class Calls:
         return Outcome(status, output, ExecutionError("ExecutionFailed", message))
 
 
-def refuse_cancelled(execution: Execution | None) -> None:
+def refuse_cancelled(execution: Standing | None) -> None:
     """Raise ``ExecutionCancelled`` if the execution whose code this is was asked to end."""
     if execution is not None and execution.stop.reason is not None:
         raise ExecutionCancelled(f"Execution {execution.id} of {execution.job.name!r} was cancelled.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import ConflictError, StoreError
 from ..model.clock import Clock
 from ..model.events import EventBus
 from ..runners.base import Outcome, Request
-from ..runners.workers import Attempt
+from ..runners.workers import Asked, Attempt
 from ..store.executions import Ending, Executions, Opened
 from ..store.logs import Logs
 from .admission import Admission
@@ -81,7 +81,7 @@ class Resources:
         timers: Timers,
         run: Callable[[Any, Request], Outcome],
         can_start: Callable[[Any], bool],
-        start: Callable[[Any, Request], Attempt],
+        start: Callable[[Any, Sequence[Asked]], Attempt],
         echo: Callable[[bytes], None] | None = None,
         hands_over: bool = False,
     ) -> None:

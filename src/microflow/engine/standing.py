@@ -17,12 +17,16 @@ from .resources import Resources
 
 
 class State(Enum):
-    """Where a live execution is: about to be told whether it may run, allowed to, running, waiting until it may, or ended."""
+    """Where a live execution is: about to be told whether it may run, allowed to, running, waiting until it may, or ended.
+
+    One in line has been handed to a worker that runs others first.
+    """
 
     NEW = "new"
     READY = "ready"
     RUNNING = "running"
     PARKED = "parked"
+    IN_LINE = "in line"
     ENDED = "ended"
 
 

@@ -4,9 +4,8 @@ The method of Sugiyama, Tagawa and Toda (1981): layers by longest path, a lane t
 order within the layers by barycenters, and then by exchanging neighbours, so that few edges cross, then coordinates
 that keep neighbours level. Edges of one box that pass a layer share their lane. In the columns of boxes an edge only
 goes straight along its lane, and it bends only in the gaps between columns: so no edge ever runs through a box. A gap
-is as wide as its edges are steep. Parts of the graph that nothing connects stand below one another, in as many columns
-as make the whole about as wide as a screen; names without any edge are packed in a grid at the end. The result depends
-on the order of the names alone.
+is as wide as its edges are steep. Parts of the graph that nothing connects stand below one another; names without any
+edge are packed in a grid at the end. The result depends on the order of the names alone.
 """
 
 from __future__ import annotations
@@ -97,30 +96,20 @@ def layout(nodes: Iterable[str], inputs_of: Mapping[str, Sequence[str]], sizes: 
     inputs = {name: [other for other in dict.fromkeys(inputs_of.get(name, ())) if other in names] for name in names}
     boxes: dict[str, Box] = {}
     edges: list[Edge] = []
-    left = top = low = right = lengths.margin
+    top = low = right = lengths.margin
     alone, parts = _parts(inputs)
-    drawings = [_Drawing(part, inputs, lengths) for part in parts]
-    tallest = _column_height(drawings, lengths)
-    for drawing in drawings:
-        if top > lengths.margin and top + drawing.height > lengths.margin + tallest:
-            left, top = right + lengths.layer_gap + 2 * lengths.box_gap, lengths.margin
-        drawing.move_to(left, top)
-        boxes |= drawing.boxes()
+    for part in parts:
+        drawing = _Drawing(part, inputs, lengths)
+        low = drawing.move_to(top)
+        placed = drawing.boxes()
+        boxes |= placed
         edges += drawing.edges()
-        right, low = max(right, left + drawing.width), max(low, top + drawing.height)
-        top += drawing.height + 2 * lengths.box_gap
-    top = low + 2 * lengths.box_gap if drawings else lengths.margin
+        right = max(right, *(box.x + box.width for box in placed.values()))
+        top = low + 2 * lengths.box_gap
     for box in _grid(alone, lengths, top, right):
         boxes[box.name] = box
         low, right = max(low, box.y + box.height), max(right, box.x + box.width)
     return Layout(tuple(boxes[name] for name in names), tuple(edges), right + lengths.margin, low + lengths.margin)
-
-
-def _column_height(drawings: Sequence[_Drawing], sizes: Sizes) -> float:
-    """How high a column of parts may be, so that all of them together are about as wide as a screen."""
-    across, down = sizes.layer_gap + 2 * sizes.box_gap, 2 * sizes.box_gap
-    area = sum((part.width + across) * (part.height + down) for part in drawings)
-    return max(sqrt(area / _SCREEN), *(part.height for part in drawings)) if drawings else 0.0
 
 
 def _parts(inputs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
@@ -231,27 +220,12 @@ class _Drawing:
         for item, least, found in zip(column, room, _isotonic(wished, weights), strict=True):
             y[item] = found + least
 
-    @property
-    def width(self) -> float:
-        """From the left of the first column to the right of the last."""
-        return self._column_x[-1] + self._sizes.box_width - self._column_x[0]
-
-    @property
-    def height(self) -> float:
-        """From the uppermost box or lane to the lowest."""
-        return max(map(self._low, range(len(self._y)))) - min(map(self._top, range(len(self._y))))
-
-    def _top(self, item: int) -> float:
-        return self._y[item] - (self._sizes.box_height / 2 if self._is_box(item) else 0.0)
-
-    def _low(self, item: int) -> float:
-        return self._y[item] + (self._sizes.box_height / 2 if self._is_box(item) else 0.0)
-
-    def move_to(self, left: float, top: float) -> None:
-        """Put the upper left corner there."""
-        down = top - min(map(self._top, range(len(self._y))))
-        self._y = [round(y + down, 1) for y in self._y]
-        self._column_x = [x + left - self._column_x[0] for x in self._column_x]
+    def move_to(self, top: float) -> float:
+        """Put the uppermost edge at ``top``; returns the lowest."""
+        half = [self._sizes.box_height / 2 if self._is_box(item) else 0.0 for item in range(len(self._y))]
+        shift = top - min(y - height for y, height in zip(self._y, half, strict=True))
+        self._y = [round(y + shift, 1) for y in self._y]
+        return max(y + height for y, height in zip(self._y, half, strict=True))
 
     def _spread(self) -> list[float]:
         """The x of every column: where edges climb over many boxes the gap is wider, so that they can be told apart."""

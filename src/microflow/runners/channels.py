@@ -35,14 +35,46 @@ class Silence(Enum):
     SO_FAR = "so far"
 
 
+class MarkedOutput:
+    """What attempts print, one after the other, told apart by the ``mark`` that stands behind each one's."""
+
+    def __init__(self) -> None:
+        self.mark = f"\x00microflow {secrets.token_hex(8)}\x00\n".encode()
+        self._held = b""
+
+    def take(self, data: bytes, output: Output, *, last: bool = False) -> None:
+        """Take in what was printed, and hand on what is this attempt's; ``last``: nothing more will come."""
+        held = self._held + data
+        cut = held.find(self.mark)
+        if cut < 0:
+            start = held.rfind(self.mark[:1], -len(self.mark))
+            is_beginning = not last and start >= 0 and self.mark.startswith(held[start:])
+            cut = start if is_beginning else len(held)
+        if cut:
+            output(held[:cut])
+        self._held = held[cut:]
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the mark behind this attempt's output has come."""
+        return self._held.startswith(self.mark)
+
+    def next(self) -> None:
+        """What comes behind the mark is the next attempt's."""
+        self._held = self._held.removeprefix(self.mark)
+
+
 class Channel(Protocol):
-    """Talks to one worker. ``mark`` is what the worker must print at the end of each attempt, b"" for nothing.
+    """Talks to one worker.
 
     ``descriptors`` are what to poll for input before ``receive`` without waiting; empty where that can't be done.
     """
 
-    mark: bytes
     descriptors: tuple[int, ...]
+
+    def mark_for(self, count: int) -> bytes:
+        """What the worker must print behind each of so many attempts that it is asked for now; b"" for nothing."""
+        ...
 
     def send(self, message: Any) -> None:
         """Send a frame. Raises ``OSError`` if the worker is gone."""
@@ -73,15 +105,13 @@ class ThreadedChannel:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        self.mark = f"\x00microflow {secrets.token_hex(8)}\x00\n".encode()
+        self._printed = MarkedOutput()
         self._process = process
         self._stdin = process.stdin
         self._queue: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._buffer = FrameBuffer()
         self._frames_open = self._output_open = True
         self._process_ended = False
-        self._marked = False
-        self._rest = b""
         for kind, pipe in (("frames", process.stdout), ("output", process.stderr)):
             threading.Thread(target=self._read, args=(kind, pipe), name=f"microflow-{kind}", daemon=True).start()
         threading.Thread(target=self._watch, name="microflow-process", daemon=True).start()
@@ -96,11 +126,15 @@ class ThreadedChannel:
         self._process.wait()
         self._queue.put(("ended", b""))
 
+    def mark_for(self, count: int) -> bytes:
+        return self._printed.mark
+
     def send(self, message: Any) -> None:
         write_all(self._stdin.fileno(), framed(message))
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
         assert wait, "this channel can't be polled"
+        self._printed.take(b"", output)  # what came with the end of the one before
         while True:
             if (body := self._buffer.next()) is not None:
                 return decoded(body)
@@ -120,28 +154,14 @@ class ThreadedChannel:
             self._buffer.feed(data)
         else:
             self._output_open = bool(data)
-            self._print(data, output)
+            self._printed.take(data, output, last=not data)
         return True
-
-    def _print(self, data: bytes, output: Output) -> None:
-        data = self._rest + data
-        before, mark, after = data.partition(self.mark)
-        if mark:
-            self._marked = True
-            self._rest = after
-        else:
-            # what may be the beginning of the mark waits for the rest of it
-            cut = data.rfind(b"\x00microflow") if self._output_open else -1
-            cut = len(data) if cut < 0 or len(data) - cut >= len(self.mark) else cut
-            before, self._rest = data[:cut], data[cut:]
-        if before:
-            output(before)
 
     def drain(self, output: Output) -> None:
         # the mark may have come before the frame, through the other pipe
-        while not self._marked and self._output_open and self._take_next(output):
+        while not self._printed.is_passed and self._output_open and self._take_next(output):
             pass
-        self._marked = False
+        self._printed.next()
 
     def close(self) -> None:
         self._stdin.close()

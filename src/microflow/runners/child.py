@@ -19,6 +19,9 @@ import os
 import signal
 import sys
 import threading
+import time
+from _thread import start_new_thread
+from collections import deque
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -28,7 +31,7 @@ from ..errors import WorkerDied
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runtime import Progress
-from .base import Outcome
+from .base import Outcome, Request
 from .calling import call, current_execution_for, error_of
 from .frames import (
     ContextQuery,
@@ -43,6 +46,7 @@ from .frames import (
     Pickled,
     ProgressReport,
     Reference,
+    Returned,
     Run,
     framed,
     to_worker,
@@ -55,6 +59,12 @@ from .surroundings import Surroundings
 MEMORY_GROWTH = 256 * 1024 * 1024
 """Bytes that a worker may keep beyond those of its start before it is replaced."""
 
+PATIENCE = 0.005
+"""Seconds that what waits in line waits for the task before it; then it is given back, since another worker may be free."""
+
+_WATCHES = 200
+"""How often the line is looked at in vain before nobody looks any more."""
+
 
 class Worker:
     """This process, as what runs requests."""
@@ -64,7 +74,10 @@ class Worker:
         self._output = os.dup(2)  # so that the pipe stays open, and the mark arrives, whatever a task does with its own
         self._buffer = FrameBuffer()
         self._functions: dict[int, Callable[..., Any]] = {}
-        self._mark = b""
+        self._line: deque[Request] = deque()  # taken from its head by the main thread, given back from its tail by any
+        self._head_began = 0.0
+        self._is_watched = False
+        self._sending = threading.Lock()
         self._busy = False
         self._orphaned = False
 
@@ -80,7 +93,6 @@ class Worker:
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
                 sys.path[:] = message.path
-                self._mark = message.mark
             elif isinstance(message, Load):
                 with contextlib.suppress(Exception, SystemExit):  # it is raised again when the function is run
                     _imported(message.function)
@@ -88,22 +100,38 @@ class Worker:
                 self._busy = True  # before the look at the parent, as its watcher looks in the other order
                 if self._orphaned:
                     break
-                self._run(message, meter, surroundings)
+                self._run_all(message, meter, surroundings)
                 self._busy = False
         # what the last task left running must not keep this process alive
         os._exit(0)
 
-    def _run(self, message: Run, meter: Meter, surroundings: Surroundings) -> None:
-        request = message.request
+    def _run_all(self, message: Run, meter: Meter, surroundings: Surroundings) -> None:
+        request: Request | None = message.requests[0]
+        self._head_began = time.monotonic()
+        self._line.extend(message.requests[1:])
+        if self._line and not self._is_watched:
+            self._is_watched = True
+            start_new_thread(self._watch_line, ())
+        while request is not None:
+            answer = self._run(request, message.function, meter, surroundings)
+            if not isinstance(answer, Done) or answer.retire:
+                self._give_back()
+            if message.mark and not isinstance(answer, NotLoaded):
+                write_all(self._output, message.mark)
+            self._send(answer)
+            self._head_began = time.monotonic()
+            request = _first(self._line)
+
+    def _run(
+        self, request: Request, function: Reference | Pickled | None, meter: Meter, surroundings: Surroundings
+    ) -> Done | Exited | NotLoaded:
         meter.start()
         try:
-            fn = self._load(request.job_key, message.function)
+            fn = self._load(request.job_key, function)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything when it is imported
-            if isinstance(message.function, Reference):
-                self._send(NotLoaded(f"{type(error).__name__}: {error}"))
-            else:
-                self._conclude(Done(Outcome(ExecutionStatus.ERROR, error=error_of(error))))
-            return
+            if isinstance(function, Reference):
+                return NotLoaded(f"{type(error).__name__}: {error}")
+            return Done(Outcome(ExecutionStatus.ERROR, error=error_of(error)), self._seconds())
         data = decode(request.inputs)
         execution = current_execution_for(request, data, self._context, self._progress)
         try:
@@ -112,10 +140,10 @@ class Worker:
             surroundings.leave_if_forked()
             surroundings.leave_if_robbed()
             _flush()
-            self._conclude(Exited(_exit_code(error)))
-            return
+            return Exited(_exit_code(error))
         except KeyboardInterrupt as error:
             outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
+        seconds = self._seconds()
         surroundings.leave_if_forked()
         surroundings.leave_if_robbed()
         _flush()
@@ -123,13 +151,30 @@ class Worker:
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
         if not retire and meter.grown() > MEMORY_GROWTH:
             retire = f"it keeps {meter.grown() // 2**20} MiB more than at its start"
-        self._conclude(Done(outcome, retire))
+        return Done(outcome, seconds, retire)
 
-    def _conclude(self, message: Done | Exited) -> None:
-        """The attempt is over, and so is its output."""
-        if self._mark:
-            write_all(self._output, self._mark)
-        self._send(message)
+    def _seconds(self) -> float:
+        return time.monotonic() - self._head_began
+
+    def _give_back(self) -> None:
+        """Give back what is still in line."""
+        count = 0
+        while _last(self._line) is not None:
+            count += 1
+        if count:
+            self._send(Returned(count))
+
+    def _watch_line(self) -> None:
+        """In a thread of its own, which ends when there has been no line for a while: give back what waits for long."""
+        in_vain = 0
+        while in_vain < _WATCHES or self._line:
+            self._is_watched = True
+            time.sleep(PATIENCE)
+            in_vain = 0 if self._line else in_vain + 1
+            if self._line and self._seconds() > PATIENCE:
+                self._give_back()
+            if in_vain == _WATCHES:
+                self._is_watched = False  # before the last look at the line, so that none is overlooked
 
     def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
         if isinstance(source, Pickled):
@@ -151,7 +196,8 @@ class Worker:
 
     def _send(self, message: FromWorker) -> None:
         try:
-            write_all(self._responses, framed(message))
+            with self._sending:
+                write_all(self._responses, framed(message))
         except OSError:
             os._exit(1)  # the parent is gone, or the task closed this pipe: there is nobody to tell
 
@@ -183,6 +229,20 @@ class Worker:
             from .trees import end_own_tree
 
             end_own_tree()
+
+
+def _first(line: deque[Request]) -> Request | None:
+    try:
+        return line.popleft()
+    except IndexError:
+        return None
+
+
+def _last(line: deque[Request]) -> Request | None:
+    try:
+        return line.pop()
+    except IndexError:
+        return None
 
 
 def _imported(source: Reference) -> Callable[..., Any]:

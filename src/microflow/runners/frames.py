@@ -28,10 +28,9 @@ class Pickled(msgspec.Struct, array_like=True, tag="pickled", frozen=True):
 
 
 class Hello(msgspec.Struct, array_like=True, tag="hello"):
-    """The first frame to a worker: how the parent finds modules. ``mark``: end each attempt's output with this line."""
+    """The first frame to a worker: how the parent finds modules."""
 
     path: list[str]
-    mark: bytes = b""
 
 
 class Load(msgspec.Struct, array_like=True, tag="load"):
@@ -41,10 +40,14 @@ class Load(msgspec.Struct, array_like=True, tag="load"):
 
 
 class Run(msgspec.Struct, array_like=True, tag="run"):
-    """Run this. ``function`` is sent when the worker does not have it yet."""
+    """Run these, of one function, one after the other. ``function`` is sent when the worker does not have it yet.
 
-    request: Request
+    ``mark``: end the output of each with this line, where the parent can't tell otherwise what belongs to which.
+    """
+
+    requests: list[Request]
     function: Reference | Pickled | None = None
+    mark: bytes = b""
 
 
 class ContextReply(msgspec.Struct, array_like=True, tag="context"):
@@ -55,10 +58,20 @@ class ContextReply(msgspec.Struct, array_like=True, tag="context"):
 
 
 class Done(msgspec.Struct, array_like=True, tag="done"):
-    """The attempt ended so. ``retire``: why this worker should run nothing more, "" if it is as good as new."""
+    """The attempt ended so, and took so many ``seconds``.
+
+    ``retire``: why this worker should run nothing more, "" if it is as good as new.
+    """
 
     outcome: Outcome
+    seconds: float
     retire: str = ""
+
+
+class Returned(msgspec.Struct, array_like=True, tag="returned"):
+    """So many requests, the last ones, have not been begun and won't be: what runs takes long, or was this worker's last."""
+
+    count: int
 
 
 class Exited(msgspec.Struct, array_like=True, tag="exited"):
@@ -86,7 +99,7 @@ class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
 
 
 ToWorker = Hello | Load | Run | ContextReply
-FromWorker = Done | Exited | NotLoaded | ContextQuery | ProgressReport
+FromWorker = Done | Returned | Exited | NotLoaded | ContextQuery | ProgressReport
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker = msgspec.msgpack.Decoder(ToWorker)

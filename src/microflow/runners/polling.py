@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from .channels import CHUNK, Output, Silence, decoded
+from .channels import CHUNK, MarkedOutput, Output, Silence, decoded
 from .frames import FrameBuffer, FromWorker, framed, write_all
 
 assert sys.platform != "win32", "Windows can't poll pipes; there it is ThreadedChannel"
@@ -16,8 +16,6 @@ assert sys.platform != "win32", "Windows can't poll pipes; there it is ThreadedC
 
 class PollingChannel:
     """One thread polls."""
-
-    mark = b""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
@@ -27,6 +25,8 @@ class PollingChannel:
         self._requests, self._frames, self._output = (pipe.fileno() for pipe in self._pipes)
         self._buffer = FrameBuffer()
         self._output_open = True
+        self._printed = MarkedOutput()
+        self._is_marked = False
         os.set_blocking(self._output, False)
         os.set_blocking(self._frames, False)
         self._poll = select.poll()
@@ -42,10 +42,17 @@ class PollingChannel:
         found = (self._frames, self._output, self._process_descriptor)
         self.descriptors: tuple[int, ...] = found if self._process_descriptor >= 0 else found[:2]
 
+    def mark_for(self, count: int) -> bytes:
+        # one alone has printed what was printed before its last frame; of several, the next one may have begun to print then
+        self._is_marked = count > 1
+        return self._printed.mark if self._is_marked else b""
+
     def send(self, message: Any) -> None:
         write_all(self._requests, framed(message))
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
+        if self._is_marked:
+            self._printed.take(b"", output)  # what came with the end of the one before
         while True:
             if (body := self._buffer.next()) is not None:
                 return decoded(body)
@@ -77,18 +84,22 @@ class PollingChannel:
             data = os.read(self._output, CHUNK)
         except BlockingIOError:
             return False
+        self._printed.take(data, output, last=not data)
         if not data:  # every writer has closed it: poll would report that for ever
             self._poll.unregister(self._output)
             self._output_open = False
             return False
-        output(data)
         return True
 
     def drain(self, output: Output) -> None:
         # bounded, since a process that the task left behind may print without end
         for _ in range(256):
-            if not self._output_open or not self._read_output(output):
-                return
+            if self._printed.is_passed or not self._output_open or not self._read_output(output):
+                break
+        if self._is_marked:
+            self._printed.next()
+        else:
+            self._printed.take(b"", output, last=True)
 
     def close(self) -> None:
         for pipe in self._pipes:

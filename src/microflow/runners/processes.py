@@ -14,7 +14,7 @@ from ..errors import WorkerDied
 from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
-from .workers import Attempt, Worker
+from .workers import Asked, Attempt, Worker
 
 IDLE_SECONDS = 30.0
 """How long a worker without work is kept."""
@@ -48,18 +48,21 @@ class ProcessPool:
 
     def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
         """Carry out an attempt in a warm worker. Raises ``WorkerDied`` if it ended, or if none can be started."""
-        return self.start(job, request, observer).wait()
+        return self.start(job, [(request, observer)]).wait()
 
-    def start(self, job: Any, request: Request, observer: Observer) -> Attempt:
-        """Begin an attempt, for a thread that looks after several. Raises ``WorkerDied`` if no worker can be started."""
+    def start(self, job: Any, line: Sequence[Asked]) -> Attempt:
+        """Begin an attempt, for a thread that looks after several; or a line of them, which one worker runs one by one.
+
+        Raises ``WorkerDied`` if no worker can be started.
+        """
         while True:
             worker = self._take()
             try:
-                attempt = Attempt(worker, job, request, observer, self.functions, self._give_back)
+                attempt = Attempt(worker, job, line, self.functions, self._give_back)
             except BaseException:
                 worker.close()
                 raise
-            if attempt.sent or worker.executions == 1:
+            if attempt.sent or worker.executions == len(line):
                 return attempt
             attempt.withdraw()  # it was killed while it had nothing to do
 
@@ -126,7 +129,7 @@ class FreshProcesses:
         """Carry out an attempt in a process of its own; errors as for the pool."""
         worker = started(Worker)
         try:
-            return Attempt(worker, job, request, observer, self._functions, lambda *_: None).wait()
+            return Attempt(worker, job, [(request, observer)], self._functions, lambda *_: None).wait()
         finally:
             worker.close()
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import WorkerDied
@@ -26,6 +27,7 @@ from .frames import (
     Pickled,
     ProgressReport,
     Reference,
+    Returned,
     Run,
 )
 from .functions import Functions
@@ -62,7 +64,7 @@ class Worker:
         self._ended = False
         try:
             self.channel = opener(self._process)
-            self.channel.send(Hello([entry or os.getcwd() for entry in sys.path], self.channel.mark))
+            self.channel.send(Hello([entry or os.getcwd() for entry in sys.path]))
         except BaseException:  # too many open files, or it ended at once
             self.end()
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -103,80 +105,104 @@ class Worker:
         self.channel.close()
 
 
-class Attempt:
-    """An attempt in a worker. ``release`` is called once, at its end, with the worker and why it must not be used again ("").
+Asked = tuple[Request, Observer]
+"""What is to be run, and who is told of it."""
 
-    ``sent``: the worker was there to be asked; else it had ended before, and nothing ran.
+
+class Attempt:
+    """What a worker was asked to run: an attempt, or a line of attempts of one job, which it runs one after the other.
+
+    ``release`` is called once, at the end, with the worker and why it must not be used again (""). ``sent``: the worker was there
+    to be asked; else it had ended before, and nothing ran. ``seconds``: how long the attempt took that ended last. ``asks``: the
+    one that runs looks at its context, and waits for ``answer``, since the one before it may have written to it.
     """
 
     def __init__(
         self,
         worker: Worker,
         job: Any,
-        request: Request,
-        observer: Observer,
+        line: Sequence[Asked],
         functions: Functions,
         release: Callable[[Worker, str], None],
     ) -> None:
         self._worker = worker
         self._job = job
-        self._request = request
-        self._observer = observer
+        self._line = deque(line)
         self._functions = functions
         self._release = release
-        key = request.job_key = functions.key(job)
-        source: Reference | Pickled | None = None if key in worker.known else functions.source(job)
-        worker.executions += 1
-        observer.stop.on_set(worker.end)
-        self.sent = worker.send(Run(request, source))
+        self._key = functions.key(job)
+        self.seconds = 0.0
+        self.asks = False
+        self._is_first = True
+        self._retire = ""
+        source: Reference | Pickled | None = None if self._key in worker.known else functions.source(job)
+        worker.executions += len(line)
+        line[0][1].stop.on_set(worker.end)
+        self.sent = self._send(source)
+
+    def _send(self, source: Reference | Pickled | None) -> bool:
+        requests = [request for request, _ in self._line]
+        for request in requests:
+            request.job_key = self._key
+        return self._worker.send(Run(requests, source, self._worker.channel.mark_for(len(requests))))
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What to poll for input before ``advance``; empty where only ``wait`` will do."""
         return self._worker.channel.descriptors
 
+    @property
+    def left(self) -> int:
+        """How many of the line the worker still has, the one that runs included; less than was asked for if some came back."""
+        return len(self._line)
+
     def withdraw(self) -> None:
         """It was not sent, and will be carried out by another worker."""
-        self._observer.stop.forget(self._worker.end)
+        self._line[0][1].stop.forget(self._worker.end)
         self._worker.close()
 
     def wait(self) -> Outcome:
-        """The outcome, when it has come. Raises ``WorkerDied`` if the process ended instead of answering."""
+        """The outcome of the first one, when it has come. Raises ``WorkerDied`` if the process ended instead of answering."""
         while (outcome := self._guarded(True)) is None:
             pass
         return outcome
 
     def advance(self) -> Outcome | None:
-        """Handle what has come; the outcome if that was the end. Raises ``WorkerDied`` as ``wait`` does."""
+        """Handle what has come; the outcome if the first one in line has ended. Raises ``WorkerDied`` as ``wait`` does."""
         return self._guarded(False)
 
     def _guarded(self, wait: bool) -> Outcome | None:
         try:
             return self._handle(wait)
         except BaseException as error:
-            self._observer.stop.forget(self._worker.end)
+            self._line[0][1].stop.forget(self._worker.end)
+            self._line.clear()
             self._release(self._worker, f"{type(error).__name__}: {error}")
             raise
 
     def _handle(self, wait: bool) -> Outcome | None:
         """Handle the frames that have come, or with ``wait`` the next one."""
-        worker, observer = self._worker, self._observer
+        worker = self._worker
+        observer = self._line[0][1]
         while True:
             message = worker.channel.receive(observer.output, wait=wait)
             if isinstance(message, Done):
-                worker.known.add(self._request.job_key)
                 worker.channel.drain(observer.output)
-                observer.stop.forget(worker.end)
-                self._release(worker, message.retire or observer.stop.reason or "")
-                return message.outcome
+                return self._done(message)
             if isinstance(message, Silence):
                 return None
-            if isinstance(message, ProgressReport):
+            if isinstance(message, Returned):
+                if self._returned(message.count):
+                    return None
+            elif isinstance(message, ProgressReport):
                 observer.progress(Progress(message.done, message.total, message.message))
             elif isinstance(message, ContextQuery):
-                worker.send(self._context())
+                self.asks = True
+                if not self._is_first:
+                    return None
+                self.answer()
             elif isinstance(message, NotLoaded):
-                worker.send(Run(self._request, self._functions.pickled(self._job, message.why)))
+                self._send(self._functions.pickled(self._job, message.why))
             elif isinstance(message, Exited):
                 worker.channel.drain(observer.output)
                 raise WorkerDied(f"The task called sys.exit ({message.code}); let it return or raise instead.")
@@ -185,12 +211,43 @@ class Attempt:
                 worker.channel.drain(observer.output)
                 raise WorkerDied(f"The worker process ended while it ran the task: {how}.")
 
-    def _context(self) -> ContextReply:
-        written, last_output = self._observer.context()
-        job = self._request.job
-        return ContextReply(
-            encode_value(written, job=job, place="context"), encode_value(last_output, job=job, place="output")
-        )
+    def _returned(self, count: int) -> bool:
+        """The worker has not begun the last of the line; whether that was all it had."""
+        for _ in range(count):
+            _, observer = self._line.pop()
+        if self._line:
+            return False
+        observer.stop.forget(self._worker.end)  # its turn seemed to have come when the one before it had ended
+        self._release(self._worker, self._retire or observer.stop.reason or "")
+        return True
+
+    def answer(self) -> None:
+        """Tell the attempt that asks what is in its context now."""
+        self.asks = False
+        self._worker.send(_context(*self._line[0]))
+
+    def _done(self, message: Done) -> Outcome:
+        """The first in line has ended; the next one runs already."""
+        worker = self._worker
+        worker.known.add(self._key)
+        self.seconds = message.seconds
+        self._is_first = False
+        self._retire = message.retire
+        _, observer = self._line.popleft()
+        observer.stop.forget(worker.end)
+        if self._line:
+            self._line[0][1].stop.on_set(worker.end)
+        else:
+            self._release(worker, self._retire or observer.stop.reason or "")
+        return message.outcome
+
+
+def _context(request: Request, observer: Observer) -> ContextReply:
+    written, last_output = observer.context()
+    return ContextReply(
+        encode_value(written, job=request.job, place="context"),
+        encode_value(last_output, job=request.job, place="output"),
+    )
 
 
 def ending_of(code: int) -> str:

@@ -1,0 +1,114 @@
+"""Executions that one thread looks after together, and of which a worker may be handed several at once, in a line.
+
+Only the first of a line holds places, and is running; those behind it are queued, and each takes the places over from the one
+before it when the worker comes to it. What the worker gives back, since the one before takes long, waits for places like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import StoreError
+from ..model.results import ExecutionStatus
+from ..runners.base import Outcome
+from ..runners.calling import error_of
+from ..runners.workers import Attempt
+from ..store.executions import Ending
+from .admission import Place
+from .execution import Execution
+from .settling import outcome_of, stopped_ending, waiting_at
+from .standing import State
+
+
+class LineExecution(Execution):
+    """An execution that is begun in a worker and looked after together with others."""
+
+    def can_follow(self, first: LineExecution) -> bool:
+        """Whether a worker can be handed this call together with another one, which is ready, to run it afterwards.
+
+        It needs the same places, nothing but its turn decides whether it runs, and nobody else waits for the places.
+        """
+        prepared, place = self._prepared, first._place
+        return (
+            prepared is not None
+            and prepared.verdict.run
+            and prepared.run_key is None
+            and first._prepared is not None
+            and first._prepared.run_key is None
+            and self.job is first.job
+            and self.job.timeout is None
+            and self.call.limits == first.call.limits
+            and place is not None
+            and not any(group.key for group in self.job.limits)
+            and not any(limit.parked for limit in place.limits)
+            and self._resources.can_start(self)
+            and (self.parent is None or self.parent.stop.reason is None)
+        )
+
+    def line_up(self, first: LineExecution) -> None:
+        """Open the row, queued, of a call that can follow another one. Raises ``StoreError``; nothing is left behind."""
+        assert first._place is not None
+        self._place = Place(first._place.limits, first._place.ancestors)
+        self._open(waiting_at(first._place.limits[0], self._resources.clock.now()))
+        self.state = State.IN_LINE
+
+    def follow(self, first: LineExecution) -> None:
+        """The worker has ended the one before and come to this: the places of the other are now this one's."""
+        assert first._place is not None
+        assert self._place is not None
+        self._resources.admission.pass_on(first._place, self._place)
+        self.state = State.READY
+
+    def started(self) -> None:
+        """Record that it runs, in the place that it took over."""
+        started = self._resources.executions.start(self.row, self._resources.clock.now())
+        if started is not None:  # else it was ended in the store, which its own end will find too
+            self._opened = started
+
+    def step_back(self) -> State:
+        """The worker has not come to this and won't: wait for places, as if it had never been in line."""
+        with self._lock:
+            reason = self.stop.reason
+            self.state = State.PARKED if reason is None else State.READY
+        if reason is not None:
+            return self._end(stopped_ending(reason, "before it ran"))
+        assert self._place is not None
+        if self._place.held:  # its turn had seemed to have come
+            self._resources.admission.release(self._place)
+            self._opened = self.row._replace(started_at=None)
+            waiting = waiting_at(self._place.limits[0], self._resources.clock.now())
+            try:
+                self._resources.executions.wait(self.row, waiting)
+            except StoreError as error:
+                return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
+        self._try_again()
+        return State.PARKED
+
+    def launch(self, followers: Sequence[LineExecution] = ()) -> Attempt | State | None:
+        """Start the attempt in a worker and return it, to be waited for with others; where that can't be done, None.
+
+        The worker runs the ``followers`` afterwards. A state, as of ``attempt``, if the attempt could not be started and is over.
+        """
+        if not self._resources.can_start(self):
+            return None
+        if self.stop.reason is not None:
+            return self._end(stopped_ending(self.stop.reason, "before it ran"))
+        self._set_timeout()
+        try:
+            line = [(known._request(), known.observation) for known in (self, *followers)]
+            return self._resources.start(self.job, line)
+        except Exception as error:  # noqa: BLE001 - as in attempt()
+            return self.conclude(outcome_of(error, self.observation.last_words))
+
+    def receive(self, attempt: Attempt) -> Outcome | None:
+        """The worker has something to say: how the attempt ended, which is for ``conclude``, or None if it goes on."""
+        try:
+            outcome = attempt.advance()
+        except Exception as error:  # noqa: BLE001 - as in attempt()
+            return outcome_of(error, self.observation.last_words)
+        except BaseException:
+            self.abandon()
+            raise
+        if outcome is not None and self.row.started_at is None:  # it was in line, and its turn is over already
+            self._opened = self.row._replace(started_at=self._resources.clock.now() - attempt.seconds)
+        return outcome

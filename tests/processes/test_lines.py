@@ -1,0 +1,234 @@
+"""Small tasks, of which a worker is handed several at once: each is an execution of its own, whatever the others do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microflow import Flow, StoreError, create_flow, current_execution, map_parallel
+from microflow.engine.engine import Engine
+from microflow.engine.pace import MOST
+from microflow.store.database import Database, Values
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
+
+Start = Callable[..., Engine]
+Ended = Callable[..., None]
+
+WARM = [{"n": number} for number in range(4 * MOST)]
+"""So many small tasks that workers are handed as many at once as they may be."""
+
+
+@pytest.fixture
+def shop() -> Flow:
+    return create_flow("shop", max_concurrency=2)
+
+
+def rows(engine: Engine, columns: str) -> list[Any]:
+    return engine.database.read_text(f"SELECT {columns} FROM executions ORDER BY id")
+
+
+def test_each_is_recorded_by_itself(shop: Flow, start: Start) -> None:
+    @shop.task
+    def small(a: dict[str, Any]) -> dict[str, Any]:
+        return {"n": a["n"], "id": current_execution().id, "worker": os.getpid()}
+
+    engine = start(shop)
+    results = map_parallel(small, WARM)
+
+    assert [result["n"] for result in results] == list(range(len(WARM)))
+    assert [result["id"] for result in results] == [result.execution_id for result in results]
+    assert 1 <= len({result["worker"] for result in results}) <= 2
+    for status, waiting, queued, began, ended, cpu, memory in rows(
+        engine, "status, waiting, queued_at, started_at, ended_at, cpu_seconds, peak_memory"
+    ):
+        assert (status, waiting) == ("success", None)
+        assert queued <= ended
+        assert began <= ended
+        assert cpu >= 0
+        assert memory > 0
+
+
+def test_no_more_of_them_run_at_once_than_may(start: Start) -> None:
+    flow = create_flow("shop", max_concurrency=4)
+
+    @flow.task(max_concurrency=1)
+    def alone(a: dict[str, Any]) -> dict[str, Any]:
+        return {"began": time.monotonic(), "ended": time.monotonic()}
+
+    start(flow)
+    spans = sorted((result["began"], result["ended"]) for result in map_parallel(alone, WARM))
+
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
+
+
+def test_one_that_takes_long_holds_up_none_of_those_behind_it(shop: Flow, start: Start, tmp_path: Path) -> None:
+    """The first of a line waits for what only the last of all tasks does."""
+    sign = tmp_path / "sign"
+
+    @shop.task
+    def work(a: dict[str, Any]) -> dict[str, Any]:
+        if a["n"] == len(WARM):
+            while not sign.exists():
+                time.sleep(0.001)
+        elif a["n"] == len(WARM) + MOST - 1:
+            sign.touch()
+        return a
+
+    start(shop)
+    results = map_parallel(work, [*WARM, *({"n": len(WARM) + number} for number in range(MOST))])
+
+    assert all(results)
+
+
+def misbehave(a: dict[str, Any], how: str) -> dict[str, Any]:
+    if a["n"] % 7 == 5:
+        if how == "exit":
+            sys.exit(1)
+        elif how == "die":
+            os._exit(1)
+        elif how == "leave a thread":
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        elif how == "fork" and os.fork() == 0:
+            time.sleep(60)
+        elif how == "raise":
+            raise ValueError(a["n"])
+        elif how == "close everything":
+            os.closerange(0, 256)
+    return {"pid": os.getpid(), **a}
+
+
+@pytest.mark.parametrize("how", ["exit", "die", "raise", "leave a thread", "fork", "close everything"])
+def test_whatever_one_does_the_others_run_once_each(shop: Flow, start: Start, how: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    @shop.task
+    def work(a: dict[str, Any]) -> dict[str, Any]:
+        with ran.open("a") as file:
+            file.write(f"{a['n']}\n")
+        return misbehave(a, how)
+
+    start(shop)
+    results = map_parallel(work, WARM)
+
+    fails = how in ("exit", "die", "raise", "close everything")
+    expected = ["error" if fails and n % 7 == 5 else "success" for n in range(len(WARM))]
+    assert [str(result.status) for result in results] == expected
+    assert sorted(map(int, ran.read_text().split())) == list(range(len(WARM)))
+
+
+def test_each_has_its_own_output_progress_and_context(shop: Flow, start: Start) -> None:
+    @shop.task
+    def talk(a: dict[str, Any]) -> dict[str, Any]:
+        os.write(1, b"\0")  # as the line between two outputs begins
+        print("number", a["n"])
+        current_execution().progress(a["n"], 100)
+        shop.context[f"n{a['n']}"] = a["n"]
+        return {"seen": len(shop.context)}
+
+    engine = start(shop)
+    results = map_parallel(talk, WARM, max_concurrency=1)
+
+    assert [result["seen"] for result in results] == [number + 1 + (number > 0) for number in range(len(WARM))]
+    for number, result in enumerate(results):
+        assert engine.logs.read(result.execution_id or 0).text == f"\0number {number}\n"
+    progress = [row[0] for row in rows(engine, "progress")]
+    assert progress == [f'{{"done":{number}.0,"total":100.0,"message":null}}' for number in range(len(WARM))]
+
+
+def test_those_that_fail_are_tried_again(shop: Flow, start: Start) -> None:
+    @shop.task(retries=1, retry_delay=0)
+    def shaky(a: dict[str, Any]) -> dict[str, Any]:
+        if a["n"] % 5 == 0 and current_execution().attempt == 1:
+            raise ValueError
+        return {"attempt": current_execution().attempt}
+
+    engine = start(shop)
+    results = map_parallel(shaky, WARM)
+
+    assert [result["attempt"] for result in results] == [2 if n % 5 == 0 else 1 for n in range(len(WARM))]
+    assert len(engine.database.read_text("SELECT 1 FROM attempts")) == sum(n % 5 == 0 for n in range(len(WARM)))
+
+
+def test_a_cancelled_mapping_begins_nothing_more(shop: Flow, start: Start, tmp_path: Path, ended: Ended) -> None:
+    began = tmp_path / "began"
+
+    @shop.task
+    def work(a: dict[str, Any]) -> dict[str, Any]:
+        if a["n"] >= len(WARM):
+            with began.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            time.sleep(3600)
+        return a
+
+    engine = start(shop)
+    submitted = engine.submit_map(work, [*WARM, *({"n": len(WARM) + number} for number in range(100))])
+    while not began.exists() or len(began.read_text().split()) < 2:
+        time.sleep(0.001)
+    engine.cancel(submitted.id)
+    assert str(submitted.future.result(timeout=60).status) == "cancelled"
+
+    ended(*map(int, began.read_text().split()))
+    assert len(began.read_text().split()) == 2
+    assert {status for (status,) in rows(engine, "status")} == {"success", "cancelled"}
+    assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
+
+
+def test_a_generator_is_asked_for_no_more_than_can_run(shop: Flow, start: Start) -> None:
+    @shop.task
+    def small(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    engine = start(shop)
+    ahead = []
+
+    def inputs() -> Iterator[dict[str, Any]]:
+        for number in range(200):
+            (ended,) = engine.database.read_text("SELECT count(*) FROM executions WHERE status = 'success'")[0]
+            ahead.append(number - ended)
+            yield {"n": number}
+
+    assert all(map_parallel(small, inputs()))
+    assert max(ahead) <= 4  # those that run, and those whose end is about to be recorded
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_commit_that_fails_is_told_and_leaves_nothing_behind(
+    shop: Flow, start: Start, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @shop.task
+    def small(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    engine = start(shop)
+    assert all(map_parallel(small, WARM))
+    commits = 0
+    carry_out = Database.execute_text
+
+    def execute_text(self: Database, text: str, values: Values) -> Any:
+        nonlocal commits
+        commits += text == "COMMIT"
+        if text == "COMMIT" and commits == number:
+            raise StoreError("The store failed: database or disk is full.")
+        return carry_out(self, text, values)
+
+    monkeypatch.setattr(Database, "execute_text", execute_text)
+    results = map_parallel(small, WARM)
+    monkeypatch.undo()
+
+    assert {str(result.status) for result in results} == {"success", "error"}
+    assert {result.error.message for result in results if result.error} == {
+        "The store failed: database or disk is full."
+    }
+    engine._resources.record_refused_ends()
+    assert {status for (status,) in rows(engine, "status")} <= {"success", "error"}
+    assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
+    assert all(map_parallel(small, WARM))
