@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ import pytest
 from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.runners.processes import IDLE_SECONDS
-from microflow.runners.workers import Worker, ending_of
+from microflow.runners.workers import Worker, ending_of, open_channel
 
 Serve = Callable[..., Engine]
 WorkersOf = Callable[[Engine], list[int]]
@@ -239,3 +240,21 @@ def test_how_a_process_ended_in_words() -> None:
         assert ending_of(-15) == "signal SIGTERM"
         assert ending_of(-11) == "signal SIGSEGV (a segmentation fault)"
         assert ending_of(-250) == "signal 250"
+
+
+def test_a_worker_that_ends_before_it_is_greeted_leaves_nothing_open() -> None:
+    channels: list[Any] = []
+
+    def opened(process: subprocess.Popen[bytes]) -> Any:
+        process.kill()
+        assert process.stdout is not None
+        process.stdout.read()  # to its end, which is the process's
+        channels.append(open_channel(process))
+        return channels[0]
+
+    with pytest.raises(OSError, match=r"pipe|Invalid"):
+        Worker(opened)
+
+    (channel,) = channels
+    assert getattr(channel, "_process_descriptor", -1) == -1
+    assert all(pipe.closed for pipe in getattr(channel, "_pipes", ()))

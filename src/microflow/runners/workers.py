@@ -64,12 +64,16 @@ class Worker:
         self._ended = False
         try:
             self.channel = opener(self._process)
-            self.channel.send(Hello([entry or os.getcwd() for entry in sys.path]))
         except BaseException:  # too many open files, or it ended at once
             self.end()
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 if pipe is not None:
                     pipe.close()
+            raise
+        try:
+            self.channel.send(Hello([entry or os.getcwd() for entry in sys.path]))
+        except BaseException:  # it ended at once
+            self.close()
             raise
 
     @property
