@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from microflow.engine.pace import MOST, QUICK, Pace
+import pytest
+
+from microflow.engine.pace import MOST, QUICK, SPAN, Pace
+
+
+def ran(pace: Pace, count: int, seconds: float) -> list[int]:
+    """The sizes before each of so many that take so long."""
+    sizes = []
+    for _ in range(count):
+        sizes.append(pace.size)
+        pace.ran(seconds)
+    return sizes
 
 
 def test_small_tasks_are_handed_over_in_twice_as_many_each_time_that_so_many_were_small() -> None:
-    pace = Pace()
-    sizes = []
-    for _ in range(40):
-        sizes.append(pace.size)
-        pace.ran(QUICK / 2)
+    sizes = ran(Pace(), 1000, 0.0)
 
-    assert sizes[:15] == [1, *[2] * 2, *[4] * 4, *[8] * 8]
-    assert set(sizes[15:]) == {MOST}
+    assert sizes[:31] == [1, *[2] * 2, *[4] * 4, *[8] * 8, *[16] * 16]
+    assert sizes[-1] == max(sizes) == MOST
+
+
+@pytest.mark.parametrize("seconds", [QUICK, QUICK / 2, QUICK / 10])
+def test_no_more_are_handed_over_than_take_a_moment(seconds: float) -> None:
+    assert max(ran(Pace(), 1000, seconds)) * seconds <= SPAN
 
 
 def test_one_that_is_not_small_makes_it_one_at_a_time() -> None:
     pace = Pace()
-    for _ in range(100):
-        pace.ran(0.0)
+    ran(pace, 1000, 0.0)
 
     pace.ran(QUICK * 2)
 
-    assert pace.size == 1
-    pace.ran(0.0)
-    assert pace.size == 2
+    assert ran(pace, 3, 0.0) == [1, 2, 2]
 
 
-def test_where_the_next_call_may_have_to_be_waited_for_it_is_one_at_a_time() -> None:
-    pace = Pace(1)
-    for _ in range(100):
-        pace.ran(0.0)
+def test_where_one_must_wait_for_the_other_it_is_one_at_a_time() -> None:
+    patient, asking = Pace(1), Pace()
+    asking.stay_slow()
 
-    assert pace.size == 1
+    assert {*ran(patient, 100, 0.0), *ran(asking, 100, 0.0)} == {1}

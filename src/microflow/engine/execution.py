@@ -216,13 +216,13 @@ class Execution(Standing):
     def _open(self, waiting: Waiting | None) -> None:
         call, parent = self.call, self.parent
         assert self._prepared is not None
-        new = new_execution(
-            call, self._prepared, waiting, 0 if parent is None else parent.id, 0 if parent is None else parent.root_id
-        )
-        self._opened = self._resources.executions.open(new, self._resources.clock.now(), call.claim)
+        resources = self._resources
+        above = (0, 0) if parent is None else (parent.id, parent.root_id)
+        new = new_execution(call, self._prepared, waiting, *above)
+        self._opened = resources.executions.open(new, resources.clock.now(), call.claim)
         if self._place is not None:
             self._place.execution_id = self._opened.id
-        self._resources.live.add(self)
+        resources.live.add(self)
         if parent is not None:
             parent.children.add(self)
 

@@ -232,12 +232,14 @@ class FanOut:
     def _open(self, calls: list[LineExecution], states: list[tuple[LineExecution, State]]) -> list[list[LineExecution]]:
         """Begin calls that one worker may run; the lines that came of them, while ``states`` tells of those that can't be run."""
         lines: list[list[LineExecution]] = []
+        leader: LineExecution | None = None
         for execution in calls:
-            if lines and execution.can_follow(lines[-1][0]):
-                execution.line_up(lines[-1][0])
+            if leader is not None and execution.can_follow(leader):
+                execution.line_up(leader)
                 lines[-1].append(execution)
             elif (state := self._begin(execution)) is State.READY:
                 lines.append([execution])
+                leader = execution if execution.can_lead else None
             elif state is not None:
                 states.append((execution, state))
         return lines

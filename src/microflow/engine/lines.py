@@ -26,23 +26,32 @@ class LineExecution(Execution):
     def can_follow(self, first: LineExecution) -> bool:
         """Whether a worker can be handed this call together with another one, which is ready, to run it afterwards.
 
-        It needs the same places, nothing but its turn decides whether it runs, and nobody else waits for the places.
+        It needs the same places, and nothing but its turn decides whether it runs.
         """
-        prepared, place = self._prepared, first._place
+        prepared, call = self._prepared, self.call
         return (
             prepared is not None
             and prepared.verdict.run
             and prepared.run_key is None
-            and first._prepared is not None
-            and first._prepared.run_key is None
             and self.job is first.job
-            and self.job.timeout is None
-            and self.call.limits == first.call.limits
+            and call.limits == first.call.limits
+            and (self.parent is None or self.parent.stop.reason is None)
+        )
+
+    @property
+    def can_lead(self) -> bool:
+        """Whether others may follow this one, which is ready: a worker can be handed several of its job, and nobody waits for its
+        places.
+        """
+        prepared, place, job = self._prepared, self._place, self.job
+        return (
+            job.timeout is None
+            and prepared is not None
+            and prepared.run_key is None
             and place is not None
-            and not any(group.key for group in self.job.limits)
+            and not any(group.key for group in job.limits)
             and not any(limit.parked for limit in place.limits)
             and self._resources.can_start(self)
-            and (self.parent is None or self.parent.stop.reason is None)
         )
 
     def line_up(self, first: LineExecution) -> None:

@@ -6,11 +6,14 @@ several, which it runs one after the other. What it has not begun when one of th
 
 from __future__ import annotations
 
-MOST = 16
+MOST = 64
 """How many calls a worker is handed at once at the most."""
 
 QUICK = 0.001
 """Seconds below which a task is small."""
+
+SPAN = 0.005
+"""Seconds that what a worker is handed at once should take at the most."""
 
 
 class Pace:
@@ -20,15 +23,17 @@ class Pace:
         self.size = 1
         self._most = most
         self._quick = 0
+        self._seconds = 0.0  # what one takes: of those that ran last, rather too long than too short
 
     def ran(self, seconds: float) -> None:
         """One ended, and took so long."""
         if seconds > QUICK:
             self.slow_down()
             return
+        self._seconds = max(seconds, 0.9 * self._seconds)
         self._quick += 1
-        if self._quick >= self.size and self.size < self._most:
-            self.size = min(2 * self.size, self._most)
+        if self._quick >= self.size:
+            self.size = min(2 * self.size, self._most, int(SPAN / self._seconds) if self._seconds else MOST)
             self._quick = 0
 
     def slow_down(self) -> None:

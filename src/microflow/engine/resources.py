@@ -29,7 +29,8 @@ class Live:
 
     def __init__(self) -> None:
         self._known: dict[int, Any] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def add(self, execution: Any) -> None:
         """Its row is open."""
@@ -37,8 +38,8 @@ class Live:
 
     def remove(self, execution: Any) -> None:
         """It has ended; nothing happens if it is not known."""
-        with self._changed:
-            number = execution.id
+        number = execution.id
+        with self._lock:
             if self._known.get(number) is execution:
                 del self._known[number]
             if not self._known:

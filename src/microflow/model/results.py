@@ -73,7 +73,7 @@ class ExecutionResult:
         reason: str | None = None,
     ) -> None:
         try:
-            self.status = ExecutionStatus(status)
+            self.status = status if type(status) is ExecutionStatus else ExecutionStatus(status)
         except ValueError:
             allowed = ", ".join(repr(str(known)) for known in ExecutionStatus if known.final)
             raise ValueError(f"status is {status!r}; it must be one of {allowed}.") from None

@@ -66,6 +66,7 @@ class Database:
         self._checkpointer: sqlite3.Connection | None = None
         self.open_readers = 0
         self._after_commit: list[Callable[[], None]] = []
+        self._statements = _statements()
         self._is_joined = False
         self._closed = False
         self._presence: Presence | None = None
@@ -156,16 +157,17 @@ class Database:
 
         Raises ``StoreError`` with the system's own words if it fails.
         """
-        return self.execute_text(statement(name), values)
+        return self.execute_text(self._statements[name], values)
 
     def execute_text(self, text: str, values: Values) -> sqlite3.Cursor:
         """The one place where something is written; tests make it fail."""
         with self._lock:
             if self._closed:
                 raise StoreError(_CLOSED)
-            if self._is_joined and not self._writer.in_transaction:
-                raise StoreError(_ROLLED_BACK)
-            if self._presence is not None:
+            if self._is_joined:
+                if not self._writer.in_transaction:
+                    raise StoreError(_ROLLED_BACK)
+            elif self._presence is not None:
                 self._presence.check()
             try:
                 return self._writer.execute(text, values)
@@ -175,7 +177,7 @@ class Database:
     def insert(self, name: str, values: Values) -> int:
         """Carry out an INSERT; the id of its row."""
         with self._lock:  # the id is the connection's, so nobody may insert in between
-            identity = self.execute(name, values).lastrowid
+            identity = self.execute_text(self._statements[name], values).lastrowid
         assert identity is not None
         return identity
 
