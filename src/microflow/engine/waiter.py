@@ -26,6 +26,7 @@ class Waiter:
     def __init__(self) -> None:
         self._calls: deque[Callable[[], None]] = deque()
         self._watched: dict[int, Any] = {}
+        self._forgotten: set[int] = set()
         self._closed = False
         if sys.platform == "win32":
             self._bell = threading.Event()
@@ -46,10 +47,20 @@ class Waiter:
                 self._watched[descriptor] = attempt
 
     def forget(self, attempt: Watchable) -> None:
-        """It is over. Its descriptors stay registered, since the next attempt in its worker is likely to be watched here too."""
+        """It is over. Its descriptors stay registered until the next wait: another attempt in its worker may be watched by then."""
         if sys.platform != "win32":
             for descriptor in attempt.descriptors:
                 self._watched[descriptor] = None
+                self._forgotten.add(descriptor)
+
+    def _let_go(self) -> None:
+        """Poll nothing that nobody watches: its number may be that of another file by now, which a poll would keep open."""
+        if sys.platform != "win32":
+            for descriptor in self._forgotten:
+                if self._watched[descriptor] is None:
+                    del self._watched[descriptor]
+                    self._poll.unregister(descriptor)
+            self._forgotten.clear()
 
     def call(self, function: Callable[[], None]) -> None:
         """Have this called by the waiting thread."""
@@ -76,14 +87,12 @@ class Waiter:
             self._bell.wait()
             self._bell.clear()
         else:
+            self._let_go()
             for descriptor, _ in self._poll.poll():
                 if descriptor == self._reading:
                     os.read(self._reading, 4096)
-                elif (attempt := self._watched[descriptor]) is not None:
-                    ready[attempt] = None
-                else:  # somebody else uses that worker now, or it has ended
-                    del self._watched[descriptor]
-                    self._poll.unregister(descriptor)
+                else:
+                    ready[self._watched[descriptor]] = None
         while self._calls:
             self._calls.popleft()()
         return list(ready)

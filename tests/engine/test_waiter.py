@@ -1,0 +1,63 @@
+"""What a thread waits on that looks after many attempts: the descriptors of those that it watches, and no others."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from microflow.engine.waiter import Waiter
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
+
+
+class Watched:
+    """An attempt with one pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptors = (descriptor,)
+
+
+def test_what_is_watched_and_has_something_to_say_is_returned() -> None:
+    waiter = Waiter()
+    pipes = [os.pipe() for _ in range(2)]
+    attempts = [Watched(reading) for reading, _ in pipes]
+    seen = []
+    waiter.call(lambda: seen.append("called"))
+    for attempt in attempts:
+        waiter.watch(attempt)
+    os.write(pipes[1][1], b"!")
+
+    assert waiter.wait() == [attempts[1]]
+    assert seen == ["called"]
+    waiter.close()
+    for descriptor in (*pipes[0], *pipes[1]):
+        os.close(descriptor)
+
+
+def test_what_is_watched_no_more_is_not_polled() -> None:
+    """Its number may be that of another file by now, such as the pipe by which a new process tells that it runs: a poll that began
+    before it was closed would keep that open, and who waits for its end would wait for ever.
+    """
+    waiter = Waiter()
+    reading, writing = os.pipe()
+    attempt = Watched(reading)
+    waiter.watch(attempt)
+    waiter.forget(attempt)
+    again = Watched(reading)
+    waiter.watch(again)  # the next attempt in that worker
+    waiter.wake()
+    assert waiter.wait() == []
+    assert reading in waiter._watched
+
+    waiter.forget(again)
+    waiter.wake()
+    assert waiter.wait() == []
+
+    assert waiter._watched == {}
+    with pytest.raises(KeyError):
+        waiter._poll.unregister(reading)
+    waiter.close()
+    os.close(reading)
+    os.close(writing)
