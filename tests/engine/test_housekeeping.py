@@ -65,6 +65,6 @@ def test_a_server_forgets_by_itself(start: Callable[..., Engine], clock: Any, fl
     clock.advance(55)
     engine.submit(flow.jobs["load"], [{}]).future.result()
     clock.advance(5)
-    clock.until_asleep(0.05)
+    clock.until_asleep(HousekeepingConfig().pause)
 
     assert engine.database.read_text("SELECT id FROM executions") == [(2,)]

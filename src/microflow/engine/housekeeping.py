@@ -20,7 +20,7 @@ class HousekeepingConfig(msgspec.Struct, frozen=True):
 
     keep: float = 90 * 86_400.0
     rest: float = 3_600.0
-    pause: float = 0.05
+    pause: float = 0.03
 
 
 class Housekeeping:

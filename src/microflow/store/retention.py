@@ -9,7 +9,7 @@ from ..errors import StoreError
 from .database import Database
 from .logs import Logs
 
-STEP = 200
+STEP = 100
 """Executions that one step looks at: few enough that nobody who writes meanwhile waits long."""
 
 _STEPS_TO_CHECKPOINT = 25
