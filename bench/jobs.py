@@ -28,6 +28,13 @@ def fibonacci(a: dict[str, Any]) -> dict[str, Any]:
 
 @flow.manager
 def fan_out(a: dict[str, Any]) -> dict[str, Any]:
-    """Many no-op tasks at the same time."""
+    """Many no-op tasks at the same time, from a list."""
     results = map_parallel(noop, [{"i": i} for i in range(a["count"])])
+    return {"successes": sum(map(bool, results))}
+
+
+@flow.manager
+def generated(a: dict[str, Any]) -> dict[str, Any]:
+    """The same from a generator, which is asked for one at a time."""
+    results = map_parallel(noop, ({"i": i} for i in range(a["count"])))
     return {"successes": sum(map(bool, results))}

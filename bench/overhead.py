@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from floor import Floor, interleaved, quantile, timed
-from jobs import fan_out, fib, fibonacci, flow, noop
+from jobs import fan_out, fib, fibonacci, flow, generated, noop
 
 from microflow.engine.engine import Engine
 
@@ -67,8 +67,16 @@ def fanned_out(floor: Floor, pool: ProcessPoolExecutor, count: int) -> None:
             future.result()
 
     fan_out({"count": 200})
-    pools, ours, feeds = interleaved(5, through_pool, lambda: fan_out({"count": count}), lambda: floor.feed(count))
-    pool_rate, our_rate, feed_rate = (count / quantile(times, 0.5) for times in (pools, ours, feeds))
+    pools, ours, others, feeds = interleaved(
+        5,
+        through_pool,
+        lambda: fan_out({"count": count}),
+        lambda: generated({"count": count}),
+        lambda: floor.feed(count),
+    )
+    pool_rate, our_rate, other_rate, feed_rate = (
+        count / quantile(times, 0.5) for times in (pools, ours, others, feeds)
+    )
     row(f"ProcessPoolExecutor, {count} no-ops", f"{pool_rate:,.0f} /s")
     row("bare loop: two pipes, two commits a task", f"{feed_rate:,.0f} /s")
     row(
@@ -76,6 +84,7 @@ def fanned_out(floor: Floor, pool: ProcessPoolExecutor, count: int) -> None:
         f"{our_rate:,.0f} /s",
         f"{our_rate / pool_rate:.0%} of the pool (70 %), {our_rate / feed_rate:.0%} of the loop (70 %)",
     )
+    row("the same from a generator", f"{other_rate:,.0f} /s", f"{other_rate / pool_rate:.0%} of the pool")
 
 
 def fibonaccis() -> None:
@@ -112,7 +121,7 @@ def main() -> None:
         )
         with ProcessPoolExecutor(2) as pool:
             sequential(floor, pool, 300 if quick else 3000)
-            fanned_out(floor, pool, 2000)
+            fanned_out(floor, pool, 2000 if quick else 10_000)
         if not quick:
             fibonaccis()
         engine.stop()

@@ -242,6 +242,13 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+@pytest.mark.parametrize("microseconds", [1, -1, 999_999, -999_999])
+def test_an_offset_of_less_than_a_second_comes_back(microseconds: int) -> None:
+    payload = {"at": datetime(2000, 1, 1, tzinfo=timezone(timedelta(microseconds=microseconds)))}
+
+    assert same(decode(encode_output(payload, job="load")), payload)
+
+
 @settings(deadline=None, derandomize=True, database=None, max_examples=120)
 @given(payloads)
 def test_whatever_a_payload_holds_comes_back_equal_and_of_the_same_type(payload: Any) -> None:

@@ -10,7 +10,7 @@ doubling the sign.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from math import isfinite
 from typing import Any
 
@@ -215,6 +215,12 @@ def _datetime_from(text: str) -> datetime:
     instant, _, zone = text.partition("[")
     try:
         value = datetime.fromisoformat(instant)
+        if instant[-16:-6] in (
+            "+00:00:00.",
+            "-00:00:00.",
+        ):  # an offset of less than a second, which fromisoformat takes for none
+            offset = timedelta(microseconds=int(f"{instant[-16]}{instant[-6:]}"))
+            value = value.replace(tzinfo=timezone(offset))
         return _in_zone(value, ZoneInfo(zone.rstrip("]"))) if zone else value
     except (ValueError, LookupError, OSError, OverflowError) as error:
         raise PayloadError(f'{{"$datetime": {text!r}}} is not a date and time in ISO 8601: {error}') from None
