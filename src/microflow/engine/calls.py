@@ -101,7 +101,7 @@ def prepare(call: Call) -> Prepared:
     if results:
         statuses_seen = [ExecutionStatus.SUCCESS if result is None else result.status for result in results]
         verdict = decide(RunStrategy(job.run_strategy), statuses_seen)
-    first = plain[0] if plain and isinstance(plain[0], Mapping) else {}
+    first = plain[0] if plain and (type(plain[0]) is dict or isinstance(plain[0], Mapping)) else {}
     return Prepared(
         inputs=encoded,
         first=first,

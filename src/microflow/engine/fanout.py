@@ -21,6 +21,7 @@ from ..errors import ExecutionCancelled, StoreError
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runners.base import Outcome
 from ..runners.workers import Attempt
+from ..store.executions import Waiting
 from .calls import Call
 from .gates import Gate
 from .lines import LineExecution
@@ -233,13 +234,15 @@ class FanOut:
         """Begin calls that one worker may run; the lines that came of them, while ``states`` tells of those that can't be run."""
         lines: list[list[LineExecution]] = []
         leader: LineExecution | None = None
+        waiting: Waiting | None = None
         for execution in calls:
             if leader is not None and execution.can_follow(leader):
-                execution.line_up(leader)
+                waiting = waiting or leader.waits_behind()
+                execution.line_up(leader, waiting)
                 lines[-1].append(execution)
             elif (state := self._begin(execution)) is State.READY:
                 lines.append([execution])
-                leader = execution if execution.can_lead else None
+                leader, waiting = (execution if execution.can_lead else None), None
             elif state is not None:
                 states.append((execution, state))
         return lines

@@ -13,7 +13,7 @@ from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.calling import error_of
 from ..runners.workers import Attempt
-from ..store.executions import Ending
+from ..store.executions import Ending, Waiting
 from .admission import Place
 from .execution import Execution
 from .settling import outcome_of, stopped_ending, waiting_at
@@ -54,11 +54,16 @@ class LineExecution(Execution):
             and self._resources.can_start(self)
         )
 
-    def line_up(self, first: LineExecution) -> None:
+    def waits_behind(self) -> Waiting:
+        """Why those behind this one in line do not run yet."""
+        assert self._place is not None
+        return waiting_at(self._place.limits[0], self._resources.clock.now())
+
+    def line_up(self, first: LineExecution, waiting: Waiting) -> None:
         """Open the row, queued, of a call that can follow another one. Raises ``StoreError``; nothing is left behind."""
         assert first._place is not None
         self._place = Place(first._place.limits, first._place.ancestors)
-        self._open(waiting_at(first._place.limits[0], self._resources.clock.now()))
+        self._open(waiting)
         self.state = State.IN_LINE
 
     def follow(self, first: LineExecution) -> None:
@@ -85,9 +90,8 @@ class LineExecution(Execution):
         if self._place.held:  # its turn had seemed to have come
             self._resources.admission.release(self._place)
             self._opened = self.row._replace(started_at=None)
-            waiting = waiting_at(self._place.limits[0], self._resources.clock.now())
             try:
-                self._resources.executions.wait(self.row, waiting)
+                self._resources.executions.wait(self.row, self.waits_behind())
             except StoreError as error:
                 return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         self._try_again()
@@ -119,5 +123,5 @@ class LineExecution(Execution):
             self.abandon()
             raise
         if outcome is not None and self.row.started_at is None:  # it was in line, and its turn is over already
-            self._opened = self.row._replace(started_at=self._resources.clock.now() - attempt.seconds)
+            self._opened = self.row.begun(self._resources.clock.now() - attempt.seconds)
         return outcome

@@ -103,7 +103,8 @@ class Stop:
     def forget(self, callback: Callable[[], None]) -> None:
         """The callback is not needed any more."""
         with self._lock:
-            self._callbacks = [known for known in self._callbacks if known != callback]
+            if callback in self._callbacks:  # else it is being called
+                self._callbacks.remove(callback)
 
 
 class Observer(Protocol):

@@ -124,26 +124,31 @@ class FrameBuffer:
     """Bytes as they come in, cut into frames."""
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        self._bytes = b""
+        self._start = 0
 
     def feed(self, data: bytes) -> None:
         """Add what was read."""
-        self._bytes += data
+        self._bytes = self._bytes[self._start :] + data
+        self._start = 0
 
     @property
     def whole(self) -> bool:
         """Whether a whole frame has come."""
-        buffer = self._bytes
-        return len(buffer) >= HEADER and len(buffer) >= HEADER + int.from_bytes(buffer[:HEADER], "big")
+        return self._end() is not None
 
     def next(self) -> bytes | None:
         """The body of the next whole frame; None if it has not all come yet."""
-        buffer = self._bytes
-        if len(buffer) < HEADER:
+        end = self._end()
+        if end is None:
             return None
-        end = HEADER + int.from_bytes(buffer[:HEADER], "big")
-        if len(buffer) < end:
-            return None
-        body = bytes(buffer[HEADER:end])
-        del buffer[:end]
+        body = self._bytes[self._start + HEADER : end]
+        self._start = end
         return body
+
+    def _end(self) -> int | None:
+        start = self._start + HEADER
+        if len(self._bytes) < start:
+            return None
+        end = start + int.from_bytes(self._bytes[self._start : start], "big")
+        return end if len(self._bytes) >= end else None

@@ -92,6 +92,10 @@ class Opened(NamedTuple):
     partitioned: bool = False
     partitions: Sequence[StoredKey] = ()
 
+    def begun(self, at: float) -> Opened:
+        """The same, that began then."""
+        return Opened(*self[:5], at, *self[6:])
+
     def event(self, status: str) -> Event:
         """The event that says that the execution has this status now."""
         return Event("execution", self.flow, self.job, self.id, self.parent_id, self.root_id, status)
