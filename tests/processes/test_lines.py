@@ -16,7 +16,10 @@ import pytest
 from microflow import Flow, StoreError, create_flow, current_execution, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.pace import MOST
+from microflow.runners.channels import MarkedOutput
+from microflow.runners.processes import ProcessPool
 from microflow.store.database import Database, Values
+from microflow.store.executions import Executions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
 
@@ -232,3 +235,126 @@ def test_a_commit_that_fails_is_told_and_leaves_nothing_behind(
     assert {status for (status,) in rows(engine, "status")} <= {"success", "error"}
     assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
     assert all(map_parallel(small, WARM))
+
+
+@pytest.mark.parametrize("later", [{}, {"run_key": True}])
+def test_no_more_run_at_once_than_a_mapping_may_whatever_keeps_them_out_of_line(
+    start: Start, later: dict[str, Any]
+) -> None:
+    flow = create_flow("shop", max_concurrency=6)
+
+    @flow.task(timeout=None if later else 60)
+    def work(a: dict[str, Any]) -> dict[str, Any]:
+        began = time.monotonic()
+        if a["n"] >= len(WARM):
+            time.sleep(0.01)
+        return {"began": began, "ended": time.monotonic()}
+
+    start(flow)
+    last = [{"n": len(WARM) + n} | ({"run_key": str(n)} if later else {}) for n in range(20)]
+    results = map_parallel(work, [*WARM, *last], max_concurrency=1)
+
+    spans = [(result["began"], result["ended"]) for result in results]
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
+
+
+def test_a_generator_may_wait_for_what_its_first_input_does(shop: Flow, start: Start, tmp_path: Path) -> None:
+    @shop.task
+    def small(a: dict[str, Any]) -> dict[str, Any]:
+        (tmp_path / str(a["n"])).touch()
+        return a
+
+    start(shop)
+    waited = []
+
+    def inputs() -> Iterator[dict[str, Any]]:
+        for number in range(20):
+            yield {"n": number}
+            deadline = time.monotonic() + 60
+            while not (tmp_path / str(number)).exists() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            waited.append((tmp_path / str(number)).exists())
+
+    assert all(map_parallel(small, inputs()))
+    assert all(waited)
+
+
+def test_one_whose_context_can_not_be_read_fails_alone(
+    shop: Flow, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @shop.task
+    def work(a: dict[str, Any]) -> dict[str, Any]:
+        return {"seen": shop.context.get("x", 0)} if a["n"] == len(WARM) - 10 else a
+
+    engine = start(shop)
+    assert all(map_parallel(work, WARM[:100]))
+
+    def context(self: Executions, flow: str, job: str) -> Any:
+        raise StoreError("The store can't be read: disk I/O error.")
+
+    monkeypatch.setattr(Executions, "context", context)
+    results = map_parallel(work, WARM)
+
+    assert [n for n, result in enumerate(results) if not result] == [len(WARM) - 10]
+    (failed,) = (result.error for result in results if result.error is not None)
+    assert (failed.type, failed.message) == ("StoreError", "The store can't be read: disk I/O error.")
+    assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+@pytest.mark.parametrize("where", ["COMMIT", "INSERT INTO executions", "start"])
+def test_an_interrupt_anywhere_ends_all(
+    shop: Flow, start: Start, where: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C in a script, which comes to the thread that looks after a mapping."""
+
+    @shop.task
+    def small(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    engine = start(shop)
+    times = 0
+    write, begin = Database.execute_text, ProcessPool.start
+
+    def interrupt(found: bool) -> None:
+        nonlocal times
+        times += found
+        if found and times == number:
+            raise KeyboardInterrupt
+
+    def execute_text(self: Database, text: str, values: Values) -> Any:
+        interrupt(text.lstrip().startswith(where))
+        return write(self, text, values)
+
+    def start_attempt(self: ProcessPool, *arguments: Any) -> Any:
+        interrupt(where == "start")
+        return begin(self, *arguments)
+
+    monkeypatch.setattr(Database, "execute_text", execute_text)
+    monkeypatch.setattr(ProcessPool, "start", start_attempt)
+    with pytest.raises(KeyboardInterrupt):
+        map_parallel(small, WARM)
+    monkeypatch.undo()
+
+    engine._resources.record_refused_ends()
+    assert not engine._resources.live.all()
+    assert {status for (status,) in rows(engine, "status")} <= {"success", "cancelled", "error"}
+    assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
+    assert all(map_parallel(small, WARM))
+
+
+def test_the_line_between_two_outputs_is_found_however_it_comes() -> None:
+    printed, outputs = MarkedOutput(), [b""]
+
+    def keep(data: bytes) -> None:
+        outputs[-1] += data
+
+    first = b"\0mic\0" + printed.mark[:-3] + b"one"
+    for byte in first + printed.mark + b"two\0":
+        printed.take(bytes([byte]), keep)
+        if printed.is_passed:
+            printed.next()
+            outputs.append(b"")
+    printed.take(b"", keep, last=True)
+
+    assert outputs == [first, b"two\0"]

@@ -20,7 +20,6 @@ from .execution import Execution
 from .fanout import Calls, FanOut, Source, refuse_cancelled
 from .limits import UNLIMITED
 from .lines import LineExecution
-from .pace import Pace
 from .partition_runs import PartitionRuns
 from .resources import Resources
 from .settling import outcome_of
@@ -139,7 +138,7 @@ class Caller:
         for call in made:
             prepare(call)  # so that nothing runs if one of them can't
         source = Calls(lambda _, call: call, made)
-        self.fan_out(source, min(len(made), UNLIMITED), at_hand=True)
+        self.fan_out(source, min(len(made), UNLIMITED))
         return source.results
 
     def map_parallel(self, job: Job[Any], inputs: Iterable[Any], max_concurrency: int | None) -> list[ExecutionResult]:
@@ -189,7 +188,7 @@ class Caller:
         return source
 
     def fan_out(
-        self, source: Source, width: int, *, keyed: bool = False, window: int = 0, at_hand: bool = False
+        self, source: Source, width: int, *, keyed: bool = False, window: int = 0, at_hand: bool = True
     ) -> None:
         """Carry out a source's calls, ``width`` at the same time; ``at_hand``: asking for the next one never waits."""
 
@@ -199,8 +198,7 @@ class Caller:
         window = window or (WINDOW if keyed else width)
         gate = self._parent.call.gate if self._parent is not None else None
         together = self._resources.executions.together
-        pace = Pace() if at_hand else Pace(1)
-        FanOut(source, start, self._threads, together, width=width, window=window, pace=pace, gate=gate).run()
+        FanOut(source, start, self._threads, together, width=width, window=window, at_hand=at_hand, gate=gate).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""

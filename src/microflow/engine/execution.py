@@ -72,10 +72,13 @@ class Execution(Standing):
         ``StoreError``; nothing is left behind.
         """
         state = self._begin()
-        if self.parent is not None and (reason := self.parent.stop.reason) is not None:
-            # asked to end while this was being opened, the caller may not have seen it among its children
-            self.cancel(passed_on(reason))
+        self._heed_caller()
         return state
+
+    def _heed_caller(self) -> None:
+        """End too if the caller was asked to while this was being opened: it may not have seen it among its children."""
+        if self.parent is not None and (reason := self.parent.stop.reason) is not None:
+            self.cancel(passed_on(reason))
 
     def _begin(self) -> State:
         resources, parent = self._resources, self.parent
@@ -408,6 +411,7 @@ class Execution(Standing):
             self._timer.cancel()
         if self._place is not None:
             self._resources.admission.withdraw(self._place)
+        self._prepared = self._prepared or refused()
         ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
         if opened:
             self._resources.finish_later(self.row, ending)

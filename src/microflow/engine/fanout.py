@@ -10,7 +10,7 @@ not counted among these, since they hold up nobody: there may be ``DELAYED`` of 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any, Protocol
@@ -21,7 +21,6 @@ from ..errors import ExecutionCancelled, StoreError
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runners.base import Outcome
 from ..runners.workers import Attempt
-from ..store.executions import Waiting
 from .calls import Call
 from .gates import Gate
 from .lines import LineExecution
@@ -58,7 +57,7 @@ class FanOut:
         *,
         width: int,
         window: int,
-        pace: Pace,
+        at_hand: bool,
         gate: Gate | None = None,
     ) -> None:
         self._source = source
@@ -68,12 +67,14 @@ class FanOut:
         self._width = width
         self._window = window
         self._gate = gate
-        self._held_back: tuple[int, Call] | None = None
+        # known to be there, but there was no room for it: a call not even made, or one prepared in vain to follow another
+        self._ahead: deque[tuple[int, Call | LineExecution]] = deque()
         self._numbers: dict[LineExecution, int] = {}
         self._attempts: dict[Attempt, deque[LineExecution]] = {}
         self._asking: list[Attempt] = []
-        self._pace = pace
-        self._running = 0
+        self._at_hand = at_hand
+        self._pace = Pace()
+        self._blocking: set[LineExecution] = set()
         self._delayed: set[LineExecution] = set()
         # the only thing that other threads touch: what may go on, or has ended, there
         self._returned: deque[LineExecution] = deque()
@@ -91,8 +92,7 @@ class FanOut:
             self._work()
         except BaseException as error:  # noqa: BLE001 - raised again below
             self._error = error
-            for execution in tuple(self._numbers):
-                execution.cancel()
+            self._let_go()
             self._work()  # until that has happened; who interrupts this too does not wait for it
         finally:
             if self._gate is not None:
@@ -100,6 +100,23 @@ class FanOut:
             self._waiter.close()
         if self._error is not None:
             raise self._error
+
+    def _let_go(self) -> None:
+        """Cancel all, at whatever point this thread was interrupted: what nobody carries out, and nobody will, ends here."""
+        for attempt in tuple(self._attempts):
+            if not attempt.left:  # its worker has told how it ended, and will say nothing more
+                del self._attempts[attempt]
+                self._waiter.forget(attempt)
+        under_way = self._blocking.union(*self._attempts.values())
+        for execution in tuple(self._numbers):
+            execution.cancel()
+            if execution not in under_way:
+                execution.abandon()
+            if execution.state is State.ENDED:
+                self._blocking.discard(execution)
+                self._ended(execution)
+            elif execution not in under_way:  # it was not even opened
+                del self._numbers[execution]
 
     def _work(self) -> None:
         finished: list[tuple[LineExecution, Outcome]] = []
@@ -134,9 +151,12 @@ class FanOut:
         if not line:
             del self._attempts[attempt]
             self._waiter.forget(attempt)
-            self._running -= 1
         elif line[0] is not first:
             begun.append(line[0])
+
+    @property
+    def _running(self) -> int:
+        return len(self._attempts) + len(self._blocking)
 
     def _go_on(self, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution]) -> bool:
         """End what finished, and start what has come back and new calls, as far as the width allows.
@@ -151,9 +171,10 @@ class FanOut:
                     self._launch([execution])
                 elif execution.state is State.ENDED:
                     self._ended(execution)
-            new = self._take_new(len(finished))
+            # asking a source that may be long in answering holds up what is there to be done
+            new = self._take_new(len(finished)) if self._at_hand or not (finished or begun) else []
             if not finished and not new and not begun:
-                return bool(self._numbers) or self._held_back is not None
+                return bool(self._numbers) or bool(self._ahead)
             self._write(finished, begun, new)
             finished, begun = [], []
 
@@ -169,27 +190,40 @@ class FanOut:
             self._running + len(lines) < self._width and waiting < self._window and (first := self._next()) is not None
         ):
             lines.append([first])
-            while len(lines[-1]) < self._pace.size and (follower := self._next()) is not None:
+            if not self._at_hand:
+                break
+            while first.can_lead and len(lines[-1]) < self._pace.size and (follower := self._next()) is not None:
+                if not follower.can_follow(first):
+                    self._hold_back([follower])
+                    break
                 lines[-1].append(follower)
         return lines
+
+    def _hold_back(self, executions: Sequence[LineExecution]) -> None:
+        """There is no room for these now: they come next."""
+        self._ahead.extendleft((self._numbers.pop(execution), execution) for execution in reversed(executions))
 
     def _next(self) -> LineExecution | None:
         """The source's next call, prepared; None if there is none now."""
         if self._error is not None:
+            self._ahead.clear()
             return None
         try:
-            found, self._held_back = self._held_back or self._source.next(), None
-            if found is None:
-                return None
-            if self._gate is not None and not self._gate.lets_through():
-                self._held_back = found  # known to be there, so that a paused run with nothing left to begin ends
-                return None
+            if not self._ahead and (found := self._source.next()) is not None:
+                self._ahead.append(found)
+            if not self._ahead or (self._gate is not None and not self._gate.lets_through()):
+                return None  # what is known to be there waits, so that a paused run with nothing left to begin ends
         except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
             self._error = error
+            self._ahead.clear()
             return None
-        execution = self._start(found[1], self._when_ready)
-        execution.prepare()
-        self._numbers[execution] = found[0]
+        number, call = self._ahead.popleft()
+        if isinstance(call, LineExecution):
+            execution = call
+        else:
+            execution = self._start(call, self._when_ready)
+            execution.prepare()
+        self._numbers[execution] = number
         return execution
 
     def _write(
@@ -207,45 +241,55 @@ class FanOut:
                 together.append((execution, outcome))
         states: list[tuple[LineExecution, State]] = []
         lines: list[list[LineExecution]] = []
+        left: list[LineExecution] = []
         try:
             with self._transaction() if len(together) + len(begun) + sum(map(len, new)) > 1 else nullcontext():
                 states += [(execution, execution.conclude(outcome)) for execution, outcome in together]
                 for execution in begun:
                     execution.started()
                 for calls in new:
-                    lines += self._open(calls, states)
+                    lines += self._open(calls, states, left)
         except BaseException as error:
+            self._hold_back(left)
             for execution, _ in together:
                 execution.retract(error)
             for execution in chain.from_iterable(new):
-                execution.retract(error, opened=False)
+                if execution in self._numbers:
+                    execution.retract(error, opened=False)
             for execution in tuple(self._numbers):
                 if execution.state is State.ENDED:
                     self._ended(execution)
             if not isinstance(error, StoreError):
                 raise
             return
+        self._hold_back(left)
         for execution, state in states:
             self._is(execution, state)
         for line in lines:
             self._launch(line)
 
-    def _open(self, calls: list[LineExecution], states: list[tuple[LineExecution, State]]) -> list[list[LineExecution]]:
-        """Begin calls that one worker may run; the lines that came of them, while ``states`` tells of those that can't be run."""
-        lines: list[list[LineExecution]] = []
-        leader: LineExecution | None = None
-        waiting: Waiting | None = None
-        for execution in calls:
-            if leader is not None and execution.can_follow(leader):
-                waiting = waiting or leader.waits_behind()
-                execution.line_up(leader, waiting)
-                lines[-1].append(execution)
-            elif (state := self._begin(execution)) is State.READY:
-                lines.append([execution])
-                leader, waiting = (execution if execution.can_lead else None), None
-            elif state is not None:
-                states.append((execution, state))
-        return lines
+    def _open(
+        self, calls: list[LineExecution], states: list[tuple[LineExecution, State]], left: list[LineExecution]
+    ) -> list[list[LineExecution]]:
+        """Begin what one worker may run: the line that came of it, if the first may run; else ``states`` tells what it is.
+
+        Those for which there is no room in it are ``left``.
+        """
+        first, *followers = calls
+        state = self._begin(first)
+        if state is not State.READY:
+            if state is not None:
+                states.append((first, state))
+            left += followers
+            return []
+        if first.is_waited_for:
+            left += followers
+            return [[first]]
+        if followers:
+            waiting = first.waits_behind()
+            for execution in followers:
+                execution.line_up(first, waiting)
+        return [calls]
 
     def _is(self, execution: LineExecution, state: State) -> None:
         """What is written of an execution: it has ended, or waits."""
@@ -267,16 +311,16 @@ class FanOut:
             return None
 
     def _launch(self, line: list[LineExecution]) -> None:
-        self._running += 1
         first, *followers = line
         attempt = first.launch(followers)
         if attempt is None:
+            self._blocking.add(first)
             if not self._threads.try_start(self._carry_out, first):
                 self._carry_out(first)
         elif isinstance(attempt, State):  # it could not even be started
             for follower in followers:
                 self._is(follower, follower.step_back())
-            self._after(first, attempt)
+            self._is(first, attempt)
         else:
             self._attempts[attempt] = deque(line)
             self._waiter.watch(attempt)
@@ -284,14 +328,11 @@ class FanOut:
     def _carry_out(self, execution: LineExecution) -> None:
         """In a thread of the engine's, or here if all are busy: an attempt that blocks."""
         state = execution.attempt()
-        self._blocked_ended(execution, state)
-
-    def _blocked_ended(self, execution: LineExecution, state: State) -> None:
         self._waiter.call(lambda: self._after(execution, state))
 
     def _after(self, execution: LineExecution, state: State) -> None:
-        """An attempt is over: its execution has ended, or is parked until the next one."""
-        self._running -= 1
+        """An attempt that blocks is over: its execution has ended, or is parked until the next one."""
+        self._blocking.discard(execution)
         self._is(execution, state)
 
     def _ended(self, execution: LineExecution) -> None:

@@ -24,7 +24,7 @@ class LineExecution(Execution):
     """An execution that is begun in a worker and looked after together with others."""
 
     def can_follow(self, first: LineExecution) -> bool:
-        """Whether a worker can be handed this call together with another one, which is ready, to run it afterwards.
+        """Whether a worker can be handed this call together with another one, which can lead, to run it afterwards.
 
         It needs the same places, and nothing but its turn decides whether it runs.
         """
@@ -40,17 +40,13 @@ class LineExecution(Execution):
 
     @property
     def can_lead(self) -> bool:
-        """Whether others may follow this one, which is ready: a worker can be handed several of its job, and nobody waits for its
-        places.
-        """
-        prepared, place, job = self._prepared, self._place, self.job
+        """Whether others may follow this one: a worker can be handed several of its job, which all need the same places."""
+        prepared, job = self._prepared, self.job
         return (
             job.timeout is None
             and prepared is not None
             and prepared.run_key is None
-            and place is not None
             and not any(group.key for group in job.limits)
-            and not any(limit.parked for limit in place.limits)
             and self._resources.can_start(self)
         )
 
@@ -59,12 +55,18 @@ class LineExecution(Execution):
         assert self._place is not None
         return waiting_at(self._place.limits[0], self._resources.clock.now())
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether others wait for the places of this one, which is ready, so that those it would pass them on to must wait too."""
+        return self._place is not None and any(limit.parked for limit in self._place.limits)
+
     def line_up(self, first: LineExecution, waiting: Waiting) -> None:
         """Open the row, queued, of a call that can follow another one. Raises ``StoreError``; nothing is left behind."""
         assert first._place is not None
         self._place = Place(first._place.limits, first._place.ancestors)
         self._open(waiting)
         self.state = State.IN_LINE
+        self._heed_caller()
 
     def follow(self, first: LineExecution) -> None:
         """The worker has ended the one before and come to this: the places of the other are now this one's."""
@@ -115,10 +117,11 @@ class LineExecution(Execution):
 
     def receive(self, attempt: Attempt) -> Outcome | None:
         """The worker has something to say: how the attempt ended, which is for ``conclude``, or None if it goes on."""
+        outcome: Outcome | None
         try:
             outcome = attempt.advance()
         except Exception as error:  # noqa: BLE001 - as in attempt()
-            return outcome_of(error, self.observation.last_words)
+            outcome = outcome_of(error, self.observation.last_words)
         except BaseException:
             self.abandon()
             raise

@@ -47,12 +47,17 @@ class MarkedOutput:
         held = self._held + data
         cut = held.find(self.mark)
         if cut < 0:
-            start = held.rfind(self.mark[:1], -len(self.mark))
-            is_beginning = not last and start >= 0 and self.mark.startswith(held[start:])
-            cut = start if is_beginning else len(held)
+            cut = len(held) if last else self._beginning(held)
         if cut:
             output(held[:cut])
         self._held = held[cut:]
+
+    def _beginning(self, held: bytes) -> int:
+        """Where what may be the beginning of a mark begins, or the end."""
+        start = held.find(self.mark[:1], max(len(held) - len(self.mark), 0))
+        while start >= 0 and not self.mark.startswith(held[start:]):
+            start = held.find(self.mark[:1], start + 1)
+        return start if start >= 0 else len(held)
 
     @property
     def is_passed(self) -> bool:

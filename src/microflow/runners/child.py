@@ -19,11 +19,11 @@ import os
 import signal
 import sys
 import threading
-import time
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
 from importlib import import_module
+from time import monotonic, sleep  # by name, since a task may put something else in the module
 from typing import Any
 
 from .. import runtime
@@ -78,6 +78,7 @@ class Worker:
         self._head_began = 0.0
         self._is_watched = False
         self._sending = threading.Lock()
+        self._giving_back = threading.Lock()
         self._busy = False
         self._orphaned = False
 
@@ -107,11 +108,11 @@ class Worker:
 
     def _run_all(self, message: Run, meter: Meter, surroundings: Surroundings) -> None:
         request: Request | None = message.requests[0]
-        self._head_began = time.monotonic()
+        self._head_began = monotonic()
         self._line.extend(message.requests[1:])
         if self._line and not self._is_watched:
             self._is_watched = True
-            start_new_thread(self._watch_line, ())
+            start_new_thread(self._watch_line, (surroundings,))
         while request is not None:
             answer = self._run(request, message.function, meter, surroundings)
             if not isinstance(answer, Done) or answer.retire:
@@ -119,7 +120,7 @@ class Worker:
             if message.mark and not isinstance(answer, NotLoaded):
                 write_all(self._output, message.mark)
             self._send(answer)
-            self._head_began = time.monotonic()
+            self._head_began = monotonic()
             request = _first(self._line)
 
     def _run(
@@ -154,24 +155,26 @@ class Worker:
         return Done(outcome, seconds, retire)
 
     def _seconds(self) -> float:
-        return time.monotonic() - self._head_began
+        return monotonic() - self._head_began
 
     def _give_back(self) -> None:
-        """Give back what is still in line."""
-        count = 0
-        while _last(self._line) is not None:
-            count += 1
-        if count:
-            self._send(Returned(count))
+        """Give back what is still in line; once this returns, the parent is told before anything that is sent later."""
+        with self._giving_back:
+            count = 0
+            while _last(self._line) is not None:
+                count += 1
+            if count:
+                self._send(Returned(count))
 
-    def _watch_line(self) -> None:
+    def _watch_line(self, surroundings: Surroundings) -> None:
         """In a thread of its own, which ends when there has been no line for a while: give back what waits for long."""
         in_vain = 0
         while in_vain < _WATCHES or self._line:
             self._is_watched = True
-            time.sleep(PATIENCE)
+            sleep(PATIENCE)
             in_vain = 0 if self._line else in_vain + 1
             if self._line and self._seconds() > PATIENCE:
+                surroundings.leave_if_robbed()  # rather than write into a file of the task's
                 self._give_back()
             if in_vain == _WATCHES:
                 self._is_watched = False  # before the last look at the line, so that none is overlooked

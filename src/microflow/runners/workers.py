@@ -139,6 +139,7 @@ class Attempt:
         self.asks = False
         self._is_first = True
         self._retire = ""
+        self._failure: Exception | None = None
         source: Reference | Pickled | None = None if self._key in worker.known else functions.source(job)
         worker.executions += len(line)
         line[0][1].stop.on_set(worker.end)
@@ -179,8 +180,10 @@ class Attempt:
         try:
             return self._handle(wait)
         except BaseException as error:
-            self._line[0][1].stop.forget(self._worker.end)
+            if self._line:
+                self._line[0][1].stop.forget(self._worker.end)
             self._line.clear()
+            self.seconds = 0.0
             self._release(self._worker, f"{type(error).__name__}: {error}")
             raise
 
@@ -204,7 +207,7 @@ class Attempt:
                 self.asks = True
                 if not self._is_first:
                     return None
-                self.answer()
+                self._answer()
             elif isinstance(message, NotLoaded):
                 self._send(self._functions.pickled(self._job, message.why))
             elif isinstance(message, Exited):
@@ -213,7 +216,7 @@ class Attempt:
             else:
                 how = worker.ending()  # with all it started, so that nothing more is printed
                 worker.channel.drain(observer.output)
-                raise WorkerDied(f"The worker process ended while it ran the task: {how}.")
+                raise self._failure or WorkerDied(f"The worker process ended while it ran the task: {how}.")
 
     def _returned(self, count: int) -> bool:
         """The worker has not begun the last of the line; whether that was all it had."""
@@ -226,7 +229,14 @@ class Attempt:
         return True
 
     def answer(self) -> None:
-        """Tell the attempt that asks what is in its context now."""
+        """Tell the attempt that asks what is in its context now; where that can't be read, it ends with the reason."""
+        try:
+            self._answer()
+        except Exception as error:  # noqa: BLE001 - raised again by what looks after it, as where the first of a line asks
+            self._failure = error
+            self._worker.end()
+
+    def _answer(self) -> None:
         self.asks = False
         self._worker.send(_context(*self._line[0]))
 
