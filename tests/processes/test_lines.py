@@ -254,7 +254,7 @@ def test_no_more_run_at_once_than_a_mapping_may_whatever_keeps_them_out_of_line(
     last = [{"n": len(WARM) + n} | ({"run_key": str(n)} if later else {}) for n in range(20)]
     results = map_parallel(work, [*WARM, *last], max_concurrency=1)
 
-    spans = [(result["began"], result["ended"]) for result in results]
+    spans = sorted((result["began"], result["ended"]) for result in results)
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
 
 
