@@ -68,11 +68,11 @@ def serve(
     say: Callable[[str], None],
 ) -> End:
     """Serve a started engine until a signal ends it, and stop the engine. ``ready`` is called when requests are answered."""
-    _log_to_standard_error()
     try:
         hosts = (*LOCAL_HOSTS, *names_of(settings.host))
         app = create_app(engine, token=settings.token, no_auth=settings.no_auth, hosts=hosts)
         server = _Server(app, engine, settings, ready, say)
+        _log_to_standard_error()
         server.run(list(sockets))
     except BaseException:
         engine.stop(grace=0, reason="the server failed")
