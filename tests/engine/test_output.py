@@ -208,6 +208,22 @@ def test_a_stream_that_somebody_put_in_the_place_of_ours_stays(
     assert mine.getvalue() == "afterwards\n"
 
 
+def test_a_line_is_handed_on_as_a_whole_unless_it_is_flushed(flow: Flow, start: Start) -> None:
+    @flow.manager
+    def speak() -> dict[str, Any]:
+        print("first", 1)
+        print("second", end=" ", flush=True)
+        print(2, "and")
+        print("the end", end="")
+        return {}
+
+    said: list[bytes] = []
+    start(flow, echo=said.append)
+    speak()
+
+    assert said == [b"first 1\n", b"second ", b"2 and\n", b"the end"]
+
+
 def test_odd_characters_and_long_lines_arrive(flow: Flow, start: Start) -> None:
     @flow.manager
     def manage() -> Any:

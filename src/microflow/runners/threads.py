@@ -23,6 +23,10 @@ from .calling import call, current_execution_for, error_of
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
+_LONG = 65536
+"""Characters of a line that are kept until it ends."""
+
+
 class ThreadRunner:
     """``runner="thread"``: in the calling thread. A timeout or a cancel can't end it: it takes effect when the function returns."""
 
@@ -54,7 +58,7 @@ class Capture:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sinks: dict[int, Callable[[bytes], None]] = {}
+        self._lines: dict[int, _Lines] = {}
         self._installed: list[_Stream] = []
         self._handler = _Handler(self)
 
@@ -63,30 +67,38 @@ class Capture:
         """While this lasts, what is printed in this execution goes to the sink."""
         key = id(execution)  # its number may also be that of an execution of another engine in this process
         with self._lock:
-            self._sinks[key] = sink
-            if len(self._sinks) == 1:
+            lines = self._lines[key] = _Lines(sink)
+            if len(self._lines) == 1:
                 self._install()
         try:
             yield
         finally:
+            lines.flush()
             with self._lock:
-                del self._sinks[key]
-                if not self._sinks:
+                del self._lines[key]
+                if not self._lines:
                     self._uninstall()
 
     def write(self, text: str) -> bool:
         """Write to the log of the execution that runs here; False if none does."""
-        execution = active_execution.get()
-        sink = self._sinks.get(id(execution))
-        if sink is None:
+        lines = self._lines.get(id(active_execution.get()))
+        if lines is None:
             return False
-        sink(text.encode("utf-8", "backslashreplace"))
+        lines.write(text)
+        return True
+
+    def flush(self) -> bool:
+        """Hand on what has been written without an end of its line; False if no execution runs here."""
+        lines = self._lines.get(id(active_execution.get()))
+        if lines is None:
+            return False
+        lines.flush()
         return True
 
     @property
     def idle(self) -> bool:
         """Whether no job runs in a thread of this engine's."""
-        return not self._sinks
+        return not self._lines
 
     def _install(self) -> None:
         for name in ("stdout", "stderr"):
@@ -111,6 +123,33 @@ class Capture:
         self._installed.clear()
 
 
+class _Lines:
+    """What one execution prints, handed on by whole lines: ``print`` writes a line in pieces, and others print too."""
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._begun = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> None:
+        with self._lock:
+            lines, end, self._begun = (self._begun + text).rpartition("\n")
+            if end:
+                self._hand_on(lines + end)
+            elif len(self._begun) > _LONG:
+                begun, self._begun = self._begun, ""
+                self._hand_on(begun)
+
+    def flush(self) -> None:
+        with self._lock:
+            begun, self._begun = self._begun, ""
+            if begun:
+                self._hand_on(begun)
+
+    def _hand_on(self, text: str) -> None:
+        self._sink(text.encode("utf-8", "backslashreplace"))
+
+
 class _Stream:
     """A standard stream that looks who prints."""
 
@@ -123,6 +162,10 @@ class _Stream:
         if not self.capture.write(text):
             self.original.write(text)
         return len(text)
+
+    def flush(self) -> None:
+        if not self.capture.flush():
+            self.original.flush()
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
