@@ -185,6 +185,25 @@ def test_a_cancelled_mapping_begins_nothing_more(shop: Flow, start: Start, tmp_p
     assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
 
 
+def test_one_that_is_cancelled_takes_none_of_its_line_with_it(shop: Flow, start: Start) -> None:
+    @shop.task
+    def small(a: dict[str, Any]) -> dict[str, Any]:
+        return a
+
+    engine = start(shop)
+    submitted = engine.submit_map(small, [{"n": number} for number in range(3000)])
+    asked = set()
+    while not submitted.future.done():
+        for live in engine._resources.live.all():
+            if live.kind == "task" and live.id % 7 == 0 and live.id not in asked and live.cancel():
+                asked.add(live.id)
+
+    ends = dict(rows(engine, "id, status"))
+    assert asked
+    assert {id_ for id_, status in ends.items() if status == "cancelled"} <= asked  # one may have ended just then
+    assert {status for id_, status in ends.items() if id_ not in asked and id_ != submitted.id} == {"success"}
+
+
 def test_a_generator_is_asked_for_no_more_than_can_run(shop: Flow, start: Start) -> None:
     @shop.task
     def small(a: dict[str, Any]) -> dict[str, Any]:

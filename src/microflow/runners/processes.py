@@ -58,7 +58,7 @@ class ProcessPool:
         while True:
             worker = self._take()
             try:
-                attempt = Attempt(worker, job, line, self.functions, self._give_back)
+                attempt = Attempt(worker, job, line, self.functions, self._give_back, self._later)
             except BaseException:
                 worker.close()
                 raise
@@ -129,7 +129,8 @@ class FreshProcesses:
         """Carry out an attempt in a process of its own; errors as for the pool."""
         worker = started(Worker)
         try:
-            return Attempt(worker, job, [(request, observer)], self._functions, lambda *_: None).wait()
+            line = [(request, observer)]
+            return Attempt(worker, job, line, self._functions, lambda *_: None, lambda *_: None).wait()
         finally:
             worker.close()
 

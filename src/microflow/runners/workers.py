@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import WorkerDied
@@ -38,6 +39,10 @@ if sys.platform != "win32":
     from .polling import PollingChannel
 
     open_channel = PollingChannel
+
+
+MERCY = 0.25
+"""Seconds that one that was asked to end may hold up those behind it in line, which would die with its worker."""
 
 
 class Worker:
@@ -128,12 +133,14 @@ class Attempt:
         line: Sequence[Asked],
         functions: Functions,
         release: Callable[[Worker, str], None],
+        later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self._worker = worker
         self._job = job
         self._line = deque(line)
         self._functions = functions
         self._release = release
+        self._later = later
         self._key = functions.key(job)
         self.seconds = 0.0
         self.asks = False
@@ -142,7 +149,7 @@ class Attempt:
         self._failure: Exception | None = None
         source: Reference | Pickled | None = None if self._key in worker.known else functions.source(job)
         worker.executions += len(line)
-        line[0][1].stop.on_set(worker.end)
+        line[0][1].stop.on_set(self._stop)
         self.sent = self._send(source)
 
     def _send(self, source: Reference | Pickled | None) -> bool:
@@ -161,9 +168,22 @@ class Attempt:
         """How many of the line the worker still has, the one that runs included; less than was asked for if some came back."""
         return len(self._line)
 
+    def _stop(self, at_once: bool = False) -> None:
+        """In any thread: the one that runs was asked to end. What must not die with it has been given back, or run, in a moment.
+
+        ``at_once``: that has not happened, since the task lets no other thread of its process run.
+        """
+        stops = [observer.stop.reason for _, observer in tuple(self._line)]
+        if not stops or stops[0] is None:
+            return  # it has ended meanwhile
+        if at_once or None not in stops:
+            self._worker.end()
+        else:
+            self._later(MERCY, partial(self._stop, at_once=True))
+
     def withdraw(self) -> None:
         """It was not sent, and will be carried out by another worker."""
-        self._line[0][1].stop.forget(self._worker.end)
+        self._line[0][1].stop.forget(self._stop)
         self._worker.close()
 
     def wait(self) -> Outcome:
@@ -181,7 +201,7 @@ class Attempt:
             return self._handle(wait)
         except BaseException as error:
             if self._line:
-                self._line[0][1].stop.forget(self._worker.end)
+                self._line[0][1].stop.forget(self._stop)
             self._line.clear()
             self.seconds = 0.0
             self._release(self._worker, f"{type(error).__name__}: {error}")
@@ -223,8 +243,9 @@ class Attempt:
         for _ in range(count):
             _, observer = self._line.pop()
         if self._line:
+            self._stop()  # if it was asked to, it need not spare any other now
             return False
-        observer.stop.forget(self._worker.end)  # its turn seemed to have come when the one before it had ended
+        observer.stop.forget(self._stop)  # its turn seemed to have come when the one before it had ended
         self._release(self._worker, self._retire or observer.stop.reason or "")
         return True
 
@@ -248,9 +269,9 @@ class Attempt:
         self._is_first = False
         self._retire = message.retire
         _, observer = self._line.popleft()
-        observer.stop.forget(worker.end)
+        observer.stop.forget(self._stop)
         if self._line:
-            self._line[0][1].stop.on_set(worker.end)
+            self._line[0][1].stop.on_set(self._stop)
         else:
             self._release(worker, self._retire or observer.stop.reason or "")
         return message.outcome
