@@ -321,7 +321,7 @@ def test_one_whose_context_can_not_be_read_fails_alone(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
-@pytest.mark.parametrize("where", ["COMMIT", "INSERT INTO executions", "start"])
+@pytest.mark.parametrize("where", ["COMMIT", "after COMMIT", "INSERT INTO executions", "start"])
 def test_an_interrupt_anywhere_ends_all(
     shop: Flow, start: Start, where: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,7 +343,9 @@ def test_an_interrupt_anywhere_ends_all(
 
     def execute_text(self: Database, text: str, values: Values) -> Any:
         interrupt(text.lstrip().startswith(where))
-        return write(self, text, values)
+        written = write(self, text, values)
+        interrupt(where == f"after {text}")
+        return written
 
     def start_attempt(self: ProcessPool, *arguments: Any) -> Any:
         interrupt(where == "start")

@@ -20,6 +20,7 @@ from ..errors import (
     PartitionError,
     PayloadError,
     StoreError,
+    UnknownNameError,
     WorkerDied,
 )
 from ..model.results import ExecutionStatus
@@ -413,6 +414,9 @@ class Execution(Standing):
             self._resources.admission.withdraw(self._place)
         self._prepared = self._prepared or refused()
         ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+        if not opened and self._opened is not None and not isinstance(error, Exception):
+            with suppress(UnknownNameError, StoreError):  # Ctrl-C may have come just after the commit
+                opened = self._resources.executions.call_of(self.id) is not None
         if opened:
             self._resources.finish_later(self.row, ending)
         else:
