@@ -372,3 +372,17 @@ def test_threads_that_take_and_give_back_never_exceed_a_limit() -> None:
     assert too_many == []
     assert a.holders == b.holders == set()
     assert a.parked == b.parked == []
+
+
+def test_whoever_is_granted_what_is_freed_in_a_transaction_is_told_after_it() -> None:
+    admission, limit = Admission(), Limit("group", 1)
+    first, second, told = Place([limit], ()), Place([limit], ()), []
+    assert admission.take(first)
+    admission.park(second, lambda: told.append("second"))
+
+    with admission.postponed():
+        admission.release(first)
+        assert second.held
+        assert not told
+
+    assert told == ["second"]

@@ -19,7 +19,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ..errors import DeadlockError
 
@@ -82,6 +83,27 @@ class Admission:
         self._lock = threading.Lock()
         self._order = itertools.count(1)
         self._privileged: Place | None = None
+        self._postponed = threading.local()
+
+    @contextmanager
+    def postponed(self) -> Iterator[None]:
+        """Whoever is granted the places that this thread frees inside is told at the end."""
+        granted: list[Callable[[], None]] = []
+        before = getattr(self._postponed, "granted", None)
+        self._postponed.granted = granted
+        try:
+            yield
+        finally:
+            self._postponed.granted = before
+            self._tell(granted)
+
+    def _tell(self, granted: Sequence[Callable[[], None]]) -> None:
+        postponed: list[Callable[[], None]] | None = getattr(self._postponed, "granted", None)
+        if postponed is not None:
+            postponed += granted
+            return
+        for callback in granted:
+            callback()
 
     def take(self, place: Place) -> bool:
         """Take all places now, without waiting; False, with nothing taken, if any is not free."""
@@ -127,7 +149,7 @@ class Admission:
             if self._privileged is place:
                 self._privileged = None
                 freed = self._try_parked(place.limits)
-        _call(freed)
+        self._tell(freed)
         return True
 
     def release(self, place: Place) -> None:
@@ -139,7 +161,7 @@ class Admission:
             for limit in place.limits:
                 limit.holders.discard(place)
             granted = self._try_parked(place.limits)
-        _call(granted)
+        self._tell(granted)
 
     def pass_on(self, place: Place, successor: Place) -> None:
         """Give the places to another call that needs the same ones and is to have them next; nobody else gets them in between."""
@@ -252,8 +274,3 @@ def _stuck(place: Place) -> set[Place]:
 def _waits_for(place: Place, others: set[Place]) -> bool:
     """Whether at a limit of this request every holder waits for one of the others."""
     return any(limit.full and all(holder.below & others for holder in limit.holders) for limit in place.limits)
-
-
-def _call(granted: Iterable[Callable[[], None]]) -> None:
-    for callback in granted:
-        callback()

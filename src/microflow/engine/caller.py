@@ -17,12 +17,13 @@ from ..store.executions import Opened
 from .calls import Call, prepare
 from .dag import DagRun, closure_of, outcome_of_run
 from .execution import Execution
-from .fanout import Calls, FanOut, Source, refuse_cancelled
+from .fanout import FanOut
 from .limits import UNLIMITED
 from .lines import LineExecution
 from .partition_runs import PartitionRuns
 from .resources import Resources
 from .settling import outcome_of
+from .sources import Calls, Source, refuse_cancelled
 from .standing import State
 from .thread_pool import ThreadPool
 
@@ -197,7 +198,7 @@ class Caller:
 
         window = window or (WINDOW if keyed else width)
         gate = self._parent.call.gate if self._parent is not None else None
-        together = self._resources.executions.together
+        together = self._resources.together
         FanOut(source, start, self._threads, together, width=width, window=window, at_hand=at_hand, gate=gate).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:

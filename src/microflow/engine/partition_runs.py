@@ -15,10 +15,10 @@ from ..runtime import PartitionArea, PartitionSelection, batches
 from ..store.partitions import PartitionStatuses
 from .calls import Call, prepare
 from .dag import closure_of
-from .fanout import Calls
 from .limits import Limits
 from .partition_grids import Grid, PartitionGrids, partitions_of
 from .partition_keys import Planned, period_of
+from .sources import Calls
 
 if TYPE_CHECKING:
     from .caller import Caller

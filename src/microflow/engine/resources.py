@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ConflictError, StoreError
@@ -114,6 +115,15 @@ class Resources:
     def leaves_attempts(self) -> bool:
         """Whether the next attempts of what fails now are the next engine's."""
         return self.stopping and self._hands_over
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever this thread writes inside is committed at the end, or not at all (``StoreError``).
+
+        The places that it frees are free at once, and granted to others afterwards: what these write is no part of it.
+        """
+        with self.admission.postponed(), self.executions.together():
+            yield
 
     def finish_later(self, opened: Opened, ending: Ending) -> None:
         """The store refused to record an end (a full disk): try again until it takes it, so that nothing stays "running"."""

@@ -124,13 +124,14 @@ class FrameBuffer:
     """Bytes as they come in, cut into frames."""
 
     def __init__(self) -> None:
-        self._bytes = b""
+        self._bytes = bytearray()
         self._start = 0
 
     def feed(self, data: bytes) -> None:
         """Add what was read."""
-        self._bytes = self._bytes[self._start :] + data
+        del self._bytes[: self._start]
         self._start = 0
+        self._bytes += data
 
     @property
     def whole(self) -> bool:
@@ -142,7 +143,7 @@ class FrameBuffer:
         end = self._end()
         if end is None:
             return None
-        body = self._bytes[self._start + HEADER : end]
+        body = bytes(self._bytes[self._start + HEADER : end])
         self._start = end
         return body
 
