@@ -96,6 +96,9 @@ def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
     running, waiting = first.submit(load, [{"n": 1}]), first.submit(load, [{"n": 2}])
     last, called = first.submit(other), first.submit(manage)
     assert runner.next().request.execution_id == running.id
+    until(
+        first, lambda: first.database.read_text("SELECT count(*) FROM executions") == [(5,)]
+    )  # the manager has called
 
     assert first.stop(grace=0) is False
 
