@@ -64,6 +64,7 @@ def test_a_server_forgets_by_itself(start: Callable[..., Engine], clock: Any, fl
     engine.submit(flow.jobs["load"], [{}]).future.result()
     clock.advance(55)
     engine.submit(flow.jobs["load"], [{}]).future.result()
+    clock.until_asleep(5)
     clock.advance(5)
     clock.until_asleep(HousekeepingConfig().pause)
 
