@@ -242,6 +242,20 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def nested(depth: int) -> dict[str, Any]:
+    payload: dict[str, Any] = {"[text]{": ["}", "]"], "rows": [{"x": []} for _ in range(500)]}
+    for _ in range(depth):
+        payload = {"x": payload}
+    return payload
+
+
+def test_what_is_nested_too_deeply_is_refused_by_every_python() -> None:
+    assert decode(encode_output(nested(150), job="load")) == nested(150)
+    for depth in (250, 5_000):
+        with pytest.raises(PayloadError, match="nested more than 200 levels deep"):
+            encode_output(nested(depth), job="load")
+
+
 @pytest.mark.parametrize("microseconds", [1, -1, 999_999, -999_999])
 def test_an_offset_of_less_than_a_second_comes_back(microseconds: int) -> None:
     payload = {"at": datetime(2000, 1, 1, tzinfo=timezone(timedelta(microseconds=microseconds)))}

@@ -54,7 +54,8 @@ def test_a_body_that_does_not_fit_is_a_422(untouched: Any, body: Any, said: str)
         (b'{"inputs": [{"x": 1e999}]}', 422),
         (b'{"inputs": [{"x": "\xff"}]}', 422),
         (b'{"inputs": [{"x": ' + b"9" * 5_000 + b"}]}", 422),
-        (b'{"inputs": [' + b'{"x":' * 3_000 + b"1" + b"}" * 3_000 + b"]}", 400),
+        (b'{"inputs": [' + b'{"x":' * 12_000 + b"1" + b"}" * 12_000 + b"]}", 400),
+        (b'{"inputs": [' + b'{"x":' * 300 + b"1" + b"}" * 300 + b"]}", 422),
         (b'"' + b"x" * MAXIMUM_BODY + b'"', 413),
     ],
 )

@@ -23,6 +23,8 @@ DEFAULT_MAX_PAYLOAD = 32 * 1024
 
 _MAXIMUM_DEPTH = 200
 
+_NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -88,7 +90,7 @@ def _encode(value: Any, place: str, job: str) -> bytes:
     # So plain JSON, which is nearly everything, is checked at the speed of C, and only the rest is walked.
     try:
         encoded = _encoder.encode(value)
-        if b'"$' not in encoded and _decoder.decode(encoded) == value:
+        if b'"$' not in encoded and _decoder.decode(encoded) == value and not _may_be_deep(encoded):
             return encoded
     except (TypeError, ValueError, RecursionError, OverflowError):
         pass  # the walk below says where and why
@@ -102,6 +104,19 @@ def _encode(value: Any, place: str, job: str) -> bytes:
         raise PayloadError(
             f"Job {job!r}: {place} holds text that is not valid Unicode (a lone surrogate, {error.object[error.start]!r})."
         ) from None
+
+
+def _may_be_deep(encoded: bytes) -> bool:
+    """Whether JSON may be nested deeper than it may; how deep the C encoder goes depends on the version of Python."""
+    if len(encoded) <= 2 * _MAXIMUM_DEPTH:
+        return False
+    brackets = encoded.translate(None, _NO_BRACKETS)
+    for _ in range(_MAXIMUM_DEPTH):
+        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(inner) in (0, len(brackets)):  # nothing is left, or what stands in strings is in the way
+            break
+        brackets = inner
+    return bool(inner)
 
 
 class _Misplaced(Exception):
