@@ -122,6 +122,26 @@ def test_many_may_open_an_empty_store_at_the_same_time(store: str, tmp_path: Pat
         assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (len(migrations()),)
 
 
+def test_a_store_that_another_is_just_making_is_waited_for(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever changes the mode of a file in which somebody writes is told at once that it is locked.
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    tries = 0
+
+    def pause(seconds: float) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr("microflow.store.database.time.sleep", pause)
+    with closing(other), closing(Database(store)) as database:
+        assert tries == 3
+        assert database.read_text("PRAGMA journal_mode") == [("wal",)]
+
+
 def test_every_named_statement_fits_the_schema() -> None:
     class AnyValue(dict[str, None]):
         def __missing__(self, name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -23,6 +24,9 @@ from .presence import Presence
 
 BUSY_TIMEOUT = 30.0
 """Seconds that a statement waits for another process that writes."""
+
+TRY_AGAIN = 0.005
+"""Seconds between two tries of what SQLite does not wait for itself."""
 
 CHECKPOINT_PAGES = 8_000
 """Pages of 1 KiB that the write-ahead log may hold before they are moved to the file, which the disk must be waited for."""
@@ -84,7 +88,7 @@ class Database:
                 # A commit writes whole pages, and an execution touches a few bytes in each of several: small pages cost
                 # half as much. That takes effect in a new file only.
                 self._writer.execute("PRAGMA page_size = 1024")
-                self._writer.execute("PRAGMA journal_mode = WAL")
+                self._use_write_ahead_log()
                 self._writer.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 self._writer.execute("PRAGMA synchronous = NORMAL")
                 self._migrate()
@@ -98,6 +102,19 @@ class Database:
                 f"The store {url!r} can't be opened: {error}. Check that its folder exists, can be written and is no network "
                 "drive, or name another with --store or MICROFLOW_STORE."
             ) from error
+
+    def _use_write_ahead_log(self) -> None:
+        """The one step for which SQLite does not wait as long as it was told to: of two that make an empty file a store at
+        the same time, one learns at once that it is locked."""
+        give_up = time.monotonic() + BUSY_TIMEOUT
+        while True:
+            try:
+                self._writer.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                    raise
+            time.sleep(TRY_AGAIN)
 
     def _migrate(self) -> None:
         """Bring the schema up to date, each migration in a transaction of its own. Raises ``StoreTooNew``."""
