@@ -11,11 +11,13 @@ import pytest
 from microflow import ExecutionStatus, StoreError
 from microflow.model.events import EventBus
 from microflow.store.database import Database, statement
-from microflow.store.executions import Ending, Executions, NewExecution, Opened
+from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
 from microflow.store.logs import Logs
+from microflow.store.reading import Reading
 from microflow.store.retention import STEP, Retention
 
 DAY = 86_400.0
+SUCCESS = ExecutionStatus.SUCCESS
 
 
 class History:
@@ -29,13 +31,12 @@ class History:
         self.retention = Retention(self.database, self.logs)
 
     def open(self, day: float, **named: object) -> Opened:
-        new = NewExecution(flow="f", job="j", kind="task", trigger="call", inputs=b"[]", **named)  # type: ignore[arg-type]
-        return self.executions.open(new, day * DAY)
+        whose = {"flow": "f", "job": "j", "kind": "task", "trigger": "call", "inputs": b"[]"}
+        return self.executions.open(NewExecution(**whose | named), day * DAY)  # type: ignore[arg-type]
 
-    def ended(self, day: float, **named: object) -> int:
+    def ended(self, day: float, status: ExecutionStatus = ExecutionStatus.SKIPPED, **named: object) -> int:
         opened = self.open(day, **named)
-        key = named.get("run_key")
-        ending = Ending(status=ExecutionStatus.SUCCESS, output=b"{}", run_key=key)  # type: ignore[arg-type]
+        ending = Ending(status=status, output=b'{"day":%d}' % day, run_key=named.get("run_key"))  # type: ignore[arg-type]
         self.executions.finish(opened, ending, day * DAY)
         log = self.logs.open(opened.id)
         log.append(b"printed\n")
@@ -72,18 +73,54 @@ def test_what_has_not_ended_stays_however_old_it_is(history: History) -> None:
 
 
 def test_the_newest_execution_of_a_run_key_and_of_a_partition_stays(history: History) -> None:
-    history.ended(1, run_key="a")
-    key = history.ended(2, run_key="a")
+    history.ended(1, SUCCESS, run_key="a")
+    key = history.ended(2, SUCCESS, run_key="a")
     history.ended(1, partitions=[("2026-01-01", "")])
     partition = history.ended(2, partitions=[("2026-01-01", "")])
+    last = history.ended(3, SUCCESS)
     assert history.forget(5 * DAY) == 2
-    assert history.kept() == [key, partition]
-    assert history.executions.success_with_key("f", "j", "a") == (key, b"{}")
+    assert history.kept() == [key, partition, last]
+    assert history.executions.success_with_key("f", "j", "a") == (key, b'{"day":2}')
+
+
+def test_the_newest_success_of_a_job_stays_which_its_context_falls_back_to(history: History) -> None:
+    history.ended(1, SUCCESS)
+    last = history.ended(2, SUCCESS)
+    other = history.ended(1, SUCCESS, job="other")
+    history.ended(3, ExecutionStatus.ERROR)
+    history.ended(3)
+    history.ended(4, SUCCESS, kind="map")  # a mapping of the job is no execution of it
+    assert history.forget(5 * DAY) == 4
+    assert history.kept() == [last, other]
+    assert history.executions.context("f", "j")[1] == {"day": 2}
+    assert history.logs.read(last).text == "printed\n"
+    newer = history.ended(4, SUCCESS)
+    assert history.forget(5 * DAY) == 1
+    assert history.kept() == [other, newer]
+
+
+def test_what_a_kept_success_called_goes_and_its_own_attempts_stay(history: History) -> None:
+    parent = history.open(1, kind="manager")
+    child = history.ended(1, parent_id=parent.id, root_id=parent.id, job="child")
+    history.executions.retry(parent, Ending(status=ExecutionStatus.ERROR), Waiting("retry", "again", 0.0), DAY)
+    history.executions.finish(parent, Ending(status=SUCCESS, output=b"{}"), DAY)
+    history.ended(2, job="child")
+    assert history.forget(2 * DAY) == 1
+    assert child not in history.kept()
+    tree = Reading(history.database).tree(parent.id)
+    assert (tree.execution.id, tree.execution.children) == (parent.id, [])
+    assert [attempt.attempt for attempt in Reading(history.database).attempts(parent.id)] == [1]
+
+
+def test_the_newest_success_is_looked_for_in_the_index_of_jobs(history: History) -> None:
+    values = {"before": 1.0, "after": 0, "count": 1}
+    plan = history.database.read_text(f"EXPLAIN QUERY PLAN {statement('old_executions')}", values)
+    assert "SEARCH newer USING INDEX executions_job (flow=? AND job=? AND id>?)" in {row[3] for row in plan}
 
 
 def test_a_context_stays_when_the_execution_that_wrote_it_goes(history: History) -> None:
     opened = history.open(1)
-    history.executions.finish(opened, Ending(status=ExecutionStatus.SUCCESS, context={"cursor": b"7"}), DAY)
+    history.executions.finish(opened, Ending(status=ExecutionStatus.SKIPPED, context={"cursor": b"7"}), DAY)
     history.forget(5 * DAY)
     assert history.kept() == []
     assert history.executions.context("f", "j")[0] == {"cursor": 7}
@@ -92,7 +129,7 @@ def test_a_context_stays_when_the_execution_that_wrote_it_goes(history: History)
 def test_a_step_looks_at_few_and_the_next_goes_on_behind_it(history: History) -> None:
     with history.database.transaction():
         ids = [history.open(1).id for _ in range(2 * STEP + 10)]
-        history.database.execute_text("UPDATE executions SET status = 'success', ended_at = 1.0", ())
+        history.database.execute_text("UPDATE executions SET status = 'skipped', ended_at = 1.0", ())
     first = history.retention.step(5 * DAY)
     assert (first.deleted, first.next) == (STEP, ids[STEP - 1])
     assert history.kept() == ids[STEP:]

@@ -30,8 +30,8 @@ def command(where: Where, older_than: float, as_json: bool) -> None:
     """Delete old history.
 
     That is executions, their logs, and the records of ticks. What stays whatever its age: the newest execution of each
-    partition and of each run key, the contexts of jobs, and what has not ended. It is done in small steps, so a server
-    may go on meanwhile; a server does the same by itself (--keep).
+    partition and of each run key, the newest success and the context of each job, and what has not ended. It is done in
+    small steps, so a server may go on meanwhile; a server does the same by itself (--keep).
 
     \b
     Examples:

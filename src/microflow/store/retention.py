@@ -24,7 +24,11 @@ class Step(NamedTuple):
 
 
 class Retention:
-    """Deletes what ended before a moment. The newest execution of each partition and of each run key stays, and contexts."""
+    """Deletes what ended before a moment.
+
+    The newest execution of each partition and of each run key stays, and so do contexts and the newest success of each job, whose
+    output they fall back to.
+    """
 
     def __init__(self, database: Database, logs: Logs) -> None:
         self._database = database
@@ -42,7 +46,8 @@ class Retention:
         old = [number for number, may_go, _ in rows if may_go]
         if old:
             with self._database.transaction():
-                self._database.execute("delete_old_executions", {"before": before, "after": after, "last": last})
+                for number in old:
+                    self._database.execute("delete_execution", (number,))
                 self._database.execute("delete_attempts", {"after": after, "last": last})
             try:
                 self._logs.delete(old)
