@@ -390,6 +390,34 @@ print("end of the script", flush=True)
     assert statuses(tmp_path) == {"success"}
 
 
+def test_what_a_script_submitted_is_tried_again_and_times_out_after_the_script_has_ended(
+    script: Script, tmp_path: Path
+) -> None:
+    process = script("""
+import sys, threading, time, traceback
+from microflow import create_flow, current_execution, run_parallel
+flow = create_flow("shop", store="sqlite:///store.db")
+@flow.task(retries=1, retry_delay=0.01)
+def tried(): return {} if current_execution().attempt == 2 else 1 / 0
+@flow.task(timeout=0.1)
+def slow(): time.sleep(60); return {}
+@flow.manager
+def inner(): return slow()
+@flow.manager
+def outer():
+    main = threading.main_thread().ident
+    while "_shutdown" not in [frame.name for frame in traceback.extract_stack(sys._current_frames()[main])]:
+        time.sleep(0.01)
+    print(tried().status, *(result.status for result in run_parallel(inner, inner, tried)))
+    return {}
+outer.submit()
+""")
+    out, err = process.communicate(timeout=60)
+
+    assert out == "success error error success\n"
+    assert err == ""
+
+
 def statuses(folder: Path) -> set[str]:
     from contextlib import closing
 

@@ -260,7 +260,11 @@ def test_of_very_many_ticks_the_last_hundred_are_shown(client: Any, engine: Engi
 def test_the_home_page_says_what_comes_next_soonest_first(client: Any) -> None:
     html = client.get("/").text
     coming = part(html, "coming")
-    assert coming.index("measure") < coming.index("water all")
+    due = re.findall(r'<time datetime="([^"]+)"', html[html.index('id="coming"') :].partition("</section>")[0])
+    assert len(due) == 2
+    assert due == sorted(due)
+    assert "measure" in coming
+    assert "water all" in coming
     assert "every 10 minutes" in coming
     assert "All 2 schedules" in coming
     client.form("/schedules/greenhouse/measure/pause", {})

@@ -128,7 +128,7 @@ class Engine:
     def _build(self) -> None:
         self.executions = Executions(self.database, self.events)
         self.logs = Logs(self._log_folder())
-        self._timers = Timers(self._clock)
+        self._timers = Timers(self._clock, for_script=self.kind == "local")
         self._pool = ProcessPool(self._timers.later, now=self._clock.monotonic)
         self._dispatch = Dispatch(self._pool, self._caller)
         self._resources = Resources(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import sys
 import threading
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ logger = logging.getLogger("microflow")
 
 _FEW = 100
 """Timers that are not worth to be cleared away."""
+
+_NO_THREAD_AT_EXIT = (3, 12) <= sys.version_info < (3, 12, 2)
+"""Whether no thread can be started once the script's last line is done, while what it submitted still runs (gh-113964)."""
 
 
 class Timer:
@@ -35,10 +39,11 @@ class Timer:
 class Timers:
     """Does things when they are due. The thread lives only while there is something to wait for.
 
+    ``for_script``: it is needed also after the script has ended, so it is there before where it could not be started then.
     ``cancelled``: about how many of the waiting timers were cancelled. Most are: a timeout of an hour is for the few that need it.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, for_script: bool = False) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._due: list[tuple[float, int, Timer]] = []
@@ -47,6 +52,8 @@ class Timers:
         self._wake = threading.Event()
         self._running = False
         self._stopped = False
+        if for_script and _NO_THREAD_AT_EXIT:
+            self.later(threading.TIMEOUT_MAX, lambda: None)
 
     def later(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do this after so many seconds, in the timers' thread; it must be quick."""
