@@ -21,6 +21,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ..errors import DeadlockError
 
@@ -75,6 +76,36 @@ class Place:
         self.tries = 0
 
 
+class _Grants:
+    """Who is told later that its places are granted, in the order of the grants."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: list[tuple[Callable[[], None], bool]] = []
+        self._is_open = True
+        self._failed = False
+
+    def freed(self, granted: Callable[[], None]) -> None:
+        """Places that are free in any case were granted."""
+        with self._lock:
+            self._kept.append((granted, False))
+
+    def parked(self, granted: Callable[[], None]) -> None:
+        """In any thread: places were granted to one that is parked, unless it is not after all."""
+        with self._lock:
+            if self._is_open:
+                self._kept.append((granted, True))
+                return
+        if not self._failed:
+            granted()
+
+    def close(self, failed: bool) -> list[Callable[[], None]]:
+        """Those who are to be told now; later ones are told at once. ``failed``: nobody is parked who was to be."""
+        with self._lock:
+            self._is_open, self._failed = False, failed
+            return [granted for granted, is_parked in self._kept if not (is_parked and failed)]
+
+
 class Admission:
     """The one owner of all places. ``patience``: how often a request is tried in vain before it is privileged."""
 
@@ -87,23 +118,32 @@ class Admission:
 
     @contextmanager
     def postponed(self) -> Iterator[None]:
-        """Whoever is granted the places that this thread frees inside is told at the end."""
-        granted: list[Callable[[], None]] = []
-        before = getattr(self._postponed, "granted", None)
-        self._postponed.granted = granted
+        """Whoever is granted the places that this thread frees inside is told at the end.
+
+        So is whoever this thread parks inside, whichever thread frees its places; if it raises, it is not told at all.
+        """
+        grants = _Grants()
+        self._postponed.grants = grants
+        failed = True
         try:
             yield
+            failed = False
         finally:
-            self._postponed.granted = before
-            self._tell(granted)
+            self._postponed.grants = None
+            self._tell(grants.close(failed))
+
+    @property
+    def _grants(self) -> _Grants | None:
+        grants: _Grants | None = getattr(self._postponed, "grants", None)
+        return grants
 
     def _tell(self, granted: Sequence[Callable[[], None]]) -> None:
-        postponed: list[Callable[[], None]] | None = getattr(self._postponed, "granted", None)
-        if postponed is not None:
-            postponed += granted
-            return
+        grants = self._grants
         for callback in granted:
-            callback()
+            if grants is None:
+                callback()
+            else:
+                grants.freed(callback)
 
     def take(self, place: Place) -> bool:
         """Take all places now, without waiting; False, with nothing taken, if any is not free."""
@@ -132,7 +172,8 @@ class Admission:
                 _wait_no_more(place)
                 raise
             place.order = next(self._order)
-            place.granted = granted
+            grants = self._grants
+            place.granted = granted if grants is None else partial(grants.parked, granted)
             self._park_at(place, obstacle)
             return obstacle
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import CallError, WorkerDied
 from ..jobs import Job
@@ -29,6 +29,13 @@ from .thread_pool import ThreadPool
 
 WINDOW = 256
 """How many calls of one mapping or DAG run may wait for places at the same time, without a thread."""
+
+
+class Started(NamedTuple):
+    """A call that was begun, and its result when it ends."""
+
+    execution: Execution
+    future: Future[ExecutionResult]
 
 
 class Caller:
@@ -88,12 +95,13 @@ class Caller:
 
     def submit(self, job: Job[Any], inputs: tuple[Any, ...]) -> Future[ExecutionResult]:
         """Carry out one call in another thread."""
-        return self.start(self._call(job, inputs))[1]
+        return self.start(self._call(job, inputs)).future
 
-    def start(self, call: Call, opened: Opened | None = None) -> tuple[int, Future[ExecutionResult]]:
+    def start(self, call: Call, opened: Opened | None = None) -> Started:
         """Begin a call here, so that what is wrong with it is raised here, and carry it out in another thread.
 
-        ``opened`` is the row of an execution that is taken over from a dead engine.
+        In a transaction of this thread's it is carried out once that is committed. ``opened`` is the row of an execution that is
+        taken over from a dead engine.
         """
         future: Future[ExecutionResult] = Future()
         future.set_running_or_notify_cancel()
@@ -121,8 +129,8 @@ class Caller:
         execution = Execution(self._resources, call, self._parent, go_on)
         state = execution.begin() if opened is None else execution.resume(opened)
         if state is not State.PARKED:
-            go_on(execution)
-        return execution.id, future
+            self._resources.executions.after_commit(partial(go_on, execution))
+        return Started(execution, future)
 
     def reporter(self, total: int) -> Callable[[int], None]:
         """Reports how many of ``total`` calls have ended as the progress of the execution that makes them."""

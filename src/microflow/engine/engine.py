@@ -28,7 +28,7 @@ from ..store.logs import Logs, log_folder
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
-from .caller import Caller, dag_body
+from .caller import Caller, Started, dag_body
 from .calls import Call, prepare
 from .dispatch import Dispatch
 from .execution import Execution
@@ -261,7 +261,7 @@ class Engine:
             cat_partition=cat_partition,
             options=options,
         )
-        return Submitted(*self._outside.start(call))
+        return _submitted(self._outside.start(call))
 
     def submit_map(
         self,
@@ -314,7 +314,7 @@ class Engine:
         self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any
     ) -> Submitted:
         self._pool.functions.renew(job)
-        return Submitted(*self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, **more)))
+        return _submitted(self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, **more)))
 
     def cancel(self, execution_id: int) -> None:
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
@@ -342,7 +342,7 @@ class Engine:
         if self._resources.live.get(execution_id) is not None:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         if (served := self.scheduler.served.get((row.flow, schedule_of(row.options)))) is not None:
-            return Submitted(*self.scheduler.run(served, "retry", row.scheduled_at, force=True))
+            return _submitted(self.scheduler.run(served, "retry", row.scheduled_at, force=True))
         if row.kind == "partitions":
             plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
             return self._submit_plan(plan, selection, "retry")
@@ -370,7 +370,7 @@ class Engine:
 
     def run_schedule(self, flow: str, name: str, *, trigger: str = "python") -> Submitted:
         """Begin a run of a schedule now; it is no tick. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap."""
-        return Submitted(*self.scheduler.run(self.scheduler.find(flow, name), trigger))
+        return _submitted(self.scheduler.run(self.scheduler.find(flow, name), trigger))
 
     def concurrency(self) -> list[LimitState]:
         """Every limit of flows and groups, and those of keys and run keys in use, with who holds their places and who waits."""
@@ -391,6 +391,10 @@ class Engine:
         """How far a running execution is, if it said so."""
         execution = self._resources.live.get(execution_id)
         return execution.observation.progress_made if execution is not None else None
+
+
+def _submitted(started: Started) -> Submitted:
+    return Submitted(started.execution.id, started.future)
 
 
 def _options(**given: Any) -> bytes | None:

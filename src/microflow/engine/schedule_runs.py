@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
 from ..errors import StoreError
 from ..flow import Flow
 from ..jobs import Job
-from ..model.results import ExecutionResult, ExecutionStatus
+from ..model.results import ExecutionStatus
 from ..model.schedules import Schedule
 from ..store.executions import Claim, Ending, Opened, Waiting
 from ..store.schedules import RunOptions, schedule_of
 from .admission import Limit
-from .caller import Caller, dag_body
+from .caller import Caller, Started, dag_body
 from .calls import Call
+from .execution import Execution
 from .recovery import take_over
 from .resources import Resources
+from .standing import State
 
 logger = logging.getLogger("microflow")
 
@@ -98,14 +102,32 @@ class ScheduleRuns:
             if schedule.schedule.overlap != "allow"
         }
         self._threads = Limit("runs of schedules", THREADS)
-        self._begun: dict[Key, set[int]] = {}
+        self._begun: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
+        self._joint: list[Execution] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is begun inside is committed at the end and then carried out; if anything raises, nothing of it has happened."""
+        joint = self._joint = []
+        try:
+            with self._resources.together():
+                yield
+        except BaseException as error:
+            for execution in joint:
+                execution.retract(error, opened=False)
+            raise
+        finally:
+            self._joint = None
+
+    @property
+    def is_together(self) -> bool:
+        """Whether what is begun now is part of a transaction with others."""
+        return self._joint is not None
 
     def running(self, served: ServedSchedule) -> list[int]:
         """The runs of a schedule that this engine has and that have not ended, in the order in which they were begun."""
-        begun = self._begun.get(served.key, set())
-        ended = {execution_id for execution_id in begun if not self.is_live(execution_id)}
-        begun -= ended
-        return sorted(begun)
+        begun = self._begun[served.key]
+        return sorted(execution.id for execution in begun if execution.state is not State.ENDED)
 
     def prepare(self, coming: Iterable[ServedSchedule]) -> None:
         """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them.
@@ -134,8 +156,8 @@ class ScheduleRuns:
         claim: Claim | None = None,
         *,
         force: bool = False,
-    ) -> tuple[int, Future[ExecutionResult]]:
-        """Begin a run of a schedule; its number and its result. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
+    ) -> Started:
+        """Begin a run of a schedule. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
 
         ``force``: also jobs whose run key has succeeded before.
         """
@@ -144,7 +166,7 @@ class ScheduleRuns:
         call.options = msgspec.json.encode(RunOptions(served.name))
         return self._start(served, call)
 
-    def take_over(self, opened: Opened, call: Call) -> tuple[int, Future[ExecutionResult]]:
+    def take_over(self, opened: Opened, call: Call) -> Started:
         """Go on with an execution that a dead engine left; if it is a schedule's run, others that must wait for it do."""
         served = self._served.get((opened.flow, schedule_of(call.options)))
         if served is None:
@@ -190,9 +212,9 @@ class ScheduleRuns:
         takes_thread = served.is_dag or served.jobs[0].kind != "task"
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 
-    def _start(
-        self, served: ServedSchedule, call: Call, opened: Opened | None = None
-    ) -> tuple[int, Future[ExecutionResult]]:
-        execution_id, future = self._caller.start(call, opened)
-        self._begun.setdefault(served.key, set()).add(execution_id)
-        return execution_id, future
+    def _start(self, served: ServedSchedule, call: Call, opened: Opened | None = None) -> Started:
+        started = self._caller.start(call, opened)
+        self._begun[served.key].add(started.execution)
+        if self._joint is not None:
+            self._joint.append(started.execution)
+        return started

@@ -35,8 +35,9 @@ def ticks(cron: str, zone: tzinfo, since: datetime, until: datetime, limit: int 
 
     Raises ``ScheduleError`` for an expression that is not valid, ``ValueError`` for a moment without a time zone.
     """
-    found = _ascending(read_cron(cron), zone, as_instant(since, "since"), as_instant(until, "until"))
-    return found if limit is None else islice(found, limit)
+    return islice(
+        _ascending(read_cron(cron), zone, as_instant(since, "since"), as_instant(until, "until"), limit), limit
+    )
 
 
 def next_ticks(cron: str, zone: tzinfo, after: datetime, count: int) -> list[datetime]:
@@ -102,10 +103,13 @@ def _years_on(moment: datetime, years: int) -> datetime:
     return moment.replace(year=min(max(moment.year + years, 2), _LAST_YEAR), day=min(moment.day, 28))
 
 
-def _ascending(pattern: Pattern, zone: tzinfo, since: datetime, until: datetime) -> Iterator[datetime]:
+def _ascending(
+    pattern: Pattern, zone: tzinfo, since: datetime, until: datetime, limit: int | None
+) -> Iterator[datetime]:
+    """``limit``: how many will be asked for."""
     last = since
     for day, start, end in _days(pattern, zone, since, until):
-        for tick in _of_day(pattern, zone, day, start, end, last, until):
+        for tick in _of_day(pattern, zone, day, start, end, last, until, limit):
             yield tick
             last = tick
 
@@ -150,14 +154,24 @@ def _is_plain(zone: tzinfo, start: datetime, end: datetime) -> bool:
 
 
 def _of_day(
-    pattern: Pattern, zone: tzinfo, day: date, start: datetime, end: datetime, since: datetime, until: datetime
+    pattern: Pattern,
+    zone: tzinfo,
+    day: date,
+    start: datetime,
+    end: datetime,
+    since: datetime,
+    until: datetime,
+    limit: int | None = None,
 ) -> list[datetime]:
-    """The ticks of one stretch from local midnight to local midnight that are after ``since`` and up to ``until``."""
+    """The ticks of one stretch from local midnight to local midnight that are after ``since`` and up to ``until``.
+
+    Of more than ``limit`` some may be left out, the last ones.
+    """
     if _is_plain(zone, start, end):
         if not pattern.matches_day(day):
             return []
         first, end_of_times = (bisect_right(pattern.times, edge - start) for edge in (since, until))
-        return [start + since_midnight for since_midnight in pattern.times[first:end_of_times]]
+        return [start + since_midnight for since_midnight in pattern.times[first:end_of_times][:limit]]
     found = _followed(pattern, zone, day, start, end) if pattern.wildcard else _kept(pattern, zone, day)
     return [tick for tick in found if since < tick <= until]
 

@@ -144,6 +144,10 @@ class Executions:
         """Whatever this thread writes inside is committed at the end, or not at all; raises ``StoreError`` then."""
         return self._database.transaction()
 
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this when what this thread wrote is committed: now, or at the end of its transaction; never if that fails."""
+        self._database.after_commit(callback)
+
     def open(self, new: NewExecution, now: float, claim: Claim | None = None) -> Opened:
         """Insert the execution, and if it stands for many partitions its mark on them; publish it.
 

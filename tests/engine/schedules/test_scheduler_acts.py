@@ -197,6 +197,32 @@ def test_a_store_that_fails_for_one_schedule_keeps_no_other_from_running(server:
     assert server.executions()[2].scheduled_at == utc("2026-05-04T01:00")
 
 
+def test_schedules_that_are_due_together_share_a_transaction_before_which_none_runs(server: Any) -> None:
+    flow = create_flow("shop", timezone="UTC", max_concurrency=2)
+    for number in range(5):
+
+        @flow.task(name=f"load {number}", schedule="0 * * * *", runner=server.runner)
+        def load() -> dict[str, Any]:
+            return {}
+
+    server.start(flow)
+    server.look()
+    database, scheduler = server.engine.database, threading.current_thread()
+    carry_out, begun = database.execute_text, []
+
+    def count(text: str, values: Any) -> Any:
+        if threading.current_thread() is scheduler and text.startswith("BEGIN"):
+            assert not server.runner.runs
+            begun.append(text)
+        return carry_out(text, values)
+
+    database.execute_text = count
+    server.clock.advance(3600)
+    assert server.look().begun == 5
+    assert len(begun) == 1
+    assert sum(server.runner.runs.values()) == 5
+
+
 def test_a_server_runs_its_schedules_by_itself(start: Any, clock: Any) -> None:
     flow, ran = create_flow("shop", timezone="UTC"), threading.Event()
 
