@@ -101,6 +101,19 @@ def test_nothing_is_wider_than_a_narrow_screen(new_context: Callable[..., Browse
     assert mistakes_by_page(new_context(viewport={"width": 400, "height": 800}).new_page(), CUT_OFF) == {}
 
 
+@pytest.mark.parametrize("width", [400, 1024, 1440])
+def test_a_long_name_leaves_room_for_what_is_said_of_it(new_context: Callable[..., BrowserContext], width: int) -> None:
+    page = new_context(viewport={"width": width, "height": 900}).new_page()
+    for path in ("/", "/flows/my_flow", "/flows", "/executions"):
+        page.goto(path)
+        tables = page.locator(".table:has(.jobs), .table:has(.executions)")
+        expect(tables.first).to_be_visible()
+        assert tables.evaluate_all("all => all.filter((box) => box.scrollWidth > box.clientWidth).length") == 0
+    page.goto("/flows/my_flow")
+    row = page.get_by_role("row", name="another_job_with_a_name_that_no_narrow_screen_has_room_for")
+    expect(row.get_by_text("never")).to_be_in_viewport(ratio=1)
+
+
 def test_everything_has_a_name_and_is_in_order(page: Page) -> None:
     assert mistakes_by_page(page, UNNAMED) == {}
 

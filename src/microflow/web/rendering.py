@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -24,6 +24,9 @@ STYLES = (
     *("dag", "limits", "schedules", "partition", "partition-runs"),
 )
 """The style sheets of every page; a later one goes before an earlier one."""
+
+_SHORT_NAME = 24
+"""Characters of a name that every place has room for."""
 
 
 class Templates:
@@ -54,6 +57,7 @@ class Templates:
             json=json_html,
             inputs_line=inputs_line,
             segment=lambda text: quote(str(text), safe=""),
+            breakable=_breakable,
         )
         environment.globals.update(
             static=static.url,
@@ -90,6 +94,11 @@ def _can_sign_out(request: Request) -> bool:
     """Whether this server asks for a token, and so has a way to sign out."""
     app = request.scope.get("app")
     return app is not None and any(getattr(route, "name", "") == "sign_out" for route in app.routes)
+
+
+def _breakable(name: str) -> Markup:
+    """A name; a long one may go on in the next line behind an underscore, and nowhere else as long as a part of it fits."""
+    return escape(name) if len(name) <= _SHORT_NAME else escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _moment(when: datetime | None, style: str = "near") -> Markup:
