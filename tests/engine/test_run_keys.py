@@ -221,6 +221,7 @@ def test_what_runs_in_another_engine_is_waited_for(
     assert row["waiting"]["message"] == (
         f"waits for execution {runs.id}, which runs with run key 'file.csv' in process {os.getpid()}"
     )
+    assert row["waiting"]["held_by"] == [runs.id]
     assert all(state.holders == [] for state in other.concurrency()), "it keeps others from a place while it waits"
     clock.until_asleep(LOOK)
     for _ in range(3):  # it looks again and again

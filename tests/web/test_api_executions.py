@@ -37,6 +37,10 @@ def test_nothing_is_done_to_an_execution_that_is_not_there(untouched: Any, act: 
         ("stat=error", "There is no query parameter 'stat' here; did you mean 'status'?"),
         ("status=failed", "status is 'failed', which does not fit: 'failed' is none of queued, running"),
         ("status=error&status=x", "status is 'error,x'"),
+        (
+            "trigger=cron",
+            "trigger is 'cron', which does not fit: 'cron' is none of schedule, web, api, cli, python, call",
+        ),
         ("limit=0", "limit is '0', which does not fit: Expected `int` >= 1"),
         ("limit=501", "limit is '501', which does not fit: Expected `int` <= 500"),
         ("limit=ten", "limit is 'ten'"),

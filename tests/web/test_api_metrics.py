@@ -94,6 +94,7 @@ def test_the_limits(client: Any, gate: Any) -> None:
         "name": "shop",
         "flow": "shop",
         "key": None,
+        "value": None,
         "limit": 2,
         "holders": [holder],
         "waiters": [],

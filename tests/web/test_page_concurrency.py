@@ -137,6 +137,8 @@ def test_a_keyed_group_is_there_for_each_value_in_use(client: Any, engine: Engin
     assert f"serve #{seated}" in found["tables table 'window'"]
     assert f"1 serve #{waiting}" in found["tables table 'window'"]
     assert f"by serve #{other}" in found["tables table 'corner'"]
+    keyed = [limit for limit in client.get("/api/concurrency").json["items"] if limit["kind"] == "key"]
+    assert sorted((limit["key"], limit["value"]) for limit in keyed) == [("table", "corner"), ("table", "window")]
     # those with somebody waiting come first
     assert list(found).index("tables table 'window'") < list(found).index("tables table 'corner'")
 
@@ -144,6 +146,8 @@ def test_a_keyed_group_is_there_for_each_value_in_use(client: Any, engine: Engin
 def test_a_run_key_in_use_is_a_limit_of_one(client: Any, engine: Engine) -> None:
     running, waiting = submit(engine, "cook", 2, run_key="soup")
     told = limits(client.get("/concurrency").text)["cook run key 'soup' one at a time"]
+    (limit,) = [limit for limit in client.get("/api/concurrency").json["items"] if limit["kind"] == "run_key"]
+    assert (limit["name"], limit["key"], limit["value"]) == ("cook", "run_key", "soup")
     assert "1 of 1 taken" in told
     assert f"cook #{running}" in told
     assert re.search(rf"waits for the execution that runs with run key 'soup' For 1 cook #{waiting} ", told)

@@ -71,6 +71,7 @@ def test_the_form_shows_what_the_address_asks_for(client: Any) -> None:
         ("parent=x", "&#39;x&#39; is no execution&#39;s number."),
         ("root=99999999999999999999", "is no execution&#39;s number."),
         ("status=done", "There is no status &#39;done&#39;"),
+        ("trigger=cron", "There is no trigger &#39;cron&#39;; there are schedule, web, api"),
         ("cursor=nonsense", "This link to older executions is damaged"),
     ],
 )

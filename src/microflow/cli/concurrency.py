@@ -29,7 +29,7 @@ def command(where: Where, as_json: bool) -> None:
     rows = [
         (
             limit.flow,
-            f"{limit.name} ({limit.key})" if limit.key else limit.name,
+            f"{limit.name} ({limit.about})" if limit.about else limit.name,
             f"{limit.limit} each" if limit.kind == "each" else f"{len(limit.holders)} of {limit.limit}",
             "" if limit.kind == "each" else str(len(limit.waiters)),
             ", ".join(map(str, limit.holders)),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import MicroflowError
-from ..model.results import ExecutionStatus
+from ..model.results import ExecutionStatus, Trigger
 from ..store.reading import Filters
 from ..store.views import ExecutionView, Page
 from ..web.formats import duration
@@ -42,7 +42,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option(
     "--status", multiple=True, type=click.Choice([str(status) for status in ExecutionStatus]), help="Repeatable."
 )
-@click.option("--trigger", metavar="NAME", help="What started it: cli, api, web, schedule, python, call, retry, map …")
+@click.option("--trigger", type=click.Choice([str(trigger) for trigger in Trigger]), help="What started it.")
 @click.option("--parent", type=click.IntRange(min=1), metavar="ID", help="What this execution called.")
 @click.option("--root", type=click.IntRange(min=1), metavar="ID", help="This execution and everything below it.")
 @click.option("--run-key", metavar="KEY")
@@ -77,6 +77,7 @@ def command(where: Where, job: str | None, limit: int, cursor: str | None, as_js
         raise click.UsageError("Name one flow, or none to see the executions of all.")
     flow, job = _job_of(job)
     given["status"] = tuple(ExecutionStatus(status) for status in given["status"])
+    given["trigger"] = None if given["trigger"] is None else Trigger(given["trigger"])
     filters = Filters(flow=flow or (names[0] if names else None), job=job, **given)
     with where.source() as source:
         page = _read(source, filters, limit, cursor)

@@ -28,18 +28,40 @@ from ..errors import DeadlockError
 PATIENCE = 8
 """How often a request is tried in vain before it is privileged."""
 
+RUN_KEY = "run_key"
+"""The key in a first input of which each value runs once at a time."""
+
+KeyValue = str | int | float | bool | None
+"""A value of a key as it is shown."""
+
+
+def key_in_words(key: str, value: KeyValue) -> str:
+    """A key and its value, told from every other value of it."""
+    return f"{'run key' if key == RUN_KEY else key} {value!r}"
+
 
 class Limit:
-    """So many places. ``name`` and ``key`` are for people; ``reason`` is why one waits here ("limit", "run_key", "schedule")."""
+    """So many places. ``name``, ``key`` and ``value`` are for people: of what, and for which value of which key of the first input.
 
-    __slots__ = ("__weakref__", "flow", "holders", "key", "name", "parked", "places", "reason")
+    ``reason`` is why one waits here ("limit", "run_key", "schedule").
+    """
+
+    __slots__ = ("__weakref__", "flow", "holders", "key", "name", "parked", "places", "reason", "value")
 
     def __init__(
-        self, name: str, places: int, *, flow: str = "", key: str | None = None, reason: str = "limit"
+        self,
+        name: str,
+        places: int,
+        *,
+        flow: str = "",
+        key: str | None = None,
+        value: KeyValue = None,
+        reason: str = "limit",
     ) -> None:
         self.name = name
         self.flow = flow
         self.key = key
+        self.value = value
         self.places = places
         self.reason = reason
         self.holders: set[Place] = set()
@@ -52,7 +74,7 @@ class Limit:
 
     def describe(self) -> str:
         """The limit in words."""
-        what = f"{self.name!r}" if self.key is None else f"{self.name!r} for {self.key}"
+        what = f"{self.name!r}" if self.key is None else f"{self.name!r} for {key_in_words(self.key, self.value)}"
         return f"the limit of {self.places} of {what}"
 
 

@@ -20,5 +20,5 @@ def waiting_elsewhere(executions: Executions, job: Job[Any], run_key: str, now: 
     for number, pid, started in executions.running_elsewhere(job.flow.name, job.name, run_key):
         if is_alive(pid, started):
             message = f"waits for execution {number}, which runs with run key {run_key!r} in process {pid}"
-            return Waiting("run_key", message, now)
+            return Waiting("run_key", message, now, held_by=(number,))
     return None

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from ..jobs import ConcurrencyGroup, Job
-from .admission import Limit
+from .admission import RUN_KEY, KeyValue, Limit, key_in_words
 
 LimitKind = Literal["flow", "group", "each", "key", "run_key"]
 """Whose limit it is: a flow's own, a group's (a job's own number is one), that of each value of a group's key (which nobody holds
@@ -88,12 +88,13 @@ class Limits:
 
     def _of_value(self, group: ConcurrencyGroup, first: Mapping[str, Any], job: Job[Any]) -> Limit:
         value = first.get(group.key) if group.key is not None else None
-        limit = Limit(group.name or "", group.max_concurrency, flow=job.flow.name, key=f"{group.key} {value!r}")
+        shown = value if value is None or isinstance(value, (str, int, float)) else str(value)
+        limit = Limit(group.name or "", group.max_concurrency, flow=job.flow.name, key=group.key, value=shown)
         with self._lock:  # of two threads that come here first, both must get the same limit
             return self._keyed.setdefault((id(group), repr(value)), limit)
 
     def _of_run_key(self, job: Job[Any], run_key: str) -> Limit:
-        limit = Limit(job.name, 1, flow=job.flow.name, key=f"run key {run_key!r}", reason="run_key")
+        limit = Limit(job.name, 1, flow=job.flow.name, key=RUN_KEY, value=run_key, reason="run_key")
         with self._lock:
             return self._run_keys.setdefault((job.flow.name, job.name, run_key), limit)
 
@@ -131,17 +132,25 @@ class Limits:
 class LimitState(msgspec.Struct, frozen=True):
     """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn.
 
-    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for each value of its key (``key`` is the key, and
-    nobody holds it itself), of a group for one value of its key, of a run key.
+    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for each value of its ``key`` (nobody holds it
+    itself), of a group for one ``value`` of its key, of a run key.
     """
 
     kind: LimitKind
     name: str
     flow: str
     key: str | None
+    value: KeyValue
     limit: int
     holders: list[int]
     waiters: list[int]
+
+    @property
+    def about(self) -> str:
+        """For which values it holds, in words; nothing where it has no key."""
+        if self.key is None:
+            return ""
+        return f"each {self.key}" if self.kind == "each" else key_in_words(self.key, self.value)
 
 
 def state_of(kind: LimitKind, limit: Limit) -> LimitState:
@@ -151,6 +160,7 @@ def state_of(kind: LimitKind, limit: Limit) -> LimitState:
         limit.name,
         limit.flow,
         limit.key,
+        limit.value,
         limit.places,
         sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id),
         [place.execution_id for _, place in sorted(limit.parked, key=lambda entry: entry[0])],

@@ -96,7 +96,7 @@ def waiting_at(limit: Limit | None, now: float) -> Waiting:
     if limit is None:
         return Waiting("limit", "waits for a place", now)
     if limit.reason == "run_key":
-        return Waiting("run_key", f"waits for the execution that runs with {limit.key}", now)
+        return Waiting("run_key", f"waits for the execution that runs with run key {limit.value!r}", now)
     if limit.reason == "schedule":
         return Waiting("schedule", f"waits for the previous run of schedule {limit.name!r}", now)
     return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)

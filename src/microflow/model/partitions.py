@@ -220,16 +220,16 @@ class Partitions:
 
     def _checked_category(self, value: str) -> str:
         if self.cat is None:
-            raise PartitionError(f"{self._where} has no categories, and cat_partition {value!r} was given.")
+            raise PartitionError(f"{self._where} has no categories, and cat_partition {value!r:.200} was given.")
         if not isinstance(value, str):
-            raise PartitionError(f"{self._where}: cat_partition is {value!r}; a category is a string.")
+            raise PartitionError(f"{self._where}: cat_partition is {value!r:.200}; a category is a string.")
         if value in self.cat:
             return value
         from difflib import get_close_matches
 
-        near = get_close_matches(value, self.cat, 3)
+        near = get_close_matches(value[:200], self.cat, 3)
         advice = f"did you mean {_listed(near, ' or ')}?" if near else f"it has {_listed(self.cat)}."
-        raise PartitionError(f"{self._where} has no category {value!r}; {advice}")
+        raise PartitionError(f"{self._where} has no category {value!r:.200}; {advice}")
 
     def _exists(self, start: datetime | None, category: str | None) -> bool:
         if self.filter is None:

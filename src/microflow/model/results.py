@@ -1,4 +1,4 @@
-"""Statuses, the result of an execution, and what a job's run strategy makes of its inputs' statuses."""
+"""Statuses and triggers, the result of an execution, and what a job's run strategy makes of its inputs' statuses."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ class ExecutionStatus(StrEnum):
 
 
 _UNFINISHED = frozenset({ExecutionStatus.QUEUED, ExecutionStatus.RUNNING})
+
+
+class Trigger(StrEnum):
+    """What started an execution."""
+
+    SCHEDULE = "schedule"
+    WEB = "web"
+    API = "api"
+    CLI = "cli"
+    PYTHON = "python"
+    CALL = "call"
+    RETRY = "retry"
+    MAP = "map"
+    PARTITIONS = "partitions"
 
 
 class ExecutionError(msgspec.Struct, frozen=True):

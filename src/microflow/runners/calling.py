@@ -144,7 +144,7 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
             f"Job {job!r} returned an ExecutionResult with status {str(result.status)!r}; a job ends as 'success', 'skipped', "
             "'error' or 'cancelled'."
         )
-    _check_fields(result, job)
+    _check_fields(result, job, max_payload)
     partition = result.time_partition
     reason = None if result.reason is None else _shortened(result.reason)
     error = result.error
@@ -166,7 +166,7 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
     )
 
 
-def _check_fields(result: ExecutionResult, job: str) -> None:
+def _check_fields(result: ExecutionResult, job: str, max_payload: int) -> None:
     """Raise ``PayloadError`` for what a job put into its result that can't be recorded; the output is looked at elsewhere."""
     key: object = result.run_key
     if key is not None and (key == "" or isinstance(key, bool) or not isinstance(key, (str, int))):
@@ -182,7 +182,8 @@ def _check_fields(result: ExecutionResult, job: str) -> None:
                 f"Job {job!r}: the {name} of the result that it returned is {value!r}; give {what} or None."
             )
     for name in ("run_key", "cat_partition"):
-        encode_value(getattr(result, name), job=job, place=f"the {name} of the result that it returned")
+        place = f"the {name} of the result that it returned"
+        encode_value(getattr(result, name), job=job, place=place, limit=max_payload)
 
 
 def _outcome_of_list(items: list[Any], job: str, max_payload: int) -> Outcome:

@@ -23,12 +23,16 @@ _json = msgspec.json.Encoder()
 
 
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch)."""
+    """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch).
+
+    ``held_by``: the execution of another process that it waits for; what this one's executions hold, its engine knows.
+    """
 
     reason: str
     message: str
     since: float
     until: float | None = None
+    held_by: tuple[int, ...] = ()
 
 
 Claim = Callable[[int, Waiting | None], None]

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UnknownNameError
-from ..model.results import ExecutionStatus
+from ..model.results import ExecutionStatus, Trigger
 from .database import Database, statement
 from .views import (
     AttemptView,
@@ -77,7 +77,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     flow: str | None = None
     job: str | None = None
     status: tuple[ExecutionStatus, ...] = ()
-    trigger: str | None = None
+    trigger: Trigger | None = None
     parent: int | None = None
     root: int | None = None
     run_key: str | None = None

@@ -262,7 +262,7 @@ def _waiting_view(stored: str | None) -> WaitingView | None:
     if stored is None:
         return None
     waiting = _waiting.decode(stored)
-    return WaitingView(waiting.reason, waiting.message, utc(waiting.since), _moment(waiting.until))
+    return WaitingView(waiting.reason, waiting.message, utc(waiting.since), _moment(waiting.until), waiting.held_by)
 
 
 def _progress_view(stored: str | None) -> ProgressView | None:

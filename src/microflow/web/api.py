@@ -268,7 +268,9 @@ def _payloads(given: tuple[msgspec.Raw, ...]) -> list[Any]:
             payloads.append(decode(bytes(raw)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f"inputs[{index}] can't be read: {error}.", kind="invalid-body"
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"inputs[{index}] can't be read: {str(error).partition(' - at ')[0]}.",
+                kind="invalid-body",
             ) from None
     return payloads
 

@@ -20,7 +20,7 @@ def with_live_state(engine: Engine, execution: V) -> V:
     if execution.status is ExecutionStatus.RUNNING:
         progress = engine.progress(execution.id)
         return execution if progress is None else msgspec.structs.replace(execution, progress=ProgressView(*progress))
-    if execution.status is ExecutionStatus.QUEUED and execution.waiting is not None:
-        held_by = tuple(engine.held_by(execution.id))
-        return msgspec.structs.replace(execution, waiting=msgspec.structs.replace(execution.waiting, held_by=held_by))
+    waiting, held_by = execution.waiting, tuple(engine.held_by(execution.id))
+    if waiting is not None and held_by:
+        return msgspec.structs.replace(execution, waiting=msgspec.structs.replace(waiting, held_by=held_by))
     return execution

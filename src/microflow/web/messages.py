@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from ..engine.limits import LimitState
-from ..model.results import ExecutionStatus
+from ..model.results import ExecutionStatus, Trigger
 from ..store.schedules import SHOWN_TICKS, TickView
 from ..store.views import ExecutionView, Moment
 from .definitions import FlowView, JobView
@@ -56,7 +56,7 @@ class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
     flow: str | None = None
     job: str | None = None
     status: tuple[ExecutionStatus, ...] = ()
-    trigger: str | None = None
+    trigger: Trigger | None = None
     parent: Identity | None = None
     root: Identity | None = None
     run_key: str | None = None

@@ -82,7 +82,7 @@ class Metrics:
             self._ended.samples(),
         )
         limits = [
-            ({"flow": limit.flow, "limit": limit.name, "key": limit.key or ""}, limit)
+            ({"flow": limit.flow, "limit": limit.name, "key": limit.about}, limit)
             for limit in self._engine.concurrency()
             if limit.kind != "each"
         ]

@@ -107,7 +107,7 @@ def read_json(body: bytes, form: type[S]) -> S:
         return msgspec.json.decode(body or b"{}", type=form)
     except msgspec.ValidationError as error:
         place, message = _told(error, form)
-        raise _bad(f"The body does not fit: {f'{place}: ' if place else ''}{message}.", "body") from None
+        raise _bad(f"The body does not fit: {f'{place}: ' if place else ''}{message}", "body") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is no valid JSON: {error}.", kind="invalid-json") from None
 
@@ -138,7 +138,10 @@ def _told(error: msgspec.ValidationError, form: type[msgspec.Struct]) -> tuple[s
     place = path.rstrip("`").removeprefix("$").removeprefix(".")
     if message.startswith("Invalid enum value") and (allowed := _options(_hints(form)[place.partition("[")[0]])):
         message = f"{message.removeprefix('Invalid enum value ')} is none of {', '.join(allowed)}"
-    return place, message
+    elif not place and message.startswith("Object contains unknown field `"):
+        name = message.split("`")[1]
+        message = f"there is no {name[:80]!r} in it; {_nearest(name[:80], _hints(form))}"
+    return place, message if message[-1] in ".?" else f"{message}."
 
 
 def _misfit(error: msgspec.ValidationError, given: Mapping[str, Any], form: type[msgspec.Struct]) -> str:
@@ -146,7 +149,7 @@ def _misfit(error: msgspec.ValidationError, given: Mapping[str, Any], form: type
     place, message = _told(error, form)
     name = place.partition("[")[0]
     value = ",".join(given[name]) if isinstance(given[name], list) else given[name]
-    return f"{name} is {value[:80]!r}, which does not fit: {message}."
+    return f"{name} is {value[:80]!r}, which does not fit: {message}"
 
 
 def _options(hint: Any) -> list[str]:

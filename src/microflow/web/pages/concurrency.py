@@ -111,7 +111,7 @@ def show_concurrency(desk: Desk, request: Request) -> Response:
 def _flow_limits(desk: Desk, flow: str, states: Sequence[LimitState]) -> FlowLimits:
     keyed = sorted(
         (state for state in states if state.kind in ("key", "run_key")),
-        key=lambda state: (-len(state.waiters), state.kind, state.name, state.key or ""),
+        key=lambda state: (-len(state.waiters), state.kind, state.name, state.about),
     )
     in_use = [state for state in keyed if state.holders or state.waiters]
     return FlowLimits(
@@ -126,7 +126,7 @@ def _line(desk: Desk, state: LimitState) -> LimitLine:
     return LimitLine(
         state.kind,
         "Tasks of the flow" if state.kind == "flow" else state.name,
-        f"for each {state.key}" if state.kind == "each" else state.key or "",
+        f"for {state.about}" if state.kind == "each" else state.about,
         state.limit,
         len(state.holders),
         len(state.waiters),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.routing import Route
 
-from ...model.results import ExecutionStatus
+from ...model.results import ExecutionStatus, Trigger
 from ...store.reading import Filters
 from .desk import Desk, threaded
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ...store.reading import ExecutionView
 
 PAGE = 50
-
-TRIGGERS = ("schedule", "web", "api", "cli", "python", "call", "retry", "map", "partitions")
 
 _NARROW = ("job", "parent", "root", "run_key", "time_partition", "cat_partition")
 """With one of these a list is of called executions as often as not, so that it shows them without being asked."""
@@ -62,7 +60,7 @@ def show_executions(desk: Desk, request: Request) -> Response:
             "mistakes": asked.mistakes,
             "filtered": any(value for name, value in asked.given.items() if name != "calls"),
             "statuses": list(ExecutionStatus),
-            "triggers": TRIGGERS,
+            "triggers": list(Trigger),
             "jobs": sorted({job for flow in desk.engine.flows.values() for job in flow.jobs}),
         },
         status=400 if asked.mistakes else 200,
@@ -91,7 +89,7 @@ def read_filters(query: QueryParams) -> Asked:
     given["calls"] = query.get("calls", "") or ("all" if narrow else "top")
     mistakes: dict[str, str] = {}
     values: dict[str, Any] = {
-        name: given[name] or None for name in ("flow", "job", "trigger", "run_key", "time_partition", "cat_partition")
+        name: given[name] or None for name in ("flow", "job", "run_key", "time_partition", "cat_partition")
     }
     for name in ("parent", "root"):
         values[name] = _identity(given[name], name, mistakes)
@@ -99,9 +97,13 @@ def read_filters(query: QueryParams) -> Asked:
         values[name] = _moment(given[name], name, mistakes)
     unknown = [status for status in given["status"] if status not in list(ExecutionStatus)]
     if unknown:
-        mistakes["status"] = f"There is no status {unknown[0]!r}; there are {', '.join(ExecutionStatus)}."
+        mistakes["status"] = f"There is no status {unknown[0][:40]!r}; there are {', '.join(ExecutionStatus)}."
     if given["calls"] not in ("all", "top"):
         mistakes["calls"] = "calls is either all or top."
+    known = given["trigger"] in list(Trigger)
+    if given["trigger"] and not known:
+        mistakes["trigger"] = f"There is no trigger {given['trigger'][:40]!r}; there are {', '.join(Trigger)}."
+    values["trigger"] = Trigger(given["trigger"]) if known else None
     values["status"] = () if unknown else tuple(ExecutionStatus(status) for status in given["status"])
     return Asked(Filters(**values, top_level=given["calls"] == "top"), given, mistakes)
 
