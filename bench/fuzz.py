@@ -23,7 +23,8 @@ from typing import Any
 import psutil
 
 from microflow import ConcurrencyGroup, ConflictError, ExecutionResult, create_flow, map_parallel, run_parallel
-from microflow.engine.engine import Engine, Submitted
+from microflow.engine.caller import Submitted
+from microflow.engine.engine import Engine
 
 PATIENCE = 120.0
 """Seconds after which an execution that has not ended never will."""

@@ -34,7 +34,8 @@ from .where import (
 )
 
 if TYPE_CHECKING:
-    from ..engine.engine import Engine, Submitted
+    from ..engine.caller import Submitted
+    from ..engine.engine import Engine
     from ..engine.partition_runs import Estimate
     from ..jobs import Job
     from ..web.partition_messages import PartitionPreview

@@ -22,7 +22,8 @@ from .display import Display, Step
 from .leaving import leave_at_once
 
 if TYPE_CHECKING:
-    from ..engine.engine import Engine, Submitted
+    from ..engine.caller import Submitted
+    from ..engine.engine import Engine
     from ..flow import Flow
     from .client import Client
 

@@ -31,11 +31,16 @@ WINDOW = 256
 """How many calls of one mapping or DAG run may wait for places at the same time, without a thread."""
 
 
-class Started(NamedTuple):
-    """A call that was begun, and its result when it ends."""
+class Submitted(NamedTuple):
+    """An execution that was begun, and its result when it ends."""
 
     execution: Execution
     future: Future[ExecutionResult]
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+        return self.execution.id
 
 
 class Caller:
@@ -97,7 +102,7 @@ class Caller:
         """Carry out one call in another thread."""
         return self.start(self._call(job, inputs)).future
 
-    def start(self, call: Call, opened: Opened | None = None) -> Started:
+    def start(self, call: Call, opened: Opened | None = None) -> Submitted:
         """Begin a call here, so that what is wrong with it is raised here, and carry it out in another thread.
 
         In a transaction of this thread's it is carried out once that is committed. ``opened`` is the row of an execution that is
@@ -130,7 +135,7 @@ class Caller:
         state = execution.begin() if opened is None else execution.resume(opened)
         if state is not State.PARKED:
             self._resources.executions.after_commit(partial(go_on, execution))
-        return Started(execution, future)
+        return Submitted(execution, future)
 
     def reporter(self, total: int) -> Callable[[int], None]:
         """Reports how many of ``total`` calls have ended as the progress of the execution that makes them."""

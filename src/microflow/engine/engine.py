@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +16,7 @@ from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
-from ..model.results import ExecutionResult, ExecutionStatus
+from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress, batches
@@ -28,7 +27,7 @@ from ..store.logs import Logs, log_folder
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
-from .caller import Caller, Started, dag_body
+from .caller import Caller, Submitted, dag_body
 from .calls import Call, prepare
 from .dispatch import Dispatch
 from .execution import Execution
@@ -56,13 +55,6 @@ _ENDING_SECONDS = 5.0
 
 _HURRIED_SECONDS = 1.0
 """The same, for somebody who does not want to wait."""
-
-
-class Submitted(NamedTuple):
-    """An execution that was begun: its number, and its result when it ends."""
-
-    id: int
-    future: Future[ExecutionResult]
 
 
 class Engine:
@@ -261,7 +253,7 @@ class Engine:
             cat_partition=cat_partition,
             options=options,
         )
-        return _submitted(self._outside.start(call))
+        return self._outside.start(call)
 
     def submit_map(
         self,
@@ -314,7 +306,7 @@ class Engine:
         self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any
     ) -> Submitted:
         self._pool.functions.renew(job)
-        return _submitted(self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, **more)))
+        return self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
 
     def cancel(self, execution_id: int) -> None:
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
@@ -342,7 +334,7 @@ class Engine:
         if self._resources.live.get(execution_id) is not None:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         if (served := self.scheduler.served.get((row.flow, schedule_of(row.options)))) is not None:
-            return _submitted(self.scheduler.run(served, "retry", row.scheduled_at, force=True))
+            return self.scheduler.run(served, "retry", row.scheduled_at, force=True)
         if row.kind == "partitions":
             plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
             return self._submit_plan(plan, selection, "retry")
@@ -370,7 +362,7 @@ class Engine:
 
     def run_schedule(self, flow: str, name: str, *, trigger: str = "python") -> Submitted:
         """Begin a run of a schedule now; it is no tick. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap."""
-        return _submitted(self.scheduler.run(self.scheduler.find(flow, name), trigger))
+        return self.scheduler.run(self.scheduler.find(flow, name), trigger)
 
     def concurrency(self) -> list[LimitState]:
         """Every limit of flows and groups, and those of keys and run keys in use, with who holds their places and who waits."""
@@ -391,10 +383,6 @@ class Engine:
         """How far a running execution is, if it said so."""
         execution = self._resources.live.get(execution_id)
         return execution.observation.progress_made if execution is not None else None
-
-
-def _submitted(started: Started) -> Submitted:
-    return Submitted(started.execution.id, started.future)
 
 
 def _options(**given: Any) -> bytes | None:

@@ -20,7 +20,7 @@ from ..model.schedules import Schedule
 from ..store.executions import Claim, Ending, Opened, Waiting
 from ..store.schedules import RunOptions, schedule_of
 from .admission import Limit
-from .caller import Caller, Started, dag_body
+from .caller import Caller, Submitted, dag_body
 from .calls import Call
 from .execution import Execution
 from .recovery import take_over
@@ -156,7 +156,7 @@ class ScheduleRuns:
         claim: Claim | None = None,
         *,
         force: bool = False,
-    ) -> Started:
+    ) -> Submitted:
         """Begin a run of a schedule. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
 
         ``force``: also jobs whose run key has succeeded before.
@@ -166,7 +166,7 @@ class ScheduleRuns:
         call.options = msgspec.json.encode(RunOptions(served.name))
         return self._start(served, call)
 
-    def take_over(self, opened: Opened, call: Call) -> Started:
+    def take_over(self, opened: Opened, call: Call) -> Submitted:
         """Go on with an execution that a dead engine left; if it is a schedule's run, others that must wait for it do."""
         served = self._served.get((opened.flow, schedule_of(call.options)))
         if served is None:
@@ -212,7 +212,7 @@ class ScheduleRuns:
         takes_thread = served.is_dag or served.jobs[0].kind != "task"
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 
-    def _start(self, served: ServedSchedule, call: Call, opened: Opened | None = None) -> Started:
+    def _start(self, served: ServedSchedule, call: Call, opened: Opened | None = None) -> Submitted:
         started = self._caller.start(call, opened)
         self._begun[served.key].add(started.execution)
         if self._joint is not None:

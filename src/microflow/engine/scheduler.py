@@ -19,7 +19,7 @@ from ..errors import ConflictError, StoreError, UnknownNameError
 from ..model.clock import Clock
 from ..model.schedules import decide_overlap, next_ticks
 from ..store.schedules import ScheduleRow, Schedules
-from .caller import Started
+from .caller import Submitted
 from .claims import Claims, Counts, moment, passed
 from .schedule_runs import Key, ScheduleRuns, ServedSchedule
 
@@ -260,7 +260,7 @@ class Scheduler:
 
     def run(
         self, served: ServedSchedule, trigger: str, scheduled_at: float | None = None, *, force: bool = False
-    ) -> Started:
+    ) -> Submitted:
         """Begin a run now, paused or not. It is no tick, though it may be another try of one, with its ``scheduled_at``.
 
         Raises ``ConflictError`` if a run is still going that it must not overlap.

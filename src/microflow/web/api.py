@@ -68,7 +68,7 @@ from .schedules import ScheduleState
 from .stream import StreamResponse
 
 if TYPE_CHECKING:
-    from ..engine.engine import Submitted
+    from ..engine.caller import Submitted
     from .site import Site
 
 

@@ -26,7 +26,7 @@ from .partition_views import PartitionMatrix, is_small, matrix
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..engine.engine import Submitted
+    from ..engine.caller import Submitted
     from ..jobs import Job
     from ..store.partitions import PartitionRecord
     from ..store.views import ExecutionView
