@@ -23,6 +23,7 @@ from .model.graph import cycles
 from .model.names import NAME_RULE, is_name
 from .model.results import ExecutionResult
 from .model.schedules import Schedule
+from .model.stores import url_mistake
 from .runtime import Context, Runtime, active_execution, runtime_for
 
 J = TypeVar("J", bound=Job[Any])
@@ -179,8 +180,8 @@ class Flow:
         limit = self.max_concurrency
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             yield f"max_concurrency is {limit!r}; it must be a whole number from 1 on, or None for the cores available."
-        if self.store is not None and not isinstance(self.store, str):
-            yield f"store is {self.store!r}; it must be a URL, such as 'sqlite:///path', or None."
+        if self.store is not None and (mistake := url_mistake(self.store)):
+            yield f"store is {self.store!r}; {mistake}"
         if self.timezone is not None and (mistake := _zone_mistake(self.timezone)):
             yield mistake
         for job in self.jobs.values():

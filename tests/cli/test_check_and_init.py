@@ -48,6 +48,18 @@ def test_every_mistake_of_every_flow_is_told(call: Call, folder: Path) -> None:
     assert "Traceback" not in checked.stderr
 
 
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["run", "a"], ["map", "a", "--inputs", "-"]])
+def test_a_flow_with_mistakes_does_not_start(call: Call, folder: Path, command: list[str]) -> None:
+    (folder / "wrong.py").write_text(WRONG, "utf-8")
+
+    refused = call(*command, "-f", "wrong")
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Flow 'wrong' has 2 mistakes:\n" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (folder / ".microflow").exists()
+
+
 @pytest.mark.usefixtures("work")
 def test_two_flows_of_one_name_are_a_mistake_and_one_flow_named_twice_is_none(call: Call, folder: Path) -> None:
     (folder / "other.py").write_text('from microflow import create_flow\n\nflow = create_flow("work")\n', "utf-8")

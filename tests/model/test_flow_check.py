@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow, FlowCheckError, Schedule, create_flow
+from microflow import Flow, FlowCheckError, Schedule, TimePartitions, create_flow
 from microflow.engine.engine import Engine
 
 
@@ -105,6 +105,17 @@ def test_a_store_that_is_no_url_is_reported() -> None:
     assert mistakes(create_flow("shop", store=Path("store.db"))) == (  # type: ignore[arg-type]
         f"store is {Path('store.db')!r}; it must be a URL, such as 'sqlite:///path', or None.",
     )
+
+
+@pytest.mark.parametrize(
+    ("store", "mistake"),
+    [
+        ("oracle://shop", "this version knows sqlite:///path (relative), sqlite:////path (absolute) and :memory:."),
+        ("sqlite:///", "it names no file; give one, such as sqlite:///store.db."),
+    ],
+)
+def test_a_store_that_can_not_be_one_is_reported(store: str, mistake: str) -> None:
+    assert mistakes(create_flow("shop", store=store)) == (f"store is {store!r}; {mistake}",)
 
 
 @pytest.mark.parametrize("inputs", [5, {"a": 1}, len])
@@ -239,6 +250,39 @@ def test_every_mistake_is_reported_at_once_and_no_engine_starts(flow: Flow) -> N
 
     assert len(raised.value.mistakes) == 4
     assert str(raised.value).count("\n  - ") == 4
+
+
+def test_each_kind_of_mistake_is_reported_once_in_one_flow() -> None:
+    flow = create_flow("shop", timezone="Mars/Olympus", store="oracle://shop")
+    flow.task(name="a", inputs=["c"])(one)
+    flow.task(name="b", inputs=["a"])(one)
+    flow.task(name="c", inputs=["b"])(one)
+    flow.task(name="unknown", inputs=["laod"])(one)
+    flow.task(name="cron", schedule="0 8 32 * *")(nothing)
+    flow.task(name="signature", inputs=["cron"])(two)
+    flow.task(name="frequency", time_partitions="fortnightly")(one)
+    flow.task(name="category", cat_partitions=["books", "books"])(one)
+    flow.task(name="bounds", time_partitions=TimePartitions("daily", start="2026-13-01"))(one)
+    flow.task(name="unfed", schedule="@daily")(one)
+    flow.task(name="fed by its partition", schedule="@daily", time_partitions="daily")(one)
+
+    told = [
+        "timezone is 'Mars/Olympus'",
+        "store is 'oracle://shop'",
+        "cycle: a -> c -> b -> a",
+        "task 'unknown': the input 'laod'",
+        "task 'cron': cron expression '0 8 32 * *': field 3 (day of month), column 5: '32'",
+        "task 'signature' declares 1 input",
+        "task 'frequency': time_partitions is 'fortnightly'",
+        "task 'category': cat_partitions holds 'books' more than once",
+        "task 'bounds': time_partitions: start is '2026-13-01'",
+        "task 'unfed' has a schedule",
+    ]
+    found = mistakes(flow)
+    assert [
+        [text for text in told if text in mistake] for mistake in found if not any(t in mistake for t in told)
+    ] == []
+    assert [sum(text in mistake for mistake in found) for text in told] == [1] * len(told)
 
 
 # What is no mistake

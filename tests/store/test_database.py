@@ -42,6 +42,14 @@ def test_a_url_of_another_kind_is_refused_with_those_that_are_known(url: str) ->
     )
 
 
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite:////", "sqlite:///folder/", "sqlite:///a\0b"])
+def test_a_url_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(
+        StoreUnavailable, match=r"can't be opened: it names no file; give one, such as sqlite:///store\.db\."
+    ):
+        Database(url)
+
+
 def test_a_folder_that_cannot_be_made_is_named_with_the_systems_own_words(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, no folder")
 

@@ -14,8 +14,9 @@ from ..errors import StoreUnavailable
 from ..model.clock import SystemClock
 from ..model.frequencies import Frequency
 from ..model.partitions import STATUS_LETTERS
+from ..model.stores import MEMORY
 from ..runtime import PartitionSelection
-from ..store.database import MEMORY, Database
+from ..store.database import Database
 from ..store.partitions import PartitionStatuses
 from ..web.formats import duration, number
 from ..web.partition_views import PartitionMatrix, is_small, matrix, texts_of

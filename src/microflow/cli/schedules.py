@@ -108,7 +108,8 @@ def _source(where: Where) -> Iterator[_Source]:
         return
     from ..engine.schedule_runs import served_schedules
     from ..model.events import EventBus
-    from ..store.database import MEMORY, Database, path_from_url
+    from ..model.stores import MEMORY
+    from ..store.database import Database, path_from_url
     from ..store.schedules import Schedules
 
     flows = _checked(where)

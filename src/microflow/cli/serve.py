@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from ..errors import DefinitionError, LoadError, ServerError
 from ..loading import shown
-from ..store.database import MEMORY
+from ..model.stores import MEMORY
 from .durations import DURATION
 from .leaving import leave_at_once
 from .listening import LOCAL, listen, port_of, url_of

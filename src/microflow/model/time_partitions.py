@@ -94,15 +94,15 @@ class TimePartitions:
         return copy
 
     def mistakes(self) -> list[str]:
-        """What is wrong with the definition, each as one sentence."""
+        """What is wrong with the definition, each as one sentence; but not with the flow's time zone, which the flow says once."""
         if not isinstance(self.frequency, str) or self.frequency not in list(Frequency):
             return [_frequency_mistake(self.frequency)]
-        if self.timezone is not None and (mistake := zone_mistake(self.timezone)):
-            return [f"time_partitions: {mistake}"]
         try:
             _ = self.zone
-        except DefinitionError as error:
-            return [f"time_partitions: {error}"]  # the flow's own time zone is to blame
+        except DefinitionError:
+            own = None if self.timezone is None else zone_mistake(self.timezone)
+            rest = TimePartitions(self.frequency, self.start, self.end, "UTC").mistakes()
+            return [*([f"time_partitions: {own}"] if own else []), *rest]
         found, bounds = [], []
         for argument, given in (("start", self.start), ("end", self.end)):
             try:

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import StoreError, StoreTooNew, StoreUnavailable
+from ..model.stores import MEMORY, file_of, url_mistake
 from .presence import Presence
 
 BUSY_TIMEOUT = 30.0
@@ -30,8 +31,6 @@ TRY_AGAIN = 0.005
 
 CHECKPOINT_PAGES = 8_000
 """Pages of 1 KiB that the write-ahead log may hold before they are moved to the file, which the disk must be waited for."""
-
-MEMORY = ":memory:"
 
 _ROLLED_BACK = "The store has undone a transaction after one of its statements failed."
 
@@ -47,14 +46,11 @@ def default_url() -> str:
 
 
 def path_from_url(url: str) -> Path | None:
-    """The file that a store's URL names; None for ``:memory:``. Raises ``StoreUnavailable`` for a URL of another kind."""
-    if url in (MEMORY, "sqlite://", "sqlite:///:memory:"):
-        return None
-    if url.startswith("sqlite:///"):
-        return Path(url.removeprefix("sqlite:///")).absolute()
-    raise StoreUnavailable(
-        f"The store {url!r} can't be opened: this version knows sqlite:///path (relative), sqlite:////path (absolute) and :memory:."
-    )
+    """The file that a store's URL names; None for ``:memory:``. Raises ``StoreUnavailable`` for a URL that can't be one."""
+    if mistake := url_mistake(url):
+        raise StoreUnavailable(f"The store {url!r} can't be opened: {mistake}")
+    path = file_of(url)
+    return None if path is None else Path(path).absolute()
 
 
 class Database:
