@@ -333,7 +333,8 @@ class Engine:
         row = self.executions.call_of(execution_id)
         if self._resources.live.get(execution_id) is not None:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
-        if (served := self.scheduler.served.get((row.flow, schedule_of(row.options)))) is not None:
+        served = self.scheduler.served.get((row.flow, schedule_of(row.options)))
+        if served is not None and served.runs_as(row.job, row.kind):
             return self.scheduler.run(served, "retry", row.scheduled_at, force=True)
         if row.kind == "partitions":
             plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)

@@ -61,6 +61,10 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
         """Whether one tick is a DAG run: of several jobs, or of one that declares inputs."""
         return len(self.jobs) > 1 or bool(self.jobs[0].inputs)
 
+    def runs_as(self, job: str, kind: str) -> bool:
+        """Whether its runs are executions of this job and kind; if not, it was given to other jobs since one of these ran."""
+        return (job, kind) == (self.jobs[0].name, "dag" if self.is_dag else self.jobs[0].kind)
+
 
 def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
     """Every schedule of the flows, in the order of definition. One object is one schedule of each flow that has it."""
@@ -181,11 +185,11 @@ class ScheduleRuns:
         """
         row = self._resources.executions.call_of(opened.id)
         served = self._served.get((opened.flow, schedule_of(row.options)))
-        call = None if served is None else self._call(served, row.trigger, row.scheduled_at)
-        if served is None or call is None or (row.job, row.kind) != (call.job.name, call.kind or call.job.kind):
+        if served is None or not served.runs_as(row.job, row.kind):
             reason = "its schedule was removed or given to other jobs before its turn came"
             self._resources.executions.finish(opened, Ending(status=ExecutionStatus.CANCELLED, reason=reason), now)
             return
+        call = self._call(served, row.trigger, row.scheduled_at)
         call.options = msgspec.json.encode(RunOptions(served.name))
         take_over([(opened, call)], self.take_over, self._resources.executions, now)
 

@@ -290,6 +290,24 @@ def test_another_try_of_a_tick_has_its_time_and_is_no_tick(server: Any) -> None:
     assert server.ticks("shop", "load") == [("05-04T01:00", "run")]
 
 
+def test_another_try_of_a_run_is_of_its_job_also_when_its_schedule_has_other_jobs_by_now(server: Any) -> None:
+    def flow_of(job: str) -> Any:
+        flow = create_flow("shop", timezone="UTC")
+        for name in ("load", "report"):
+            schedule = Schedule("0 * * * *", name="hourly") if name == job else None
+            flow.task(name=name, schedule=schedule, runner=server.runner)(lambda: {})
+        return flow
+
+    server.start(flow_of("load"))
+    server.advance_to(utc("2026-05-04T01:30"))
+    server.stop()
+    server.start(flow_of("report"))
+    server.engine.retry(server.executions()[0].id)
+    server.settle()
+
+    assert [(found.job, found.trigger) for found in server.executions()] == [("load", "schedule"), ("load", "retry")]
+
+
 def test_a_schedule_object_that_two_flows_have_is_one_schedule_of_each(server: Any) -> None:
     shared = Schedule("0 * * * *", name="hourly")
     server.start(flow_with(server.runner, shared), flow_with(server.runner, shared, name="garden"))
