@@ -87,6 +87,11 @@ def wait_below(request):
     return wait_for(request)
 
 
+@flow.task(runner="thread", retries=1, retry_delay=3600)
+def later():
+    raise OSError("not yet")
+
+
 @flow.manager
 def never():
     print("never ends", flush=True)

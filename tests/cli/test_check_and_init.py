@@ -30,7 +30,7 @@ def b(x):
 def test_a_flow_without_mistakes_is_ok(call: Call) -> None:
     checked = call("check", "-f", "work_flow:flow")
 
-    assert (checked.exit_code, checked.stdout) == (0, "ok  work: 10 jobs\n")
+    assert (checked.exit_code, checked.stdout) == (0, "ok  work: 11 jobs\n")
 
 
 @pytest.mark.usefixtures("work")
@@ -40,7 +40,7 @@ def test_every_mistake_of_every_flow_is_told(call: Call, folder: Path) -> None:
     checked = call("check", "-f", "wrong", "-f", "missing", "-f", "work_flow")
 
     assert checked.exit_code == 2
-    assert checked.stdout == "ok  work: 10 jobs\n"
+    assert checked.stdout == "ok  work: 11 jobs\n"
     assert "Flow 'wrong' has 2 mistakes:\n" in checked.stderr
     assert "the inputs form a cycle" in checked.stderr
     assert "99" in checked.stderr
@@ -80,7 +80,7 @@ def test_what_was_checked_as_json(call: Call, folder: Path) -> None:
     fine = call("check", "-f", "work_flow", "--json")
     checked = call("check", "-f", "wrong", "-f", "missing", "-f", "work_flow", "--json")
 
-    assert (fine.exit_code, json.loads(fine.stdout)) == (0, {"items": [{"flow": "work", "jobs": 10, "mistakes": []}]})
+    assert (fine.exit_code, json.loads(fine.stdout)) == (0, {"items": [{"flow": "work", "jobs": 11, "mistakes": []}]})
     assert (checked.exit_code, checked.stderr) == (2, "")
     wrong, missing, work = json.loads(checked.stdout)["items"]
     assert (wrong["flow"], wrong["jobs"], len(wrong["mistakes"])) == ("wrong", 2, 2)

@@ -116,6 +116,20 @@ def test_what_takes_longer_than_the_grace_is_ended(serve: Serve, call: Call) -> 
 
 
 @needs_signals
+def test_what_waits_for_the_next_server_has_not_ended(serve: Serve, call: Call) -> None:
+    server = serve()
+    execution = ask(server, "/api/jobs/work/later/executions", {"inputs": []})["id"]
+    assert eventually(lambda: ask(server, f"/api/executions/{execution}")["attempts"])
+
+    server.signal(signal.SIGTERM)
+
+    assert server.wait() == 1
+    assert server.lines[-1] == "Stopped (SIGTERM): what ran had ended; 1 execution waits for the next server."
+    shown = json.loads(call("show", str(execution), "--json").stdout)
+    assert (shown["status"], len(shown["attempts"])) == ("queued", 1)
+
+
+@needs_signals
 def test_a_second_ctrl_c_ends_at_once_even_what_can_not_be_ended(serve: Serve, call: Call) -> None:
     server = serve("--grace", "600")
     ask(server, "/api/jobs/work/never/executions", {"inputs": []})

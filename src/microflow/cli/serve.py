@@ -80,7 +80,8 @@ def command(
       microflow serve -f my_flow:flow --host 0.0.0.0 --token "$(cat token.txt)"
 
     Ctrl-C or SIGTERM ends it: no new work is taken, what runs has --grace seconds to end, and what is left is ended
-    then; a second Ctrl-C ends it at once. The exit code is 0 if everything had ended by itself, else 1.
+    then; a second Ctrl-C ends it at once. What has attempts left waits for the next server. The exit code is 0 if
+    everything had ended by itself, else 1.
     """
     from ..engine.engine import Engine
     from .reloading import Watch, reloaded, restart
@@ -140,12 +141,13 @@ def _token(host: str, secret: str | None, no_auth: bool) -> str | None:
 
 
 def _end(end: End, grace: float) -> None:
-    """Say how the server ended; exit code 1 unless everything had ended by itself."""
+    """Say how the server ended; exit code 1 unless everything had ended by itself, and nothing waits for the next server."""
+    waits = f"; {end.left:,} execution{' waits' if end.left == 1 else 's wait'} for the next server" if end.left else ""
     if end.ended:
-        _say(f"Stopped ({end.reason}): everything had ended.")
-        return
+        _say(f"Stopped ({end.reason}): {'what ran' if end.left else 'everything'} had ended{waits}.")
+        click.get_current_context().exit(1 if end.left else 0)
     when = "at once" if end.hurried else f"after {grace:g} s"
-    _say(f"Stopped ({end.reason}): what still ran was ended {when}.")
+    _say(f"Stopped ({end.reason}): what still ran was ended {when}{waits}.")
     leave_at_once(1)  # a thread of a manager that calls nothing can't be ended, and would be waited for
 
 

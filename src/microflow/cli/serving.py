@@ -42,10 +42,14 @@ CHANGED = "a source file changed"
 
 
 class End(NamedTuple):
-    """How a server ended: why, whether everything had ended by itself, and whether somebody could not wait for that."""
+    """How a server ended: why, whether all that ran had ended by itself, and whether somebody could not wait for that.
+
+    ``left``: how many executions wait for the next server.
+    """
 
     reason: str
     ended: bool
+    left: int
     hurried: bool
 
 
@@ -81,7 +85,7 @@ def serve(
     assert stopping is not None, "the loop of the server has run"
     if stopping.failure is not None:
         raise stopping.failure
-    return End(stopping.reason, stopping.ended, stopping.hurried)
+    return End(stopping.reason, stopping.ended, engine.left, stopping.hurried)
 
 
 class _Server(uvicorn.Server):

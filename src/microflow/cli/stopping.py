@@ -31,7 +31,7 @@ class Stopping:
     """The end of one server. ``done`` is set, in the event loop, when the engine has stopped.
 
     ``say`` prints a line, ``hurry`` is called when somebody can't wait. ``reason`` is why it ends ("" as long as it does not),
-    ``ended`` whether everything had ended by itself, ``hurried`` whether somebody could not wait for that.
+    ``ended`` whether all that ran had ended by itself, ``hurried`` whether somebody could not wait for that.
     """
 
     def __init__(

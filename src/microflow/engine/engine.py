@@ -62,7 +62,7 @@ class Engine:
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
     holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
-    server keeps history.
+    server keeps history. ``left``: once it has stopped, how many executions wait for the next server.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Engine:
         self._stop_lock = threading.Lock()
         self._stopped = False
         self._hurried = False
+        self.left = 0
         self.events = EventBus()
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -171,7 +172,7 @@ class Engine:
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
 
-        Whether everything had ended by itself. What has attempts left, a server leaves to the next one. ``reason`` is recorded.
+        Whether all that ran had ended by itself. What has attempts left, a server leaves to the next one. ``reason`` is recorded.
         ``hurry`` cuts the waiting short; calling it again is fine.
         """
         with self._stop_lock:
@@ -193,7 +194,7 @@ class Engine:
             self._dispatch.close()
             self._timers.stop()
             self._threads.close(wait=ended)
-            sign_off(self._resources, self.flows, ended=ended, reason=reason)
+            self.left = sign_off(self._resources, self.flows, ended=ended, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()

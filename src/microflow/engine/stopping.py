@@ -33,8 +33,10 @@ def end_live(live: Live, seconds: float) -> None:
     live.wait_until_empty(seconds)
 
 
-def sign_off(resources: Resources, flows: Mapping[str, Flow], *, ended: bool, reason: str) -> None:
+def sign_off(resources: Resources, flows: Mapping[str, Flow], *, ended: bool, reason: str) -> int:
     """Record that this engine ended, and the ends it still owes; ``ended``: everything has ended by itself.
+
+    How many executions wait for the next server.
 
     What could not be ended is not left as running in the store, where nobody would look for it.
     """
@@ -47,5 +49,7 @@ def sign_off(resources: Resources, flows: Mapping[str, Flow], *, ended: bool, re
             error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
             executions.interrupt(executions.engine_id, error, now, retried, NOBODY)
         executions.unregister(now=now, reason=reason)
+        return executions.count_left()
     except StoreError as error:  # so it stays open in the store, and the next engine clears up after it
         logger.error("The end of the engine can't be recorded: %s", error)
+        return 0

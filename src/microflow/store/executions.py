@@ -385,6 +385,11 @@ class Executions:
             self._database.execute("close_engine", {"id": engine_id, "ended_at": now, "reason": error.message})
         return len(unfinished)
 
+    def count_left(self) -> int:
+        """How many executions that nobody called wait for the next server: the engines that had them have ended."""
+        count: int = self._database.execute("count_left").fetchone()[0]
+        return count
+
     def unfinished(self, engine_id: int) -> list[tuple[Opened, str]]:
         """(execution, kind) of all that an engine has queued or running, children before their parents."""
         rows = self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall()

@@ -49,6 +49,11 @@ WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'ski
     AND NOT (status = 'queued' AND trigger = 'schedule' AND parent_id IS NULL AND started_at IS NULL)
 ORDER BY id DESC
 
+-- What nobody is at work on: its engine has ended, or there is none.
+-- name: count_left
+SELECT count(*) FROM executions e WHERE status IN ('running', 'queued') AND status <> 'success' AND status <> 'skipped'
+    AND root_id IS NULL AND NOT EXISTS (SELECT 1 FROM engines g WHERE g.id = e.engine_id AND g.ended_at IS NULL)
+
 -- name: run_key_success
 SELECT execution_id, output FROM run_keys WHERE flow = :flow AND job = :job AND run_key = :run_key
 
