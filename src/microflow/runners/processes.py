@@ -19,8 +19,8 @@ from .workers import Asked, Attempt, Worker
 IDLE_SECONDS = 30.0
 """How long a worker without work is kept."""
 
-MAXIMUM_EXECUTIONS = 5_000
-"""How many attempts a worker runs before another takes its place."""
+MAXIMUM_EXECUTIONS = 50_000
+"""How many attempts a worker runs before another takes its place, which costs as much as a thousand small tasks."""
 
 
 class ProcessPool:
