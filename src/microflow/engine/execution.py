@@ -63,8 +63,10 @@ class Execution(Standing):
 
     def prepare(self) -> None:
         """Check and encode the inputs ahead of ``begin``, which does it again, and raises what is wrong, where it failed."""
-        with suppress(Exception):
+        try:
             self._prepared = prepare(self.call)
+        except Exception:  # noqa: BLE001 - begin() tells of it
+            self._prepared = None
 
     def begin(self) -> State:
         """Prepare, decide, admit and open. READY: the caller goes on with ``attempt``. PARKED: ``ready`` is, or was, called.

@@ -177,7 +177,8 @@ class FanOut:
             lines.append([first])
             if not self._at_hand:
                 break
-            while first.can_lead and len(lines[-1]) < self._pace.size and (follower := self._next()) is not None:
+            size = self._pace.size if first.can_lead else 1
+            while len(lines[-1]) < size and (follower := self._next()) is not None:
                 if not follower.can_follow(first):
                     self._hold_back([follower])
                     break
