@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from microflow import ExecutionStatus
 from microflow.store.reading import Bucket, Duration, Tree, TreeNode
 from microflow.web.pages import charts
-from microflow.web.pages.calls import IN_ALL, PER_PARENT, CallRow, RestRow, calls_of
+from microflow.web.pages.calls import CROWD_HEIGHT, IN_ALL, PER_PARENT, CallRow, RestRow, calls_of
 
 START = datetime(2026, 11, 22, 5, tzinfo=UTC)
 
@@ -143,6 +144,42 @@ def test_of_many_children_the_noteworthy_are_shown_in_their_order() -> None:
     assert calls.rows[-1] == RestRow(1, 1, 300 - PER_PARENT)
     assert calls.statuses == {ExecutionStatus.SUCCESS: 299, ExecutionStatus.ERROR: 1}
     assert calls.count == 300
+
+
+def test_of_many_children_that_run_the_failed_ones_are_shown_too() -> None:
+    children = [node(number, 0, None, 1) for number in range(2, 102)]
+    for child in children[60:]:
+        child.status = ExecutionStatus.ERROR
+    calls = calls_of(tree_of(node(1, 0, None), *children), START + timedelta(seconds=5))
+    shown = Counter(row.node.status for row in calls.rows[1:] if isinstance(row, CallRow))
+    assert shown == {ExecutionStatus.RUNNING: PER_PARENT // 2, ExecutionStatus.ERROR: PER_PARENT // 2}
+
+
+def test_the_children_left_out_are_drawn_where_they_ran() -> None:
+    children = [node(number, number % 2 * 5, number % 2 * 5 + 5, 1) for number in range(2, 102)]
+    children.append(node(102, None, None, 1, status=ExecutionStatus.QUEUED))
+    calls = calls_of(tree_of(node(1, 0, 10), *children), START + timedelta(seconds=10))
+    assert isinstance(calls.rows[-1], RestRow)
+    assert calls.rows[-1].left_out == 101 - PER_PARENT
+    drawn = calls.crowds[1]
+    assert [(bar.x, bar.width, bar.height) for bar in drawn][-1] == (50, 50, CROWD_HEIGHT)
+    assert sum(bar.width for bar in drawn) == pytest.approx(100)
+    assert {bar.status for bar in drawn} == {"success"}
+
+
+def test_in_a_crowd_one_failure_is_seen() -> None:
+    spans = [(index / 10, index / 10 + 1, "success") for index in range(990)] + [(40.0, 40.01, "error")]
+    bars = charts.crowd(spans, 100, 18)
+    [failure] = [bar for bar in bars if bar.status == "error"]
+    assert failure == charts.Bar(40, 1, failure.y, 4, "error")
+    assert min(bar.y for bar in bars) >= 0
+    assert max(bar.height for bar in bars) <= 18
+    assert max(bar.x + bar.width for bar in bars) <= 100.001
+    assert charts.crowd([], 100, 18) == []
+
+
+def test_calls_that_are_alike_all_the_time_are_one_bar() -> None:
+    assert charts.crowd([(0, 60, "success"), (60, 100, "success")], 50, 18) == [charts.Bar(0, 100, 0, 18, "success")]
 
 
 def test_a_wide_and_deep_tree_is_bounded_and_every_gap_is_told() -> None:

@@ -36,6 +36,16 @@ def test_a_called_one_leads_back_to_its_callers(engine: Any, make_client: Any) -
     assert "adding one to 1" in html
 
 
+def test_each_call_says_what_it_was_given_or_why_it_failed(engine: Any, make_client: Any) -> None:
+    client = make_client(engine)
+    engine.submit(engine.job("shop", "add_two"), [{"value": 1}]).future.result(60)
+    table = client.get("/executions/1").text.partition('aria-label="Calls"')[2]
+    assert re.findall(r'<code class="note">(.*?)</code>', unescape(table)) == ['{"value": 1}', '{"value": 2}']
+    engine.submit(engine.job("shop", "add_two"), [{"value": "a word"}]).future.result(60)
+    table = client.get("/executions/4").text.partition('aria-label="Calls"')[2]
+    assert re.findall(r'<span class="note error">(TypeError: .*?)</span>', table)
+
+
 def test_a_failure_shows_its_error_and_traceback(engine: Any, make_client: Any) -> None:
     client = make_client(engine)
     engine.submit(engine.job("shop", "fail"), []).future.result(60)

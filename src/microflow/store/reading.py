@@ -11,7 +11,7 @@ import base64
 import binascii
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -29,9 +29,11 @@ from .views import (
     ExecutionView,
     Newest,
     Page,
+    Remark,
     Tree,
     TreeNode,
     attempt_view,
+    error_view,
     execution_view,
     newest_view,
     tree_node,
@@ -49,6 +51,7 @@ __all__ = [
     "Newest",
     "Page",
     "Reading",
+    "Remark",
     "Tree",
     "TreeNode",
     "read_cursor",
@@ -155,6 +158,21 @@ class Reading:
             callers.extend(child for child in caller.children if child.kind != "task")  # a task calls nothing
             count += len(children)
         return Tree(top, count, truncated)
+
+    def noteworthy(self, parent: TreeNode, limit: int = 50) -> list[TreeNode]:
+        """What a ``parent`` called that its truncated tree lacks, and that runs or has failed: at most so many of each."""
+        after = max((child.id for child in parent.children), default=parent.id)
+        values = {"parent": parent.id, "after": after, "limit": limit}
+        statuses = (ExecutionStatus.RUNNING, ExecutionStatus.ERROR)
+        rows = [
+            row for status in statuses for row in self._database.read("noteworthy_nodes", {**values, "status": status})
+        ]
+        return sorted(map(tree_node, rows), key=lambda node: (node.position, node.id))
+
+    def remarks(self, ids: Iterable[int]) -> dict[int, Remark]:
+        """What is to be said of executions beside their place in a tree; those that are gone are left out."""
+        rows = (row for id_ in ids for row in self._database.read("remark", {"id": id_}))
+        return {id_: Remark(error_view(error), msgspec.Raw(inputs.encode())) for id_, error, inputs in rows}
 
     def counts(self, failed_since: datetime) -> Counts:
         """How many executions run and wait now, and how many that were queued since a moment have failed."""

@@ -21,6 +21,16 @@ SELECT id, flow, job, kind, status, trigger, parent_id, position, reason, run_ke
     queued_at, started_at, ended_at, progress, waiting
 FROM executions WHERE root_id = :root AND parent_id = :parent ORDER BY id LIMIT :limit
 
+-- name: noteworthy_nodes
+SELECT id, flow, job, kind, status, trigger, parent_id, position, reason, run_key, time_partition, cat_partition, attempt,
+    queued_at, started_at, ended_at, progress, waiting
+FROM executions
+WHERE status = :status AND status <> 'success' AND status <> 'skipped' AND id > :after AND parent_id = :parent
+ORDER BY id LIMIT :limit
+
+-- name: remark
+SELECT id, error, substr(inputs, 1, 4097) FROM executions WHERE id = :id
+
 -- name: partition_runs
 SELECT id FROM executions WHERE kind = 'partitions' AND flow = :flow AND job = :job ORDER BY id DESC LIMIT :limit
 

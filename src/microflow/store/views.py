@@ -119,6 +119,13 @@ class Tree(msgspec.Struct, frozen=True):
     truncated: bool
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """What tells an execution in a tree from others of its job: its ``error``, and its ``inputs`` (of long ones the beginning)."""
+
+    error: ExecutionError | None
+    inputs: msgspec.Raw
+
+
 class Page(msgspec.Struct, frozen=True):
     """A part of a list, and the ``next`` cursor that continues it (null: this is the end)."""
 

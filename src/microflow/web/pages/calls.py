@@ -1,13 +1,13 @@
 """Everything that an execution called, as the rows of one table: a tree on the left, the same rows on a time axis on the right.
 
-A mapping may have thousands of children. Of each parent so many are shown; those that failed or still run come first into the
-choice, but all stand in the order of the calls, and a row says how many were left out and leads to them.
+A mapping may have thousands of children. Of each parent so many are shown; those that still run or failed come first into the
+choice, but all stand in the order of the calls. A row says how many were left out, draws when they ran and leads to them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,10 +17,23 @@ from ...model.results import ExecutionStatus
 from ...store.reading import Tree, TreeNode
 from . import charts
 
-PER_PARENT = 40
+PER_PARENT = 20
 IN_ALL = 400
 
-_WELL = frozenset({ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED})
+CROWD_HEIGHT = 18
+"""Pixels of the picture of the calls that were left out."""
+
+_CROWD_SLICES = 160
+
+_INTEREST = {
+    ExecutionStatus.RUNNING: 0,
+    ExecutionStatus.ERROR: 1,
+    ExecutionStatus.CANCELLED: 1,
+    ExecutionStatus.QUEUED: 2,
+    ExecutionStatus.SUCCESS: 3,
+    ExecutionStatus.SKIPPED: 3,
+}
+"""Which calls are shown before others, where not all can be."""
 
 
 class Span(NamedTuple):
@@ -51,12 +64,21 @@ class RestRow(NamedTuple):
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """The rows, the marks of the time axis, and how many calls have each status (``truncated``: at least so many)."""
+    """The rows, the marks of the time axis, and how many calls have each status (``truncated``: at least so many).
+
+    ``crowds`` are the pictures of the calls that were left out, by their parent's id.
+    """
 
     rows: Sequence[CallRow | RestRow]
     ticks: list[charts.Tick]
     statuses: dict[ExecutionStatus, int]
     truncated: bool
+    crowds: dict[int, list[charts.Bar]]
+
+    @property
+    def shown(self) -> list[int]:
+        """The ids of the calls that have a row."""
+        return [row.node.id for row in self.rows if isinstance(row, CallRow)]
 
     @property
     def count(self) -> int:
@@ -84,6 +106,7 @@ def calls_of(tree: Tree, now: datetime) -> Calls:
         return Span(round(place(node.queued_at), 3), round(x, 3), round(max(place(node.ended_at or now) - x, 0.0), 3))
 
     rows: list[CallRow | RestRow] = []
+    crowds: dict[int, list[charts.Bar]] = {}
 
     def add(node: TreeNode, depth: int) -> None:
         rows.append(CallRow(node, depth, span(node)))
@@ -91,14 +114,23 @@ def calls_of(tree: Tree, now: datetime) -> Calls:
         for child in shown:
             if len(rows) < IN_ALL:
                 add(child, depth + 1)
-        listed = sum(1 for row in rows if isinstance(row, CallRow) and row.node.parent_id == node.id)
-        if len(node.children) > listed:
-            rows.append(RestRow(node.id, depth + 1, len(node.children) - listed))
+        listed = {row.node.id for row in rows if isinstance(row, CallRow) and row.node.parent_id == node.id}
+        if rest := [child for child in node.children if child.id not in listed]:
+            rows.append(RestRow(node.id, depth + 1, len(rest)))
+            crowds[node.id] = charts.crowd(list(_ran(rest, span)), _CROWD_SLICES, CROWD_HEIGHT)
 
     add(root, 0)
     counted = Counter(node.status for node in nodes)
     statuses = {status: counted[status] for status in ExecutionStatus if counted[status]}
-    return Calls(rows, charts.ticks(seconds), statuses, tree.truncated)
+    return Calls(rows, charts.ticks(seconds), statuses, tree.truncated, crowds)
+
+
+def _ran(nodes: Sequence[TreeNode], span: Callable[[TreeNode], Span | None]) -> Iterator[tuple[float, float, str]]:
+    """From where to where those lie that have run, and their status."""
+    for node in nodes:
+        place = span(node)
+        if place is not None and place.width is not None:
+            yield place.x, place.x + place.width, str(node.status)
 
 
 def _all(node: TreeNode) -> Iterator[TreeNode]:
@@ -111,8 +143,11 @@ def _all(node: TreeNode) -> Iterator[TreeNode]:
 
 
 def _choice(children: Sequence[TreeNode], most: int) -> Sequence[TreeNode]:
-    """At most so many of the children, in their order, the noteworthy ones preferred."""
+    """At most so many of the children, in their order, the noteworthy ones preferred; not all of them running, if others failed."""
     if len(children) <= most:
         return children
-    by_interest = sorted(range(len(children)), key=lambda index: (children[index].status in _WELL, index))
-    return [children[index] for index in sorted(by_interest[:most])]
+    by_interest = sorted(range(len(children)), key=lambda index: (_INTEREST[children[index].status], index))
+    running = sum(child.status is ExecutionStatus.RUNNING for child in children)
+    kept = min(running, (most + 1) // 2)
+    first = [*by_interest[:kept], *by_interest[running:], *by_interest[kept:running]]
+    return [children[index] for index in sorted(first[:most])]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from math import ceil, floor, log10
 from typing import NamedTuple
 
@@ -148,6 +149,45 @@ def sparkline(durations: Sequence[Duration], height: int, slots: int) -> list[Ba
         for index, duration in enumerate(shown)
         for tall in [max(duration.seconds / most * height, 3.0)]
     ]
+
+
+def crowd(spans: Sequence[tuple[float, float, str]], slices: int, height: int) -> list[Bar]:
+    """How many of ``spans`` (beginning and end in percent, and a status) there are at each time, as stacked bars.
+
+    The axis is cut into so many slices; where most are at work the picture is ``height`` pixels high. What failed is never
+    too small to see. Slices beside each other that are alike are one bar.
+    """
+    changes: dict[str, list[int]] = {status: [0] * (slices + 1) for status in _STACK}
+    for begin, end, status in spans:
+        first = min(int(begin / 100 * slices), slices - 1)
+        changes[status][first] += 1
+        changes[status][max(min(ceil(end / 100 * slices), slices), first + 1)] -= 1
+    columns = list(zip(*(accumulate(changes[status][:slices]) for status in _STACK), strict=True))
+    most = max(map(sum, columns))
+    bars = []
+    for index, column in enumerate(columns):
+        y = float(height)
+        for status, count in zip(_STACK, column, strict=True):
+            if count:
+                tall = max(count / most * height, 4.0 if status in FAILED else 1.0)
+                y = max(y - tall, 0.0)
+                bars.append(Bar(index * 100 / slices, 100 / slices, round(y, 2), round(tall, 2), status))
+    return _joined(bars)
+
+
+def _joined(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars, those that touch each other and are alike as one."""
+    joined: list[Bar] = []
+    newest: dict[tuple[str, float, float], int] = {}
+    for bar in bars:
+        alike = (bar.status, bar.y, bar.height)
+        index = newest.get(alike)
+        if index is not None and abs(joined[index].x + joined[index].width - bar.x) < 1e-6:
+            joined[index] = joined[index]._replace(width=bar.x + bar.width - joined[index].x)
+        else:
+            newest[alike] = len(joined)
+            joined.append(bar)
+    return [bar._replace(x=round(bar.x, 3), width=round(bar.width, 3)) for bar in joined]
 
 
 def nice_above(value: float) -> float:

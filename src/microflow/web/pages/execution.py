@@ -13,7 +13,7 @@ from starlette.routing import Route
 from ...errors import ConflictError, UnknownNameError
 from ...store.reading import ExecutionView
 from ..parameters import read_id
-from .calls import calls_of
+from .calls import CROWD_HEIGHT, calls_of
 from .dag import run_picture
 from .desk import Desk, threaded
 from .log_view import LogResponse, NewestPart, newest_part
@@ -99,6 +99,9 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
     moment = desk.site.now()
     execution = desk.execution(id_)
     tree = desk.reading.tree(id_, TREE_LIMIT)
+    if tree.truncated:
+        tree.execution.children += desk.reading.noteworthy(tree.execution)
+    calls = calls_of(tree, moment) if tree.execution.children else None
     return desk.templates.page(
         request,
         "execution.html",
@@ -109,7 +112,9 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             "given": _inputs(desk, execution),
             "known": _parameter_names(desk, execution) is not None,
             "dag": run_picture(desk, execution, tree.execution.children),
-            "calls": calls_of(tree, moment) if tree.execution.children else None,
+            "calls": calls,
+            "remarks": desk.reading.remarks(calls.shown) if calls else {},
+            "crowd_height": CROWD_HEIGHT,
             # a page that is live already has its log, and asks for what comes after it
             "log": NewestPart("", 0, 0) if "Microflow-Live" in request.headers else newest_part(desk.engine.logs, id_),
             "notice": notice,

@@ -1,0 +1,78 @@
+"""What is looked at beside a tree of calls: those that a tree cut off lacks, and what tells one call from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microflow import ExecutionError, ExecutionStatus
+from microflow.model.events import EventBus
+from microflow.store.database import Database
+from microflow.store.executions import Ending, Executions, NewExecution, Opened
+from microflow.store.reading import Reading
+
+CLOSED = ExecutionError("ValueError", "the shop is closed", "Traceback …")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/store.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def executions(database: Database) -> Executions:
+    executions = Executions(database, EventBus())
+    executions.register(pid=1, process_started=0, kind="server", now=0)
+    return executions
+
+
+def opened(executions: Executions, parent: Opened | None = None, **given: Any) -> Opened:
+    kind, of = ("task", parent.id) if parent else ("manager", None)
+    new = {
+        "flow": "shop",
+        "job": "load",
+        "kind": kind,
+        "trigger": "api",
+        "inputs": b"[]",
+        "parent_id": of,
+        "root_id": of,
+    }
+    return executions.open(NewExecution(**{**new, **given}), 1.0)
+
+
+def ended(executions: Executions, status: str, parent: Opened | None = None, **given: Any) -> int:
+    call = opened(executions, parent, **given)
+    error = CLOSED if status == "error" else None
+    assert executions.finish(call, Ending(status=ExecutionStatus(status), error=error), 2.0)
+    return call.id
+
+
+def test_of_a_tree_cut_off_what_runs_and_what_failed_is_found(executions: Executions, database: Database) -> None:
+    reading = Reading(database)
+    root, other = opened(executions), opened(executions)
+    calls = [ended(executions, "success", root, position=position) for position in range(4)]
+    failed = ended(executions, "error", root, position=4)
+    ended(executions, "cancelled", root, position=5)
+    ended(executions, "error", other, position=0)
+    opened(executions, other, position=1)
+    later = ended(executions, "error", root, position=7)
+    running = opened(executions, root, position=6)
+    tree = reading.tree(root.id, 3)
+    assert [node.id for node in tree.execution.children] == calls[:2]
+    assert [node.id for node in reading.noteworthy(tree.execution)] == [failed, running.id, later]
+    assert [node.id for node in reading.noteworthy(tree.execution, 1)] == [failed, running.id]
+    assert reading.noteworthy(reading.tree(root.id).execution) == []
+
+
+def test_remarks_are_the_error_and_the_beginning_of_the_inputs(executions: Executions, database: Database) -> None:
+    failed = ended(executions, "error", inputs=b'[{"n":1}]')
+    long = ended(executions, "success", inputs=b'[{"text":"' + b"x" * 10_000 + b'"}]')
+    remarks = Reading(database).remarks([failed, long, 999])
+    assert list(remarks) == [failed, long]
+    assert (remarks[failed].error, bytes(remarks[failed].inputs)) == (CLOSED, b'[{"n":1}]')
+    assert (remarks[long].error, len(bytes(remarks[long].inputs))) == (None, 4097)
