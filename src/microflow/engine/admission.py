@@ -144,14 +144,14 @@ class Admission:
 
         So is whoever this thread parks inside, whichever thread frees its places; if it raises, it is not told at all.
         """
-        grants = _Grants()
+        before, grants = self._grants, _Grants()
         self._postponed.grants = grants
         failed = True
         try:
             yield
             failed = False
         finally:
-            self._postponed.grants = None
+            self._postponed.grants = before
             self._tell(grants.close(failed))
 
     @property
