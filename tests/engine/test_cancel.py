@@ -113,6 +113,21 @@ def test_what_another_process_runs_can_only_be_cancelled_there(flow: Flow, start
     submitted.future.result()
 
 
+def test_what_no_engine_has_can_only_be_cancelled_by_a_server_of_its_flow(
+    flow: Flow, start: Start, runner: Any
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1, retry_delay=3600)(lambda: {})
+    engine, other = start(flow, kind="server"), start(create_flow("other"))
+    submitted = engine.submit(load)
+    runner.next().fail()
+    engine.stop()
+
+    with pytest.raises(ConflictError) as raised:
+        other.cancel(submitted.id)
+
+    assert str(raised.value) == f"Execution 1 waits for a server of flow {flow.name!r}; cancel it there."
+
+
 def test_cancelling_a_manager_cancels_all_below_it_and_its_next_call_says_so(
     flow: Flow, start: Start, runner: Any, look: Look
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow, StoreError, create_flow, current_execution, map_parallel, run_dag
+from microflow import ConflictError, Flow, StoreError, create_flow, current_execution, map_parallel, run_dag
 from microflow.engine.engine import Engine
 from microflow.store.database import Database, Values
 
@@ -121,6 +121,8 @@ def test_an_end_that_is_refused_is_recorded_later(start: Start, runner: Any, clo
         assert result.error.message == FULL
         assert [status for _, _, status in unfinished(engine)] == ["running"]
         assert_nothing_leaks(engine)
+        with pytest.raises(ConflictError, match="Execution 1 is ending at this moment, so there is nothing to cancel"):
+            engine.cancel(submitted.id)
         clock.until_asleep(1)
         clock.advance(1)  # refused again
         clock.until_asleep(1)

@@ -16,7 +16,6 @@ from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
-from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress, batches
@@ -37,7 +36,7 @@ from .limits import LimitState, state_of
 from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
 from .recovery import Recovery, recover, sign_on, take_over
-from .resources import Resources
+from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
 from .stopping import end_live, leave_retries, sign_off
@@ -313,10 +312,7 @@ class Engine:
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
         execution = self._resources.live.get(execution_id)
         if execution is None or not execution.cancel():
-            status = ExecutionStatus(self.executions.call_of(execution_id).status)
-            if not status.final:
-                raise ConflictError(f"Execution {execution_id} is {status} in another process; cancel it there.")
-            raise ConflictError(f"Execution {execution_id} has ended ({status}), so there is nothing to cancel.")
+            raise refusal(self.executions, execution_id, "cancel", "there is nothing to cancel")
 
     def pause(self, execution_id: int) -> None:
         """Begin nothing new in a run over many inputs or partitions. Raises ``UnknownNameError``, ``ConflictError``."""

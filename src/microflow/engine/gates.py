@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConflictError, Interrupted
 from ..model.clock import Clock
 from ..store.executions import Executions, Waiting
-from .resources import Live
+from .resources import Live, refusal
 
 _STOPPED = "The engine stopped while this run was paused; run again what is missing or failed."
 
@@ -74,20 +74,20 @@ class Gates:
 
     def pause(self, execution_id: int) -> None:
         """Begin nothing new. Raises ``UnknownNameError``, ``ConflictError`` for what can't be paused, or is."""
-        execution = self._find(execution_id, "paused")
+        execution = self._find(execution_id, "pause")
         if not execution.call.gate.pause():
             raise ConflictError(f"Execution {execution_id} is paused already; resume it, or cancel it.")
         message = "it is paused: what it has begun goes on, and nothing new is begun"
         if not self._executions.mark_paused(execution.row, Waiting("paused", message, self._clock.now())):
-            raise self._ended(execution_id, "paused")
+            raise self._refusal(execution_id, "pause")
 
     def resume(self, execution_id: int) -> None:
         """Go on. Raises ``UnknownNameError``, ``ConflictError`` for what is not paused."""
-        execution = self._find(execution_id, "resumed")
+        execution = self._find(execution_id, "resume")
         if not execution.call.gate.resume():
             raise ConflictError(f"Execution {execution_id} is not paused, so it can't be resumed.")
         if not self._executions.mark_paused(execution.row, None):
-            raise self._ended(execution_id, "resumed")
+            raise self._refusal(execution_id, "resume")
 
     def interrupt(self) -> None:
         """End the paused runs, which would never end by themselves, once what they have begun has ended."""
@@ -95,17 +95,16 @@ class Gates:
             if execution.call.gate is not None:
                 execution.call.gate.interrupt()
 
-    def _find(self, execution_id: int, done: str) -> Any:
+    def _find(self, execution_id: int, verb: str) -> Any:
         execution = self._live.get(execution_id)
         if execution is None:
-            raise self._ended(execution_id, done)
+            raise self._refusal(execution_id, verb)
         if execution.call.gate is None:
             raise ConflictError(
                 f"Execution {execution_id} is one {execution.kind} of {execution.job.name!r}; only a run over many inputs or "
-                f"partitions that was started as one can be {done}."
+                f"partitions that was started as one can be {verb}d."
             )
         return execution
 
-    def _ended(self, execution_id: int, done: str) -> ConflictError:
-        status = self._executions.call_of(execution_id).status
-        return ConflictError(f"Execution {execution_id} has ended ({status}), so it can't be {done}.")
+    def _refusal(self, execution_id: int, verb: str) -> ConflictError:
+        return refusal(self._executions, execution_id, verb, f"it can't be {verb}d")

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import ConflictError, StoreError
 from ..model.clock import Clock
 from ..model.events import EventBus
+from ..model.results import ExecutionStatus
 from ..runners.base import Outcome, Request
 from ..runners.workers import Asked, Attempt
 from ..store.executions import Ending, Executions, Opened
@@ -64,6 +65,22 @@ class Live:
         """Let whoever waits look again."""
         with self._changed:
             self._changed.notify_all()
+
+
+def refusal(executions: Executions, execution_id: int, verb: str, so: str) -> ConflictError:
+    """Why nothing is done to an execution that is not among the live ones: ``so``, or who could ``verb`` it.
+
+    Raises ``UnknownNameError`` if there is none.
+    """
+    row = executions.call_of(execution_id)
+    name, status = f"Execution {execution_id}", ExecutionStatus(row.status)
+    if status.final:
+        return ConflictError(f"{name} has ended ({status}), so {so}.")
+    if row.engine_id == executions.engine_id:  # it has, and the store is about to learn of it
+        return ConflictError(f"{name} is ending at this moment, so {so}.")
+    if any(row.engine_id == engine for engine, *_ in executions.engines()):
+        return ConflictError(f"{name} is {status} in another process; {verb} it there.")
+    return ConflictError(f"{name} waits for a server of flow {row.flow!r}; {verb} it there.")
 
 
 class Resources:

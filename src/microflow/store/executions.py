@@ -118,6 +118,7 @@ class CallRow(NamedTuple):
     cat_partition: str | None
     scheduled_at: float | None
     options: str | None
+    engine_id: int
 
 
 NOBODY = 0

@@ -79,5 +79,5 @@ SELECT output FROM executions WHERE flow = :flow AND job = :job AND status = 'su
 ORDER BY id DESC LIMIT 1
 
 -- name: call_of
-SELECT flow, job, kind, status, trigger, inputs, time_partition, cat_partition, scheduled_at, options
+SELECT flow, job, kind, status, trigger, inputs, time_partition, cat_partition, scheduled_at, options, engine_id
 FROM executions WHERE id = :id
