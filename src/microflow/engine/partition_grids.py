@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -65,9 +65,12 @@ class PartitionGrids:
         return self._read(job, axis, partitions.categories(cats), with_statuses)
 
     def selected(self, job: Job[Any], selection: PartitionSelection, with_statuses: bool) -> Grid:
-        """The partitions that a selection is about, whatever their status."""
+        """The partitions that a selection is about, whatever their status.
+
+        Raises ``PartitionError`` for one that is named by itself, instead of by a range, and that the filter leaves out.
+        """
         if selection.areas is None:
-            return self.grid(
+            grid = self.grid(
                 job,
                 selection.start,
                 selection.end,
@@ -75,6 +78,8 @@ class PartitionGrids:
                 times=selection.time_partitions,
                 with_statuses=with_statuses,
             )
+            _refuse_absent(job, selection, grid)
+            return grid
         others = (selection.start, selection.end, selection.time_partitions, selection.cat_partitions)
         if any(given is not None for given in others):
             raise PartitionError("Give either areas, or a range and categories: not both.")
@@ -160,9 +165,7 @@ class _Columns:
         return known
 
     def _start(self, given: Any) -> datetime:
-        start, _ = self._partitions.check(given, None)
-        assert start is not None
-        return start
+        return self._partitions.period(given)
 
     @staticmethod
     def _ends(areas: Sequence[PartitionArea]) -> Iterator[Any]:
@@ -178,13 +181,21 @@ def partitions_of(job: Job[Any]) -> Partitions:
     return job.partitions
 
 
+def _refuse_absent(job: Job[Any], selection: PartitionSelection, grid: Grid) -> None:
+    named: Iterable[tuple[str | None, Iterable[str]]] = ()
+    if selection.time_partitions is not None:
+        named = zip(grid.times, zip(*grid.lines, strict=True), strict=False)  # no categories, no lines
+    elif grid.axis is None and selection.cat_partitions is not None:
+        named = zip(grid.cats, grid.lines, strict=True)
+    for name, letters in named:
+        if all(letter == ABSENT_LETTER for letter in letters):
+            raise PartitionError(f"Job {job.name!r}: partition {name} is left out by partition_filter.")
+
+
 def _refuse_backwards(partitions: Partitions, start: Any, end: Any) -> None:
     if start is None or end is None:
         return
-    (first, _), (last, _) = partitions.check(start, None), partitions.check(end, None)
-    assert first is not None
-    assert last is not None
-    if first.astimezone(UTC) > last.astimezone(UTC):
+    if partitions.period(start).astimezone(UTC) > partitions.period(end).astimezone(UTC):
         raise PartitionError(f"start is {start}, after end, which is {end}; both are included.")
 
 

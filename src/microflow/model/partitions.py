@@ -129,13 +129,25 @@ class Partitions:
         or outside ``start`` and ``end``, an unknown category, a partition that the filter leaves out, and a filter
         that fails. The filter is asked only if no dimension is left open.
         """
-        start = None if time_partition is None else self._checked_time(time_partition)
+        start = None if time_partition is None else self.period(time_partition)
         category = None if cat_partition is None else self._checked_category(cat_partition)
         is_whole = (self.time is None or start is not None) and (self.cat is None or category is not None)
         if is_whole and not self._exists(start, category):
             text = None if start is None or self.time is None else self.time.text(start)
             raise PartitionError(f"{self._where}: partition {_named(text, category)} is left out by partition_filter.")
         return start, category
+
+    def period(self, value: str | date | datetime) -> datetime:
+        """The start of the time partition that is meant, whether or not the filter leaves it out.
+
+        Raises ``PartitionError`` as ``check`` does otherwise.
+        """
+        if self.time is None:
+            raise PartitionError(f"{self._where} has no time partitions, and time_partition {value!r} was given.")
+        try:
+            return self.time.checked(value)
+        except PartitionError as error:
+            raise PartitionError(f"{self._where}: {error}") from error
 
     def key(self, time_partition: str | date | datetime | None, cat_partition: str | None) -> PartitionKey:
         """The texts under which the store knows a partition; raises ``PartitionError`` as ``check`` does."""
@@ -209,14 +221,6 @@ class Partitions:
     @property
     def _where(self) -> str:
         return f"Job {self.job!r}"
-
-    def _checked_time(self, value: str | date | datetime) -> datetime:
-        if self.time is None:
-            raise PartitionError(f"{self._where} has no time partitions, and time_partition {value!r} was given.")
-        try:
-            return self.time.checked(value)
-        except PartitionError as error:
-            raise PartitionError(f"{self._where}: {error}") from error
 
     def _checked_category(self, value: str) -> str:
         if self.cat is None:

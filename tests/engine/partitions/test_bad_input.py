@@ -189,6 +189,32 @@ def test_a_filter_that_fails(flow: Flow, start: Start, answer: Any, said: str) -
     assert nothing_happened(engine)
 
 
+def test_what_a_filter_leaves_out_can_be_no_partition_that_is_named_but_the_end_of_a_range(
+    flow: Flow, start: Start
+) -> None:
+    @flow.task(
+        runner="thread",
+        time_partitions=TimePartitions("daily", start="2026-11-01", end="2026-11-10"),
+        partition_filter=lambda time, cat: time.day not in (3, 5),
+    )
+    def by_day(a: dict[str, Any]) -> Any:
+        return {}
+
+    @flow.task(runner="thread", cat_partitions=["north", "south"], partition_filter=lambda time, cat: cat == "north")
+    def by_category(a: dict[str, Any]) -> Any:
+        return {}
+
+    engine = start(flow)
+
+    with pytest.raises(PartitionError, match="'by_day': partition 2026-11-03 is left out by partition_filter"):
+        map_partitions(by_day, time_partitions=["2026-11-02", "2026-11-03"])
+    with pytest.raises(PartitionError, match="'by_category': partition south is left out by partition_filter"):
+        map_partitions(by_category, cat_partitions=["north", "south"])
+    assert nothing_happened(engine)
+    results = map_partitions(by_day, start="2026-11-03", end="2026-11-05")
+    assert [result.time_partition.day for result in results if result.time_partition] == [4]
+
+
 def test_keys_must_fit_every_partitioned_job_of_a_dag_run(flow: Flow, start: Start) -> None:
     @flow.task(runner="thread", time_partitions=TimePartitions("daily", start="2026-11-10"), cat_partitions=["a", "b"])
     def fetch(a: dict[str, Any]) -> Any:
