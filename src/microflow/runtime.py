@@ -237,7 +237,8 @@ class CurrentExecution:
             if not (isinstance(value, (int, float)) and isfinite(value)) and (name, value) != ("total", None):
                 raise TypeError(f"progress({name}={value!r}): {name} must be a number, and not nan or infinite.")
         told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
-        self.report(Progress(done, total, told))
+        # as floats, since a bool is an int too, and none for whoever reads the frame that carries it
+        self.report(Progress(float(done), None if total is None else float(total), told))
 
     def __repr__(self) -> str:
         return f"<CurrentExecution {self.id} of {self.flow}.{self.job}, attempt {self.attempt}>"

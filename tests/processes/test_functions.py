@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from microflow import ExecutionResult, Flow, create_flow
+from microflow import ExecutionResult, Flow, create_flow, current_execution
 from microflow.engine.engine import Engine
 
 Serve = Callable[..., Engine]
@@ -347,6 +347,20 @@ def test_payloads_of_any_size_pass_through_the_pipes(flow: Flow, serve: Serve, s
     serve(flow)
 
     assert len(echo({"text": "x" * size})["text"]) == size
+
+
+def test_whatever_is_a_number_tells_progress(flow: Flow, serve: Serve) -> None:
+    @flow.task
+    def report() -> Any:
+        current_execution().progress(True, 10**30)
+        return {"reported": True}
+
+    engine = serve(flow)
+
+    assert report() == {"reported": True}
+    assert engine.database.read_text("SELECT progress FROM executions") == [
+        ('{"done":1.0,"total":1e30,"message":null}',)
+    ]
 
 
 def test_results_and_statuses_reach_a_task(flow: Flow, serve: Serve) -> None:
