@@ -150,8 +150,13 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     assert refusal(loop).endswith("is nested more than 200 levels deep, or holds itself.")
 
 
-def test_half_a_character_is_refused() -> None:
-    assert "lone surrogate, '\\ud800'" in refusal({"text": "a\ud800"})
+def test_half_a_character_is_refused_with_its_path() -> None:
+    assert refusal({"rows": [{"text": "a\ud800"}]}) == (
+        "Job 'load': inputs[0][\"rows\"][0][\"text\"] is text that is not valid Unicode (a lone surrogate, '\\ud800')."
+    )
+    assert refusal({"rows": [{"a\udfff": 1}]}) == (
+        "Job 'load': inputs[0][\"rows\"][0] has the key 'a\\udfff', which is not valid Unicode (a lone surrogate, '\\udfff')."
+    )
 
 
 def test_what_a_job_returned_is_named_as_its_output() -> None:

@@ -98,12 +98,7 @@ def _encode(value: Any, place: str, job: str) -> bytes:
         plain = _tag(value, 0)
     except _Misplaced as found:
         raise PayloadError(f"Job {job!r}: {place}{found.path} {found.words}") from None
-    try:
-        return _encoder.encode(plain)
-    except UnicodeEncodeError as error:
-        raise PayloadError(
-            f"Job {job!r}: {place} holds text that is not valid Unicode (a lone surrogate, {error.object[error.start]!r})."
-        ) from None
+    return _encoder.encode(plain)
 
 
 def _may_be_deep(encoded: bytes) -> bool:
@@ -164,6 +159,8 @@ def _tag(value: Any, depth: int) -> Any:
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
+        if broken := _lone_surrogate(value):
+            raise _Misplaced(f"is text that is not valid Unicode (a lone surrogate, {broken!r}).")
         return str(value)
     # numpy.float64 is a float by inheritance; its module tells it apart, so that it is refused on every machine alike.
     if isinstance(value, (int, float)) and type(value).__module__ != "numpy":
@@ -188,6 +185,8 @@ def _tag_mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise _Misplaced(f"has the key {key!r}, {described(key)}; keys must be strings. Use str(key).")
+        if broken := _lone_surrogate(key):
+            raise _Misplaced(f"has the key {key!r}, which is not valid Unicode (a lone surrogate, {broken!r}).")
         try:
             tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, depth + 1)
         except _Misplaced as found:
@@ -205,6 +204,14 @@ def _tag_list(value: list[Any], depth: int) -> list[Any]:
             found.path = f"[{index}]{found.path}"
             raise
     return tagged
+
+
+def _lone_surrogate(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return text[error.start]
+    return None
 
 
 def _untag(value: Any) -> Any:
