@@ -29,7 +29,7 @@ class ConcurrencyGroup:
     """A limit that jobs share: at most ``max_concurrency`` of them run at once.
 
     With ``key="customer"`` the limit holds for each value of that key of the first input. A group without a name has the name of
-    its first job. Raises ``DefinitionError`` for a limit that is no whole number from 1 on.
+    its first job. Raises ``DefinitionError`` for a limit that is no whole number from 1 on, and for a name or key that is no text.
     """
 
     def __init__(self, max_concurrency: int, name: str | None = None, key: str | None = None) -> None:
@@ -37,6 +37,11 @@ class ConcurrencyGroup:
             raise DefinitionError(
                 f"ConcurrencyGroup(max_concurrency={max_concurrency!r}): a limit is a whole number from 1 on."
             )
+        for argument, value in (("name", name), ("key", key)):
+            if value is not None and not (isinstance(value, str) and value):
+                raise DefinitionError(
+                    f"ConcurrencyGroup({argument}={value!r}): give a string that is not empty, or leave it out."
+                )
         self.max_concurrency = max_concurrency
         self.name = name
         self.key = key

@@ -125,6 +125,12 @@ def test_a_group_needs_a_limit(limit: Any) -> None:
         ConcurrencyGroup(limit)
 
 
+@pytest.mark.parametrize("arguments", [{"name": 5}, {"name": ""}, {"key": ["customer"]}, {"key": ""}])
+def test_name_and_key_of_a_group_are_text(arguments: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=r"ConcurrencyGroup\((name|key)=.*\): give a string that is not empty"):
+        ConcurrencyGroup(1, **arguments)
+
+
 @pytest.mark.parametrize("arguments", [{"initial": -1}, {"factor": 0.5}, {"initial": 9, "maximum": 8}, {"jitter": 2}])
 def test_a_backoff_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(
