@@ -24,6 +24,8 @@ JSON = {"content-type": "application/json"}
         "[::2]:3000",
         "localhost@evil.com",
         "[::1",
+        "[::1]evil.com",
+        "localhost:evil.com",
         ":3000",
     ],
 )

@@ -156,9 +156,14 @@ def is_same_origin(headers: Headers) -> bool | None:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port, in lower case; an IPv6 address keeps its brackets."""
-    name, bracket, _ = host.lower().partition("]")
-    return name + bracket if bracket else name.partition(":")[0].rstrip(".")
+    """The name in a Host header, without its port, in lower case; an IPv6 address keeps its brackets.
+
+    Where something else than a port follows the name, all of it is the name, which nobody has.
+    """
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or not (port.isascii() and (port.isdigit() or not port)):
+        name = host.lower()  # without a port; an IPv6 address ends with its bracket, so no colon of it is taken for one
+    return name if name.startswith("[") else name.rstrip(".")
 
 
 def is_private(name: str) -> bool:
