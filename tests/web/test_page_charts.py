@@ -54,6 +54,12 @@ def test_a_duration_chart_goes_from_the_oldest_to_the_newest() -> None:
     assert chart.summary == "Durations: median 2.00 s, 1.00 s to 4.00 s in the last 3"
 
 
+def test_one_execution_has_no_median() -> None:
+    chart = charts.duration_chart(durations(4), 100, 60)
+    assert chart is not None
+    assert chart.range == "4.00 s in the only one"
+
+
 def test_no_execution_is_no_chart() -> None:
     assert charts.duration_chart([], 100, 60) is None
     assert charts.sparkline([], 20, 20) == []

@@ -36,6 +36,16 @@ def test_a_called_one_leads_back_to_its_callers(engine: Any, make_client: Any) -
     assert "adding one to 1" in html
 
 
+def test_a_run_over_inputs_has_no_parts_that_stay_empty(engine: Any, make_client: Any) -> None:
+    client = make_client(engine)
+    engine.submit(engine.job("shop", "report"), with_inputs=True).future.result(60)
+    of_code = engine.submit(engine.job("shop", "fail"), [])
+    of_code.future.result(60)
+    hidden = re.compile(r'id="(values|log)"[^>]* hidden')
+    assert hidden.findall(client.get("/executions/1").text) == ["values", "log"]
+    assert hidden.findall(client.get(f"/executions/{of_code.id}").text) == []
+
+
 def test_each_call_says_what_it_was_given_or_why_it_failed(engine: Any, make_client: Any) -> None:
     client = make_client(engine)
     engine.submit(engine.job("shop", "add_two"), [{"value": 1}]).future.result(60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from threading import Event
@@ -13,6 +14,7 @@ import pytest
 
 from microflow import ConcurrencyGroup, ExecutionStatus, Flow, create_flow
 from microflow.engine.engine import Engine
+from microflow.web.pages.partition_view import OFFERED_TIMES
 
 
 def words(html: str) -> str:
@@ -199,6 +201,16 @@ def test_a_partition_is_asked_for_and_given(client: Any, books: Engine) -> None:
     execution = run(client, books, "count_day", fields)
     assert (execution["time_partition"], execution["cat_partition"]) == ("2026-11-21", "poems")
     assert execution["output"]["of"] == "poems"
+
+
+def test_the_partitions_since_the_first_one_executed_are_offered(client: Any, books: Engine) -> None:
+    lately = [(datetime.now(UTC) - timedelta(days=days)).date().isoformat() for days in (90, 5)]
+    run(client, books, "count_day", [("input", "{}"), ("time_partition", lately[1]), ("cat_partition", "poems")])
+    offered = re.findall(r'<option value="([\d-]+)">', client.get("/jobs/library/count_day").text)
+    assert offered[-1] == lately[1]
+    assert offered == sorted(offered, reverse=True)
+    run(client, books, "count_day", [("input", "{}"), ("time_partition", lately[0]), ("cat_partition", "poems")])
+    assert len(re.findall(r'<option value="([\d-]+)">', client.get("/jobs/library/count_day").text)) == OFFERED_TIMES
 
 
 @pytest.mark.parametrize(

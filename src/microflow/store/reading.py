@@ -21,6 +21,7 @@ import msgspec
 from ..errors import UnknownNameError
 from ..model.results import ExecutionStatus, Trigger
 from .database import Database, statement
+from .schedules import schedule_of
 from .views import (
     AttemptView,
     Bucket,
@@ -173,6 +174,11 @@ class Reading:
         """What is to be said of executions beside their place in a tree; those that are gone are left out."""
         rows = (row for id_ in ids for row in self._database.read("remark", {"id": id_}))
         return {id_: Remark(error_view(error), msgspec.Raw(inputs.encode())) for id_, error, inputs in rows}
+
+    def schedule(self, id: int) -> str:  # noqa: A002
+        """The name of the schedule whose run an execution is; "" if it is none's."""
+        rows = self._database.read("options", {"id": id})
+        return schedule_of(rows[0][0]) if rows else ""
 
     def counts(self, failed_since: datetime) -> Counts:
         """How many executions run and wait now, and how many that were queued since a moment have failed."""

@@ -31,6 +31,9 @@ ORDER BY id LIMIT :limit
 -- name: remark
 SELECT id, error, substr(inputs, 1, 4097) FROM executions WHERE id = :id
 
+-- name: options
+SELECT options FROM executions WHERE id = :id
+
 -- name: partition_runs
 SELECT id FROM executions WHERE kind = 'partitions' AND flow = :flow AND job = :job ORDER BY id DESC LIMIT :limit
 

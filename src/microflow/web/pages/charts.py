@@ -126,6 +126,8 @@ def duration_chart(durations: Sequence[Duration], height: int, slots: int) -> Du
     told = (
         f"median {formats.duration(ordered[len(ordered) // 2])}, {formats.duration(ordered[0])} to {formats.duration(ordered[-1])} "
         f"in the last {len(shown)}"
+        if len(shown) > 1
+        else f"{formats.duration(ordered[0])} in the only one"
     )
     return DurationChart(
         bars, [(0.0, formats.round_duration(top)), (height / 2, formats.round_duration(top / 2))], height, told

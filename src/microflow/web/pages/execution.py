@@ -110,6 +110,7 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             "execution": execution,
             "ancestors": list(_ancestors(desk, execution))[::-1],
             "given": _inputs(desk, execution),
+            "schedule": desk.reading.schedule(id_),
             "known": _parameter_names(desk, execution) is not None,
             "dag": run_picture(desk, execution, tree.execution.children),
             "calls": calls,

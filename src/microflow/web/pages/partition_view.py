@@ -22,6 +22,9 @@ MOST_CATEGORIES = 20
 QUICKLY_COUNTED = 20_000
 """Up to so many partitions are counted with every change of a job's page; more only when it is opened."""
 
+OFFERED_TIMES = 60
+"""Time partitions, the newest ones, that the form which runs a job offers."""
+
 _STATES = {letter: status for status, letter in STATUS_LETTERS.items()} | {MISSING_LETTER: "missing"}
 
 STATES = ("error", "cancelled", "running", "queued", "success", "skipped", "missing")
@@ -70,12 +73,14 @@ class Shares(NamedTuple):
     """How many partitions are in each state, as the parts of one bar and in words.
 
     ``is_quick``: there are so few that they can be counted with every change. ``mistake``: why they can't be counted.
+    ``newest`` are the newest time partitions, the newest first.
     """
 
     parts: list[Share]
     told: str
     is_quick: bool = True
     mistake: str = ""
+    newest: Sequence[str] = ()
 
 
 class Bounds(NamedTuple):
@@ -160,7 +165,8 @@ def job_shares(runs: PartitionRuns, job: Job[Any], is_live: bool = False) -> Sha
         grid = runs.grid(job)
     except PartitionError as error:  # a filter that fails, for one
         return Shares([], "", mistake=str(error))
-    return shares(grid.lines)._replace(is_quick=len(grid.times) * len(grid.cats) <= QUICKLY_COUNTED)
+    newest = [text for text in grid.times[: -OFFERED_TIMES - 1 : -1] if text is not None]
+    return shares(grid.lines)._replace(is_quick=len(grid.times) * len(grid.cats) <= QUICKLY_COUNTED, newest=newest)
 
 
 def _is_large(job: Job[Any], runs: PartitionRuns) -> bool:
