@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from ..errors import StoreError, StoreTooNew, StoreUnavailable
 from ..model.stores import MEMORY, file_of, url_mistake
+from .checkpoints import Checkpoints
 from .presence import Presence
 
 BUSY_TIMEOUT = 30.0
@@ -29,8 +30,11 @@ BUSY_TIMEOUT = 30.0
 TRY_AGAIN = 0.005
 """Seconds between two tries of what SQLite does not wait for itself."""
 
-CHECKPOINT_PAGES = 8_000
-"""Pages of 1 KiB that the write-ahead log may hold before they are moved to the file, which the disk must be waited for."""
+CHECKPOINT_PAGES = 32_000
+"""Pages of 1 KiB that the write-ahead log may hold before a commit moves them to the file, which the disk must be waited for.
+
+A bound: long before, it is done in the background (see ``checkpoints``).
+"""
 
 _ROLLED_BACK = "The store has undone a transaction after one of its statements failed."
 
@@ -64,6 +68,7 @@ class Database:
         self._idle_readers: list[sqlite3.Connection] = []
         self._checkpoint_lock = threading.Lock()
         self._checkpointer: sqlite3.Connection | None = None
+        self._checkpoints = Checkpoints(self.checkpoint) if self.path is not None else None
         self.open_readers = 0
         self._after_commit: list[Callable[[], None]] = []
         self._statements = _statements()
@@ -183,9 +188,12 @@ class Database:
             elif self._presence is not None:
                 self._presence.check()
             try:
-                return self._writer.execute(text, values)
+                cursor = self._writer.execute(text, values)
             except sqlite3.Error as error:
                 raise StoreError(f"The store {self.url!r} failed: {error}.") from error
+            if self._checkpoints is not None and not self._writer.in_transaction:
+                self._checkpoints.wrote(self._writer.total_changes)
+            return cursor
 
     def insert(self, name: str, values: Values) -> int:
         """Carry out an INSERT; the id of its row."""
@@ -211,6 +219,17 @@ class Database:
         finally:
             self._give_back(reader)
 
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        """A connection to the file beside the one that writes: "ro", or "rw". It makes no new file where that is gone."""
+        assert self.path is not None
+        return sqlite3.connect(
+            f"file:{quote(self.path.as_posix(), safe='/:')}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
     def _take_reader(self) -> sqlite3.Connection:
         """A connection that nobody else uses until it is given back, the last one used first."""
         with self._readers_lock:
@@ -219,16 +238,8 @@ class Database:
             if self._idle_readers:
                 return self._idle_readers.pop()
             self.open_readers += 1
-        assert self.path is not None
-        location = quote(self.path.as_posix(), safe="/:")
         try:
-            return sqlite3.connect(
-                f"file:{location}?mode=ro",
-                uri=True,
-                timeout=BUSY_TIMEOUT,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            return self._connect("ro")
         except sqlite3.Error as error:
             with self._readers_lock:
                 self.open_readers -= 1
@@ -254,13 +265,15 @@ class Database:
                 raise StoreError(_CLOSED)
             try:
                 if self._checkpointer is None:
-                    self._checkpointer = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+                    self._checkpointer = self._connect("rw")
                 self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except sqlite3.Error as error:
                 raise StoreError(f"The store {self.url!r} failed: {error}.") from error
 
     def close(self) -> None:
         """Close every connection; what comes later raises ``StoreError``. Calling it twice is fine."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         with self._lock, self._readers_lock, self._checkpoint_lock:
             if self._closed:
                 return
