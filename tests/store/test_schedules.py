@@ -194,6 +194,7 @@ def test_what_is_looked_for_often_is_found_by_an_index(database: Database) -> No
     for name, values in (
         ("open_top_level", {}),
         ("ticks_not_begun", {}),
+        ("top_level_elsewhere", {"flow": "", "engine_id": 0}),
         ("newest_ticks", {"flow": "", "schedule": "", "before": 0, "limit": 1}),
         ("schedule", {"flow": "", "name": ""}),
     ):

@@ -26,7 +26,8 @@ class Call(msgspec.Struct, kw_only=True):
     ``body`` and ``kind`` are set for runs that have no function of the user's (a DAG run, a mapping): ``job`` is then their target.
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them;
     None outside a DAG run.
-    ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution.
+    ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution;
+    ``elsewhere`` says, as part of the one in which it begins, whether it must wait for an execution of another engine, and why.
     ``planned`` is the partition of a run that was planned. ``gate`` is that of a run over many inputs, which can be paused.
     """
 
@@ -45,6 +46,7 @@ class Call(msgspec.Struct, kw_only=True):
     upstream: tuple[ExecutionResult, ...] | None = None
     limits: tuple[Limit, ...] = ()
     claim: Claim | None = None
+    elsewhere: Callable[[float], Waiting | None] | None = None
     gate: Gate | None = None
 
 

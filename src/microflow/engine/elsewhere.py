@@ -1,4 +1,4 @@
-"""Run keys that other engines of the same store are at work on: a script's beside a server's, each in a process of its own.
+"""What other engines of the same store are at work on: a script's beside a server's, each in a process of its own.
 
 An engine tells nobody outside its process that an execution ended, so who waits for one looks again every ``LOOK`` seconds.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..jobs import Job
 from ..store.executions import Executions, Waiting
+from ..store.schedules import Schedules
 from .recovery import is_alive
 
 LOOK = 0.5
@@ -22,3 +23,9 @@ def waiting_elsewhere(executions: Executions, job: Job[Any], run_key: str, now: 
             message = f"waits for execution {number}, which runs with run key {run_key!r} in process {pid}"
             return Waiting("run_key", message, now, held_by=(number,))
     return None
+
+
+def runs_elsewhere(schedules: Schedules, flow: str, name: str, engine_id: int) -> list[tuple[int, int]]:
+    """(execution, pid) of a schedule's runs that go on in other processes, which are alive, in the order of their beginning."""
+    found = schedules.running_elsewhere(flow, name, engine_id)
+    return [(number, pid) for number, pid, started in found if is_alive(pid, started)]

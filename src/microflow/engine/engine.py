@@ -144,7 +144,7 @@ class Engine:
         self._outside = self._caller(None, trigger="python")
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
-        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self._pool.warm)
+        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
         self.recovery = Recovery(
             self.executions, self.flows, self._schedule_runs.take_over, self._clock, self._timers.later
         )

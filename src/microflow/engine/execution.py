@@ -130,11 +130,11 @@ class Execution(Standing):
         executions, now = self._resources.executions, self._resources.clock.now()
         waiting = ending = None
         try:
-            if run_key is None:
+            if run_key is None and self.call.elsewhere is None:
                 self._open(None)
             else:
                 with executions.together():  # so that of two engines only one finds that nobody runs with this key
-                    if (waiting := waiting_elsewhere(executions, self.job, run_key, now)) is None:
+                    if (waiting := self._waits_elsewhere(run_key, now)) is None:
                         ending = earlier_success(executions, self.job, run_key)
                     self._open(waiting)
         except BaseException:
@@ -147,6 +147,13 @@ class Execution(Standing):
             return self._end(ending)
         self.state = State.READY
         return State.READY
+
+    def _waits_elsewhere(self, run_key: str | None, now: float) -> Waiting | None:
+        """Why it must wait for an execution of another engine: one with its run key, or a run of the schedule whose run it is."""
+        waiting = None if run_key is None else waiting_elsewhere(self._resources.executions, self.job, run_key, now)
+        if waiting is None and self.call.elsewhere is not None:
+            waiting = self.call.elsewhere(now)
+        return waiting
 
     def _look_again(self) -> State:
         """Parked because of an execution elsewhere: give the places back, and try again in a while."""
@@ -188,11 +195,11 @@ class Execution(Standing):
         try:
             run_key = self._prepared.run_key if not self.call.force else None
             executions, now = self._resources.executions, self._resources.clock.now()
-            if run_key is None:
+            if run_key is None and self.call.elsewhere is None:
                 started = executions.start(self._opened, now, self.attempt_number)
             else:
                 with executions.together():  # as in _admitted
-                    waiting = waiting_elsewhere(executions, self.job, run_key, now)
+                    waiting = self._waits_elsewhere(run_key, now)
                     ending = None if waiting is not None else earlier_success(executions, self.job, run_key)
                     if waiting is not None:
                         executions.wait(self._opened, waiting)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -18,10 +19,11 @@ from ..jobs import Job
 from ..model.results import ExecutionStatus
 from ..model.schedules import Schedule
 from ..store.executions import Claim, Ending, Opened, Waiting
-from ..store.schedules import RunOptions, schedule_of
+from ..store.schedules import RunOptions, Schedules, schedule_of
 from .admission import Limit
 from .caller import Caller, Submitted, dag_body
 from .calls import Call
+from .elsewhere import runs_elsewhere
 from .execution import Execution
 from .recovery import take_over
 from .resources import Resources
@@ -94,11 +96,13 @@ class ScheduleRuns:
         served: Sequence[ServedSchedule],
         caller: Caller,
         resources: Resources,
+        store: Schedules,
         warm: Callable[[Sequence[Job[Any]]], None] = lambda _: None,
     ) -> None:
         self._served = {schedule.key: schedule for schedule in served}
         self._caller = caller
         self._resources = resources
+        self._store = store
         self._warm = warm
         self._turns = {
             schedule.key: Limit(schedule.name, 1, flow=schedule.flow.name, reason="schedule")
@@ -129,9 +133,21 @@ class ScheduleRuns:
         return self._joint is not None
 
     def running(self, served: ServedSchedule) -> list[int]:
-        """The runs of a schedule that this engine has and that have not ended, in the order in which they were begun."""
-        begun = self._begun[served.key]
-        return sorted(execution.id for execution in begun if execution.state is not State.ENDED)
+        """The runs of a schedule that have not ended, in the order in which they were begun: those that this engine has and, where
+        they must not overlap, those that go on in another process, begun by hand.
+        """
+        begun = [execution.id for execution in self._begun[served.key] if execution.state is not State.ENDED]
+        elsewhere = self._elsewhere(served) if served.schedule.overlap != "allow" else []
+        return sorted([*begun, *(number for number, _ in elsewhere)])
+
+    def _elsewhere(self, served: ServedSchedule) -> list[tuple[int, int]]:
+        return runs_elsewhere(self._store, *served.key, self._resources.executions.engine_id)
+
+    def _waits_elsewhere(self, served: ServedSchedule, now: float) -> Waiting | None:
+        for number, pid in self._elsewhere(served):
+            message = f"waits for execution {number}, a run of schedule {served.name!r} in process {pid}"
+            return Waiting("schedule", message, now, held_by=(number,))
+        return None
 
     def prepare(self, coming: Iterable[ServedSchedule]) -> None:
         """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them.
@@ -217,6 +233,8 @@ class ScheduleRuns:
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 
     def _start(self, served: ServedSchedule, call: Call, opened: Opened | None = None) -> Submitted:
+        if served.schedule.overlap != "allow":
+            call.elsewhere = partial(self._waits_elsewhere, served)
         started = self._caller.start(call, opened)
         self._begun[served.key].add(started.execution)
         if self._joint is not None:

@@ -163,7 +163,10 @@ class Database:
             callback()
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call this when what was written by this thread can be read by all: now, or when the transaction is committed."""
+        """Call this when what was written by this thread can be read by all: now, or when the transaction is committed.
+
+        If that fails it is never called.
+        """
         with self._lock:
             if not self._closed and self._writer.in_transaction:
                 self._after_commit.append(callback)

@@ -132,6 +132,7 @@ class Executions:
         self._database = database
         self._events = events
         self._marks = PartitionMarks(database)
+        self.after_commit = database.after_commit
         self.engine_id = 0
 
     def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
@@ -148,10 +149,6 @@ class Executions:
     def together(self) -> AbstractContextManager[None]:
         """Whatever this thread writes inside is committed at the end, or not at all; raises ``StoreError`` then."""
         return self._database.transaction()
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call this when what this thread wrote is committed: now, or at the end of its transaction; never if that fails."""
-        self._database.after_commit(callback)
 
     def open(self, new: NewExecution, now: float, claim: Claim | None = None) -> Opened:
         """Insert the execution, and if it stands for many partitions its mark on them; publish it.

@@ -194,6 +194,14 @@ class Schedules:
                 found.setdefault((flow, name), []).append(id_)
         return found
 
+    def running_elsewhere(self, flow: str, name: str, engine_id: int) -> list[tuple[int, int, float]]:
+        """(execution, pid, when its process started) of a schedule's runs that other engines than this one have running.
+
+        In a transaction, nobody begins another one before its end.
+        """
+        found = self._database.execute("top_level_elsewhere", {"flow": flow, "engine_id": engine_id})
+        return [(id_, pid, started) for id_, pid, started, options in found if schedule_of(options) == name]
+
     def not_begun(self) -> list[Opened]:
         """The runs of ticks that a server left queued when it ended, in the order of their ticks."""
         return [
