@@ -11,6 +11,7 @@ import pytest
 
 from microflow import ExecutionError, ExecutionStatus, StoreError, UnknownNameError
 from microflow.model.events import EventBus
+from microflow.model.results import Trigger
 from microflow.store.database import Database, Row, Values, statement
 from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
 from microflow.store.reading import Filters, Reading, read_cursor
@@ -361,7 +362,12 @@ def test_durations_of_a_job_newest_first(history: History, reading: Reading) -> 
     ("filters", "plan"),
     [
         (Filters(), "SCAN executions"),
-        (Filters(top_level=True), "SCAN executions"),
+        (Filters(top_level=True), "executions_top (root_id=?"),
+        (Filters(top_level=True, flow="shop"), "executions_top (root_id=?"),
+        (Filters(trigger=Trigger.RETRY), "executions_top (root_id=?"),
+        (Filters(top_level=True, flow="shop", job="load"), "executions_job (flow=? AND job=?"),
+        (Filters(top_level=True, status=(RUNNING,)), "executions_open (status=?"),
+        (Filters(top_level=True, run_key="a"), "executions_run_key (run_key=?"),
         (Filters(since=NOON), "USING INTEGER PRIMARY KEY (rowid>?)"),
         (Filters(flow="shop", job="load"), "executions_job (flow=? AND job=?"),
         (Filters(flow="shop"), "executions_job (flow=? AND job=?"),

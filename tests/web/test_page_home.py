@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from microflow import create_flow
+from microflow.engine.engine import Engine
+from microflow.web.pages.home import FIRST_JOBS, JOBS_PAGE
 
 
 def words(html: str) -> str:
@@ -74,3 +82,44 @@ def test_no_page_has_inline_styles_or_scripts(untouched: Any) -> None:
     for path in ("/", "/flows", "/flows/shop", "/executions", "/jobs/shop/report", "/nowhere"):
         html = untouched.get(path).text
         assert not re.search(r"\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", html), path
+
+
+@pytest.fixture
+def crowded(tmp_path: Path, make_client: Any) -> Iterator[Any]:
+    """A client of a server with one flow of very many jobs."""
+    flow = create_flow("crowd")
+    for number in range(JOBS_PAGE + 7):
+        flow.task(name=f"job_{number:02}", runner="thread")(lambda: {})
+    engine = Engine([flow], store=f"sqlite:///{tmp_path}/store.db")
+    engine.start()
+    yield make_client(engine)
+    engine.stop(grace=0)
+
+
+def listed(html: str) -> list[str]:
+    return re.findall(r'<tr data-key="job-crowd-(\w+)"', html)
+
+
+def test_of_very_many_jobs_the_first_are_listed_and_the_way_to_all(crowded: Any) -> None:
+    for path in ("/", "/flows"):
+        html = crowded.get(path).text
+        assert listed(html) == [f"job_{number:02}" for number in range(FIRST_JOBS)]
+        assert f'<a href="/flows/crowd">All {JOBS_PAGE + 7} jobs</a>' in html
+
+
+def test_very_many_jobs_of_a_flow_are_on_several_pages(crowded: Any) -> None:
+    first = crowded.get("/flows/crowd").text
+    assert listed(first) == [f"job_{number:02}" for number in range(JOBS_PAGE)]
+    (more,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = crowded.get(more).text
+    assert listed(second) == [f"job_{number:02}" for number in range(JOBS_PAGE, JOBS_PAGE + 7)]
+    assert 'href="/flows/crowd">First</a>' in second
+    assert "These are the last" in second
+    assert crowded.get("/flows/crowd?cursor=x").status == 422
+
+
+def test_a_job_is_found_by_a_part_of_its_name(crowded: Any) -> None:
+    html = crowded.get("/flows/crowd?find=B_1").text
+    assert listed(html) == [f"job_1{number}" for number in range(10)]
+    assert 'name="find" value="B_1"' in html
+    assert "No job has “nothing” in its name" in crowded.get("/flows/crowd?find=nothing").text

@@ -352,9 +352,7 @@ class Executions:
         """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
         rows = self._database.read("call_of", {"id": execution_id})
         if not rows:
-            raise UnknownNameError(
-                f"There is no execution {execution_id}; it may have been deleted with the old history."
-            )
+            raise UnknownNameError(f"There is no execution {execution_id}; it may have been deleted with old history.")
         row = CallRow(*rows[0])
         return row._replace(inputs=row.inputs.encode())  # type: ignore[attr-defined]
 
@@ -385,8 +383,7 @@ class Executions:
 
     def count_left(self) -> int:
         """How many executions that nobody called wait for the next server: the engines that had them have ended."""
-        count: int = self._database.execute("count_left").fetchone()[0]
-        return count
+        return int(self._database.execute("count_left").fetchone()[0])
 
     def unfinished(self, engine_id: int) -> list[tuple[Opened, str]]:
         """(execution, kind) of all that an engine has queued or running, children before their parents."""

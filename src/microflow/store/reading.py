@@ -1,8 +1,9 @@
 """What pages, API and command line look at: executions, lists of them, trees, counts, timelines.
 
 Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look through (a
-parent's children, a tree, a run key or time partition, an open status, a job) and checks the other conditions on the way, so that
-it stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of queueing.
+parent's children, a tree, a run key or time partition, an open status, a job, what nobody called) and checks the other conditions
+on the way, so that it stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of
+queueing.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ _SHOWN_TO = 1e-6
 
 _IN_INDEX = frozenset(ExecutionStatus) - {ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED}
 """Statuses that have an index of their own: the few executions that have not ended well."""
+
+_OUTSIDE = frozenset(Trigger) - {Trigger.CALL, Trigger.MAP, Trigger.PARTITIONS}
+"""Triggers of what no other execution called."""
 
 _CHECKED = ("trigger", "run_key", "time_partition", "cat_partition")
 
@@ -222,8 +226,6 @@ class Reading:
         for name in _CHECKED:
             if (value := getattr(filters, name)) is not None:
                 conditions[f"if_{name}"] = {name: value}
-        if filters.top_level:
-            conditions["if_top_level"] = {}
         if filters.since is not None:
             since = filters.since.timestamp() - _SHOWN_TO
             conditions["if_from"] = {"from_id": self._first_id_from(since)}
@@ -239,7 +241,7 @@ class Reading:
 
     def _sources(self, filters: Filters) -> Iterator[dict[str, dict[str, Any]]]:
         """The conditions that choose the index: one set for each stretch of it that has to be looked through."""
-        checked = {
+        checked: dict[str, dict[str, Any]] = {
             f"if_checked_{name}": {name: value}
             for name in ("flow", "job")
             if (value := getattr(filters, name)) is not None
@@ -250,6 +252,8 @@ class Reading:
             if not statuses
             else {"if_status": {f"status_{i}": str(statuses[min(i, len(statuses)) - 1]) for i in range(1, 7)}}
         )
+        if filters.top_level or filters.trigger in _OUTSIDE:
+            checked["if_checked_top_level"] = {}
         if filters.parent is not None:
             if (root := self._root_of(filters.parent)) is not None:
                 below = {} if filters.root in (None, root) else {"if_root": {"root": filters.root}}
@@ -261,9 +265,11 @@ class Reading:
         elif statuses and _IN_INDEX.issuperset(statuses):
             for status in statuses:
                 yield {"if_open_status": {"status": str(status)}, **checked}
-        elif checked:
+        elif "if_checked_top_level" in checked and filters.job is None:
+            yield {"if_top_level": {}, **checked, **some}
+        elif filters.flow is not None or filters.job is not None:
             for flow, job in self._jobs(filters.flow, filters.job):
-                yield {"if_job": {"flow": flow, "job": job}, **some}
+                yield {"if_job": {"flow": flow, "job": job}, **checked, **some}
         else:
             yield some
 

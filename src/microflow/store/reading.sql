@@ -85,6 +85,9 @@ root_id = :root AND parent_id = :parent
 -- name: if_top_level
 root_id IS NULL
 
+-- name: if_checked_top_level
+root_id + 0 IS NULL
+
 -- name: if_open_status
 status = :status AND status <> 'success' AND status <> 'skipped'
 

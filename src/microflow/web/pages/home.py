@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.routing import Route
 
 from ...model.results import ExecutionStatus
 from ...store.reading import Filters
 from ..definitions import JobView, flow_view, job_view
+from ..parameters import part_of
 from . import charts
 from .dag import flow_picture, has_dag, is_small
 from .desk import UNFINISHED, Desk, not_found, threaded
@@ -20,13 +22,22 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ...flow import Flow
+    from ...jobs import Job
     from ...store.reading import Duration
 
 DAY_BUCKETS = 96
+LATELY = timedelta(days=7)
+"""For so long a failure is shown on the home page."""
+
 DAY_HEIGHT = 56
 SPARK_SLOTS = 20
 SPARK_HEIGHT = 20
+
+FIRST_JOBS = 20
+"""So many jobs of a flow are listed where all flows are."""
+
+JOBS_PAGE = 50
+"""So many jobs one page of a flow lists."""
 
 
 class JobLine(NamedTuple):
@@ -38,9 +49,10 @@ class JobLine(NamedTuple):
 
 
 class FlowLines(NamedTuple):
-    """A flow with its jobs."""
+    """A flow with the first of its jobs; ``total`` is how many it has."""
 
     name: str
+    total: int
     jobs: list[JobLine]
 
 
@@ -60,6 +72,7 @@ def show_home(desk: Desk, request: Request) -> Response:
     until = _next_quarter(moment)
     since = until - timedelta(minutes=15 * DAY_BUCKETS)
     buckets = desk.reading.timeline(since, until, DAY_BUCKETS)
+    failed = Filters(status=(ExecutionStatus.ERROR,), top_level=True, since=moment - LATELY)
     return desk.templates.page(
         request,
         "home.html",
@@ -73,30 +86,34 @@ def show_home(desk: Desk, request: Request) -> Response:
             "height": DAY_HEIGHT,
             "hours": [since + (until - since) * quarter / 4 for quarter in range(5)],
             "running": desk.executions(Filters(status=UNFINISHED, top_level=True), 12).items,
-            "failed": desk.executions(Filters(status=(ExecutionStatus.ERROR,), top_level=True), 6).items,
+            "failed": desk.executions(failed, 6).items,
             "recent": desk.executions(Filters(top_level=True), 15).items,
             "coming": coming_runs(desk, moment),
             "scheduled": len(desk.engine.scheduler.served),
-            "lines": _flow_lines(desk, desk.engine.flows.values(), moment),
+            "lines": _flow_lines(desk, moment),
             "spark_height": SPARK_HEIGHT,
         },
     )
 
 
 def show_flows(desk: Desk, request: Request) -> Response:
-    """Every job, by flow."""
+    """The jobs, by flow."""
     moment = desk.site.now()
-    lines = _flow_lines(desk, desk.engine.flows.values(), moment)
-    return desk.templates.page(request, "flows.html", {"now": moment, "lines": lines, "spark_height": SPARK_HEIGHT})
+    values = {"now": moment, "lines": _flow_lines(desk, moment), "spark_height": SPARK_HEIGHT}
+    return desk.templates.page(request, "flows.html", values)
 
 
 def show_flow(desk: Desk, request: Request) -> Response:
-    """One flow: its jobs and its newest executions."""
+    """One flow: its jobs, page by page, or those of a name that has the text ``?find=``; and its newest executions."""
     moment = desk.site.now()
     name = request.path_params["flow"]
     if name not in desk.engine.flows:
         raise not_found(f"There is no flow {name!r} here.")
     flow = desk.engine.flows[name]
+    wanted = request.query_params.get("find", "").strip()
+    cursor = request.query_params.get("cursor") or None
+    found = [job for job in flow.jobs.values() if wanted.lower() in job.name.lower()]
+    shown, following = part_of(found, JOBS_PAGE, cursor)
     return desk.templates.page(
         request,
         "flow.html",
@@ -105,25 +122,32 @@ def show_flow(desk: Desk, request: Request) -> Response:
             "flow": flow_view(flow),
             "has_dag": has_dag(flow),
             "dag": flow_picture(desk, flow) if is_small(flow) else None,
-            "lines": _flow_lines(desk, [flow], moment)[0].jobs,
+            "find": wanted,
+            "is_long": len(flow.jobs) > JOBS_PAGE,
+            "found": len(found),
+            "cursor": cursor,
+            "next": following,
+            "lines": _job_lines(desk, shown, moment),
             "recent": desk.executions(Filters(flow=name, top_level=True), 15).items,
             "spark_height": SPARK_HEIGHT,
         },
     )
 
 
-def _flow_lines(desk: Desk, flows: Iterable[Flow], moment: datetime) -> list[FlowLines]:
+def _flow_lines(desk: Desk, moment: datetime) -> list[FlowLines]:
     return [
-        FlowLines(
-            flow.name,
-            [
-                JobLine(job_view(job, moment), durations, charts.sparkline(durations, SPARK_HEIGHT, SPARK_SLOTS))
-                for job in flow.jobs.values()
-                for durations in [desk.reading.durations(flow.name, job.name, SPARK_SLOTS)]
-            ],
-        )
-        for flow in flows
+        FlowLines(flow.name, len(flow.jobs), _job_lines(desk, islice(flow.jobs.values(), FIRST_JOBS), moment))
+        for flow in desk.engine.flows.values()
     ]
+
+
+def _job_lines(desk: Desk, jobs: Iterable[Job[Any]], moment: datetime) -> list[JobLine]:
+    lines = []
+    for job in jobs:
+        durations = desk.reading.durations(job.flow.name, job.name, SPARK_SLOTS)
+        bars = charts.sparkline(durations, SPARK_HEIGHT, SPARK_SLOTS)
+        lines.append(JobLine(job_view(job, moment), durations, bars))
+    return lines
 
 
 def _next_quarter(moment: datetime) -> datetime:
