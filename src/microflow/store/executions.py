@@ -352,7 +352,9 @@ class Executions:
         """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
         rows = self._database.read("call_of", {"id": execution_id})
         if not rows:
-            raise UnknownNameError(f"There is no execution {execution_id}; it may have been deleted with old history.")
+            raise UnknownNameError(
+                f"There is no execution {execution_id}; it may have been deleted with the old history."
+            )
         row = CallRow(*rows[0])
         return row._replace(inputs=row.inputs.encode())  # type: ignore[attr-defined]
 
