@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -203,6 +204,25 @@ def test_a_port_that_is_taken_is_one_message(start: Start) -> None:
         ]
     finally:
         taken[0].close()
+
+
+def test_answers_are_sent_without_waiting_for_word_of_what_was_sent_before() -> None:
+    async def ask() -> int:
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = listen("127.0.0.1", 0)
+        async with await asyncio.start_server(answer, sock=listening[0]):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port_of(listening))
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        return await told
+
+    assert asyncio.run(ask())
 
 
 def test_a_second_server_on_the_store_is_one_message(serve: Serve, start: Start) -> None:
