@@ -7,6 +7,8 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from microflow.store.reading import Reading
+
 
 def same_page(page: Page) -> Callable[[], None]:
     """What checks that the page was not loaded anew since now."""
@@ -149,6 +151,31 @@ def test_cancelling_asks_first(page: Page, server: Any, gate: Any) -> None:
     dialog.get_by_role("button", name="Cancel the execution").click()
     gate.open(2)
     expect(page.locator("h1 .status")).to_have_text("cancelled")
+
+
+def test_what_ends_while_somebody_is_about_to_cancel_it_is_not_run_again(page: Page, server: Any, gate: Any) -> None:
+    engine = server.engine
+    for is_asked in (False, True):
+        started = engine.submit(engine.job("my_flow", "steps"), [{"steps": 1}])
+        page.goto(f"/executions/{started.id}")
+        cancel = page.get_by_role("button", name="Cancel", exact=True)
+        cancel.focus()
+        place = cancel.bounding_box()
+        assert place is not None
+        if is_asked:
+            cancel.click()
+        gate.open()
+        again = page.get_by_role("button", name="Run again", include_hidden=True)
+        expect(again).to_be_attached()
+        if is_asked:
+            page.get_by_role("button", name="Cancel the execution").click()
+        expect(again).not_to_be_focused()
+        under = page.evaluate(
+            "([x, y]) => document.elementFromPoint(x, y).textContent.trim()", [place["x"] + 20, place["y"] + 10]
+        )
+        assert under != "Run again"
+        expect(page.locator("h1 .status")).to_have_text("success")
+    assert [execution.id for execution in Reading(engine.database).executions().items] == [2, 1]
 
 
 def test_a_server_that_goes_and_comes_back_is_told_and_caught_up_with(page: Page, server: Any) -> None:
