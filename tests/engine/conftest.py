@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -157,6 +157,60 @@ def flow() -> Flow:
         return {}
 
     return flow
+
+
+def die(engine: Engine) -> None:
+    """The process of this engine is gone: nothing more is written, and nobody said goodbye."""
+    database = engine.database
+    with database._lock:
+        if database._writer.in_transaction:
+            database._writer.execute("ROLLBACK")
+        # another start of the process means that this one is dead
+        database._writer.execute(
+            "UPDATE engines SET process_started = 0 WHERE id = ? AND ended_at IS NULL", (engine.executions.engine_id,)
+        )
+        database.close()
+    if engine._lock is not None:
+        engine._lock.release()
+
+
+def bury(engine: Engine) -> None:
+    """Let go of whatever an engine has left that died."""
+    for execution in engine._resources.live.all():
+        execution.stop.set("the process died")
+        if execution.call.gate is not None:
+            execution.call.gate.release()
+    engine._threads.close(wait=True)
+    engine._timers.stop()
+
+
+@pytest.fixture
+def kill() -> Iterator[Callable[[Engine], None]]:
+    """``kill(engine)``: its process is gone."""
+    killed: list[Engine] = []
+
+    def kill_engine(engine: Engine) -> None:
+        for part in (engine.scheduler, engine.recovery, engine._housekeeping):
+            part.stop()
+        die(engine)
+        engine._stopped = True
+        killed.append(engine)
+
+    yield kill_engine
+    for engine in killed:
+        bury(engine)
+
+
+@pytest.fixture(params=["killed", "stopped"])
+def end(request: Any, kill: Callable[[Engine], None]) -> Callable[[Engine], None]:
+    """Ends a server in one way or the other, which comes to the same for what it has begun."""
+    return kill if request.param == "killed" else lambda engine: [engine.stop(grace=0), None][1]
+
+
+@pytest.fixture
+def serve(start: Callable[..., Engine], clock: Any) -> Callable[..., Engine]:
+    """Starts servers."""
+    return lambda *flows, **given: start(*flows, kind="server", clock=clock, **given)
 
 
 def recorded(engine: Engine) -> int:

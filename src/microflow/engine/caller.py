@@ -8,14 +8,14 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ..errors import CallError, WorkerDied
 from ..jobs import Job
 from ..model.results import ExecutionResult
-from ..runners.base import Outcome
 from ..runtime import PartitionSelection, Progress
-from ..store.executions import Opened
 from .calls import Call, prepare
-from .dag import DagRun, closure_of, outcome_of_run
+from .dag import NEW_RUN, BegunDag, DagRun, closure_of, outcome_of_run
 from .execution import Execution
 from .fanout import FanOut
 from .limits import UNLIMITED
@@ -23,7 +23,7 @@ from .lines import LineExecution
 from .partition_runs import PartitionRuns
 from .resources import Resources
 from .settling import outcome_of
-from .sources import Calls, Source, refuse_cancelled
+from .sources import NEW_MAPPING, BegunCalls, Calls, Source, refuse_cancelled
 from .standing import State
 from .thread_pool import ThreadPool
 
@@ -68,7 +68,8 @@ class Caller:
 
     def _placed(self, _: int, call: Call) -> Call:
         refuse_cancelled(self._parent)
-        call.position = self._position()
+        if call.opened is None:
+            call.position = self._position()
         return call
 
     def _call(self, job: Job[Any], inputs: tuple[Any, ...]) -> Call:
@@ -102,11 +103,10 @@ class Caller:
         """Carry out one call in another thread."""
         return self.start(self._call(job, inputs)).future
 
-    def start(self, call: Call, opened: Opened | None = None) -> Submitted:
+    def start(self, call: Call) -> Submitted:
         """Begin a call here, so that what is wrong with it is raised here, and carry it out in another thread.
 
-        In a transaction of this thread's it is carried out once that is committed. ``opened`` is the row of an execution that is
-        taken over from a dead engine.
+        In a transaction of this thread's it is carried out once that is committed.
         """
         future: Future[ExecutionResult] = Future()
         future.set_running_or_notify_cancel()
@@ -132,17 +132,16 @@ class Caller:
                 future.set_exception(error)
 
         execution = Execution(self._resources, call, self._parent, go_on)
-        state = execution.begin() if opened is None else execution.resume(opened)
-        if state is not State.PARKED:
+        if execution.begin() is not State.PARKED:
             self._resources.executions.after_commit(partial(go_on, execution))
         return Submitted(execution, future)
 
-    def reporter(self, total: int) -> Callable[[int], None]:
-        """Reports how many of ``total`` calls have ended as the progress of the execution that makes them."""
+    def reporter(self, total: int, done: int = 0) -> Callable[[int], None]:
+        """Reports how many of ``total`` calls have ended as the progress of the execution that makes them; ``done`` have by now."""
         parent = self._parent
         assert parent is not None
         observation = parent.observation
-        observation.progress(Progress(0, total))
+        observation.progress(Progress(done, total))
         return lambda done: observation.progress(Progress(done, total))
 
     def run_parallel(self, calls: Sequence[tuple[Job[Any], tuple[Any, ...]]]) -> list[ExecutionResult]:
@@ -175,12 +174,14 @@ class Caller:
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
         at_hand: bool = True,
+        begun: BegunCalls = NEW_MAPPING,
     ) -> Calls:
         """The mapping itself: calls of one job; ``ended`` is told how many have ended, ``keep`` says whether results are kept.
 
-        ``at_hand``: asking for the next call never waits.
+        ``at_hand``: asking for the next call never waits. ``begun``: it goes on from there.
         """
-        source = Calls(self._placed, calls, ended, keep)
+        self._position(begun.position)
+        source = Calls(self._placed, calls, ended, keep, begun)
         capacity = self._resources.limits.capacity(job, job.kind == "task")
         width = min(capacity, max_concurrency or capacity)
         self.fan_out(source, width, keyed=any(group.key for group in job.limits), at_hand=at_hand)
@@ -194,10 +195,11 @@ class Caller:
         *,
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
+        begun: BegunCalls = NEW_MAPPING,
     ) -> Calls:
-        """One DAG run of ``job`` for each call, which holds what all jobs of that run have in common."""
-        runs = (Call(job=job, trigger=call.trigger, kind="dag", body=dag_body([job], call)) for call in calls)
-        source = Calls(self._placed, runs, ended, keep)
+        """One DAG run of ``job`` for each call, which holds what all jobs of that run have in common; as ``map_calls``."""
+        self._position(begun.position)
+        source = Calls(self._placed, (dag_call([job], call) for call in calls), ended, keep, begun)
         self.fan_out(source, min(UNLIMITED, max_concurrency or UNLIMITED))
         return source
 
@@ -223,9 +225,14 @@ class Caller:
             jobs = self._parent.job.flow.dag_jobs()
         return self.run_dag_calls(jobs, Call(job=jobs[0], trigger=self._trigger))
 
-    def run_dag_calls(self, jobs: Sequence[Job[Any]], template: Call) -> list[ExecutionResult]:
-        """The DAG run itself; ``template`` holds what its calls have in common."""
-        run = DagRun(jobs, template, self._position)
+    def run_dag_calls(
+        self,
+        jobs: Sequence[Job[Any]],
+        template: Call,
+        begun: BegunDag = NEW_RUN,
+    ) -> list[ExecutionResult]:
+        """The DAG run itself; ``template`` holds what its calls have in common. It goes on from what has ``begun``."""
+        run = DagRun(jobs, template, self._position, begun)
         flow = jobs[0].flow
         nodes = [flow.jobs[name] for name in run.nodes]
         if self._before is not None:
@@ -254,6 +261,19 @@ class Caller:
         return self._partition_runs.run(self, plan).results
 
 
-def dag_body(jobs: Sequence[Job[Any]], template: Call) -> Callable[[Caller], Outcome]:
-    """What a DAG run that is an execution of its own does; ``template`` holds what its calls have in common."""
-    return lambda caller: outcome_of_run(caller.run_dag_calls(jobs, template))
+def dag_call(
+    jobs: Sequence[Job[Any]],
+    template: Call,
+    begun: BegunDag = NEW_RUN,
+    **given: Any,
+) -> Call:
+    """A DAG run that is an execution of its own; ``template`` is what its calls have in common, ``given`` the rest of its own."""
+    call = Call(
+        job=jobs[0],
+        trigger=template.trigger,
+        kind="dag",
+        body=lambda caller: outcome_of_run(caller.run_dag_calls(jobs, template, begun)),
+        time_partition=template.time_partition,
+        cat_partition=template.cat_partition,
+    )
+    return msgspec.structs.replace(call, **given)

@@ -13,7 +13,7 @@ from ..jobs import Job
 from ..model.payloads import decode, encode_inputs
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
 from ..runners.base import InputStatus, Request
-from ..store.executions import Claim, Ending, Executions, NewExecution, Waiting
+from ..store.executions import Claim, Ending, Executions, NewExecution, Opened, Waiting
 from ..store.partitions import StoredKey
 from .admission import Limit
 from .gates import Gate
@@ -29,6 +29,7 @@ class Call(msgspec.Struct, kw_only=True):
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution;
     ``elsewhere`` says, as part of the one in which it begins, whether it must wait for an execution of another engine, and why.
     ``planned`` is the partition of a run that was planned. ``gate`` is that of a run over many inputs, which can be paused.
+    ``opened`` is the row that it has already, queued: an engine that ended has left it, and this one goes on with it.
     """
 
     job: Job[Any]
@@ -48,6 +49,7 @@ class Call(msgspec.Struct, kw_only=True):
     claim: Claim | None = None
     elsewhere: Callable[[float], Waiting | None] | None = None
     gate: Gate | None = None
+    opened: Opened | None = None
 
 
 class Prepared(msgspec.Struct, kw_only=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,25 +15,53 @@ from ..model.graph import Readiness, closure
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runners.base import Outcome
 from ..runners.calling import outcome_of
+from ..store.executions import Opened
 from .calls import Call
+
+
+class BegunDag(NamedTuple):
+    """What a DAG run that is gone on with has called by now, by the names of the jobs.
+
+    ``results`` are of those that have ended, ``opened`` the rows of the others, which are queued.
+    """
+
+    results: Mapping[str, ExecutionResult] = {}
+    opened: Mapping[str, Opened] = {}
+
+
+NEW_RUN = BegunDag()
+"""It has called nothing."""
 
 
 class DagRun:
     """The closure of some targets, each job once. ``template`` is what every call of the run has in common.
 
     ``reserve`` gives the first of so many new positions among the caller's calls: a job's is that of its place in the run.
+    Raises ``DefinitionError`` if what has ``begun`` is of another run than the jobs declare now.
     """
 
-    def __init__(self, targets: Sequence[Job[Any]], template: Call, reserve: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Job[Any]],
+        template: Call,
+        reserve: Callable[[int], int],
+        begun: BegunDag = NEW_RUN,
+    ) -> None:
         self._flow = targets[0].flow
         self._template = template
         self.edges = _edges(targets)
         self.nodes = closure([job.name for job in targets], self.edges)
+        _check_begun(begun, self.edges)
         self._position = reserve(len(self.nodes))
         self._readiness = Readiness(self.nodes, self.edges)
-        self._ready = deque(self._readiness.ready())
         self._order = {name: index for index, name in enumerate(self.nodes)}
-        self.results: dict[str, ExecutionResult] = {}
+        self._opened = begun.opened
+        self.results: dict[str, ExecutionResult] = dict(begun.results)
+        ready = self._readiness.ready()
+        for name in self.nodes:  # inputs come before what needs them
+            if name in self.results:
+                ready += self._readiness.done(name)
+        self._ready = deque(name for name in ready if name not in self.results)
 
     def next(self) -> tuple[int, Call] | None:
         """The next job whose inputs have all ended."""
@@ -48,7 +76,12 @@ class DagRun:
     def _call(self, job: Job[Any], results: tuple[ExecutionResult, ...], position: int) -> Call:
         takes_none = not job.parameters.names and not job.parameters.variable
         call = msgspec.structs.replace(
-            self._template, job=job, inputs=() if takes_none else results, upstream=results, position=position
+            self._template,
+            job=job,
+            inputs=() if takes_none else results,
+            upstream=results,
+            position=position,
+            opened=self._opened.get(job.name),
         )
         if job.partitions is None:
             call.time_partition = call.cat_partition = None
@@ -89,6 +122,16 @@ def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
     for name, names in edges.items():
         _check_fed(flow.jobs[name], names)
     return edges
+
+
+def _check_begun(begun: BegunDag, edges: Mapping[str, Sequence[str]]) -> None:
+    """Raise ``DefinitionError`` unless everything that has begun is of the run, and had its inputs when it began."""
+    for name in (*begun.results, *begun.opened):
+        if name not in edges:
+            raise DefinitionError(f"it has run job {name!r}, which is no part of it any more.")
+        lacking = next((known for known in edges[name] if known not in begun.results), None)
+        if lacking is not None:
+            raise DefinitionError(f"it has run job {name!r} without job {lacking!r}, which is an input of it by now.")
 
 
 def _check_fed(job: Job[Any], inputs: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from ..model.payloads import decode
 from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress, batches
+from ..store.begun import BegunRuns
 from ..store.database import Database
 from ..store.executions import Executions
 from ..store.lock import ServerLock
@@ -26,7 +27,7 @@ from ..store.logs import Logs, log_folder
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
-from .caller import Caller, Submitted, dag_body
+from .caller import Caller, Submitted, dag_call
 from .calls import Call, prepare
 from .dispatch import Dispatch
 from .execution import Execution
@@ -35,11 +36,12 @@ from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
 from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import Recovery, recover, sign_on, take_over
+from .recovery import Recovery, recover, sign_on
 from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
 from .stopping import end_live, leave_retries, sign_off
+from .succession import Succession
 from .thread_pool import ThreadPool
 from .timers import Timers
 
@@ -103,7 +105,7 @@ class Engine:
                 self._lock.take()
             self._build()
             sign_on(self.executions, self.kind, self._clock.now())
-            again = recover(self.executions, self.flows, self._clock.now(), serves=self.kind == "server")
+            again = recover(self.executions, self._succession, self._clock.now(), serves=self.kind == "server")
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -111,7 +113,8 @@ class Engine:
             raise
         for flow in self.flows.values():
             flow.runtime = self._outside
-        take_over(again, self._schedule_runs.take_over, self.executions, self._clock.now())
+        for call in again:
+            self._schedule_runs.take_over(call)
         if self.kind == "server":
             self.recovery.start()
             self._housekeeping.start()
@@ -145,8 +148,9 @@ class Engine:
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
+        self._succession = Succession(self.executions, BegunRuns(self.database), self.flows, served, self.partitions)
         self.recovery = Recovery(
-            self.executions, self.flows, self._schedule_runs.take_over, self._clock, self._timers.later
+            self.executions, self._succession, self._schedule_runs.take_over, self._clock, self._timers.later
         )
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
@@ -193,7 +197,7 @@ class Engine:
             self._dispatch.close()
             self._timers.stop()
             self._threads.close(wait=ended)
-            self.left = sign_off(self._resources, self.flows, ended=ended, reason=reason)
+            self.left = sign_off(self._resources, self._succession, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()
@@ -242,8 +246,7 @@ class Engine:
                 )
             time, cat = check_closure_key(job, time_partition, cat_partition)
             template = Call(job=job, trigger="call", force=force, time_partition=time, cat_partition=cat)
-            body = dag_body([job], template)
-            return self._submit_body(job, "dag", trigger, body, options=options, time_partition=time, cat_partition=cat)
+            return self._start(dag_call([job], template, trigger=trigger, options=options))
         call = Call(
             job=job,
             inputs=tuple(inputs),
@@ -278,7 +281,7 @@ class Engine:
             return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False).summary(job.name)
 
         options = _options(batch_size=batch_size, max_concurrency=max_concurrency)
-        return self._submit_body(job, "map", trigger, body, options=options, gate=Gate())
+        return self._submit(job, "map", trigger, body, options=options, gate=Gate())
 
     def submit_partitions(
         self,
@@ -295,18 +298,15 @@ class Engine:
         return self._submit_plan(plan, selection, trigger)
 
     def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
-        def body(caller: Caller) -> Outcome:
-            ended = caller.reporter(plan.executions)
-            return self.partitions.run(caller, plan, ended=ended, keep=False).summary(plan.job.name)
+        body, options = self.partitions.body(plan), encode_options(plan, selection)
+        return self._submit(plan.job, "partitions", trigger, body, options=options, gate=Gate())
 
-        options = encode_options(plan, selection)
-        return self._submit_body(plan.job, "partitions", trigger, body, options=options, gate=Gate())
+    def _submit(self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any) -> Submitted:
+        return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
 
-    def _submit_body(
-        self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any
-    ) -> Submitted:
-        self._pool.functions.renew(job)
-        return self._outside.start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
+    def _start(self, call: Call) -> Submitted:
+        self._pool.functions.renew(call.job)
+        return self._outside.start(call)
 
     def cancel(self, execution_id: int) -> None:
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""

@@ -30,9 +30,11 @@ from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
 from .calls import Call, Prepared, earlier_success, new_execution, prepare, refused, request_of, result_of
 from .elsewhere import LOOK, waiting_elsewhere
+from .gates import waiting_paused
 from .resources import Resources
 from .settling import (
     cancelled_ending,
+    is_interruption,
     name_partition,
     outcome_of,
     passed_on,
@@ -41,7 +43,6 @@ from .settling import (
     upstream_ending,
     waiting_at,
     waiting_for_retry,
-    waiting_for_server,
 )
 from .standing import Standing, State
 
@@ -93,9 +94,9 @@ class Execution(Standing):
         try:
             prepared = self._prepared = self._prepared or prepare(self.call)
         except (InputCountError, PayloadError, PartitionError) as error:
-            if self.call.upstream is None:
+            if self.call.upstream is None and self.call.opened is None:
                 raise
-            # nobody called it who could be told: in a DAG run it fails, and the jobs that don't need it go on
+            # nobody called it who could be told: it was another engine's call, or is one of a DAG run, whose other jobs go on
             self._prepared = refused()
             self._open(None)
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
@@ -104,20 +105,14 @@ class Execution(Standing):
             return self._end(upstream_ending(prepared, self.job.name))
         run_key = prepared.run_key if not self.call.force and self.call.body is None else None
         self._place = Place(self._limits(prepared, run_key), self.places_above())
+        if self.call.opened is not None:
+            self._open(None)
+            self.state = State.PARKED
+            self._try_again()
+            return State.PARKED
         if resources.admission.take(self._place):
             return self._admitted(run_key)
         return self._park(run_key)
-
-    def resume(self, opened: Opened) -> State:
-        """Take over an execution that a dead engine left and that is queued again; as ``begin``, with its row open already."""
-        self._prepared = prepare(self.call)
-        self._opened = opened._replace(partitions=self._prepared.partitions)
-        self.attempt_number = opened.attempt if opened.started_at is None else opened.attempt + 1
-        self._place = Place(self._limits(self._prepared, self._prepared.run_key), ())
-        self._resources.live.add(self)
-        self.state = State.PARKED
-        self._try_again()
-        return State.PARKED
 
     def _limits(self, prepared: Prepared, run_key: str | None) -> list[Limit]:
         if self.call.body is not None:
@@ -196,7 +191,7 @@ class Execution(Standing):
             run_key = self._prepared.run_key if not self.call.force else None
             executions, now = self._resources.executions, self._resources.clock.now()
             if run_key is None and self.call.elsewhere is None:
-                started = executions.start(self._opened, now, self.attempt_number)
+                started = self._start(now)
             else:
                 with executions.together():  # as in _admitted
                     waiting = self._waits_elsewhere(run_key, now)
@@ -204,7 +199,7 @@ class Execution(Standing):
                     if waiting is not None:
                         executions.wait(self._opened, waiting)
                     elif ending is None:
-                        started = executions.start(self._opened, now, self.attempt_number)
+                        started = self._start(now)
                 if waiting is not None:
                     return self._park_again()
                 if ending is not None:
@@ -215,6 +210,15 @@ class Execution(Standing):
             return self._end(cancelled_ending("it was ended in the store"))
         self._opened = started
         return State.READY
+
+    def _start(self, now: float) -> Opened | None:
+        """Queued to running; None if it is queued no more. A run that goes on began when it did, and is paused if it was."""
+        executions, row, gate = self._resources.executions, self.row, self.call.gate
+        goes_on_since = None if self.call.body is None else row.started_at
+        started = executions.start(row, now if goes_on_since is None else goes_on_since, self.attempt_number)
+        if started is not None and gate is not None and gate.paused:
+            executions.mark_paused(started, waiting_paused(now))
+        return started
 
     def _park_again(self) -> State:
         """What was granted its places must wait for an execution elsewhere, unless it was cancelled meanwhile."""
@@ -230,9 +234,14 @@ class Execution(Standing):
         call, parent = self.call, self.parent
         assert self._prepared is not None
         resources = self._resources
-        above = (0, 0) if parent is None else (parent.id, parent.root_id)
-        new = new_execution(call, self._prepared, waiting, *above)
-        self._opened = resources.executions.open(new, resources.clock.now(), call.claim)
+        if (opened := call.opened) is not None:  # another engine has opened it
+            self._opened = opened._replace(partitions=self._prepared.partitions or opened.partitions)
+            if call.body is None and opened.started_at is not None:
+                self.attempt_number = opened.attempt + 1
+        else:
+            above = (0, 0) if parent is None else (parent.id, parent.root_id)
+            new = new_execution(call, self._prepared, waiting, *above)
+            self._opened = resources.executions.open(new, resources.clock.now(), call.claim)
         if self._place is not None:
             self._place.execution_id = self._opened.id
         resources.live.add(self)
@@ -273,15 +282,13 @@ class Execution(Standing):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        ending, retry = settle(outcome, self._stop_reason(outcome), self.job, self.attempt_number)
+        reason = self._stop_reason(outcome)
+        ending, retry = settle(outcome, reason, self.job, self.attempt_number)
         if self.observation.log_failure is not None:
             ending.reason = ending.reason or self.observation.log_failure
         # what a run over many inputs began has been tried again by itself, as often as the job says
-        if retry and self.call.body is None:
-            if self._may_be_left:
-                return self._leave_for_another_attempt(ending)
-            if self.stop.reason != "interrupted":
-                return self._retry(ending)
+        if retry and self.call.body is None and reason != "interrupted":
+            return self._retry(ending)
         return self._end(ending)
 
     def _stop_reason(self, outcome: Outcome) -> str | None:
@@ -299,11 +306,15 @@ class Execution(Standing):
         clock = self._resources.clock
         delay = self.job.delay_after(self.attempt_number)
         now = clock.now()
+        # the next attempt of what was asked for from outside is the next server's, if this one stops
+        leaves = self._resources.leaves and self.parent is None
         with self._lock:
-            if (reason := self.stop.reason) is None or reason == "timeout":
+            reason = self.stop.reason
+            goes_on = reason is None or reason == "timeout"
+            if goes_on and not leaves:
                 self.observation.next_attempt()
                 self.state = State.PARKED
-        if self.state is not State.PARKED:
+        if not goes_on:
             return self._end(stopped_ending(str(reason), "while it ran"))
         self._resources.admission.release(self._place)
         try:
@@ -313,6 +324,9 @@ class Execution(Standing):
             return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         if not queued:
             return self._end(cancelled_ending("it was ended in the store"))
+        if leaves:
+            self.observation.close()
+            return self._over(failed)
         self.attempt_number += 1
         self._positions = 0  # the same code makes the same calls again
         self._timer = self._resources.timers.later(delay, self._try_again)
@@ -356,11 +370,7 @@ class Execution(Standing):
                 self._timer.cancel()
             if self._place is not None:
                 self._resources.admission.withdraw(self._place)
-            ending = stopped_ending(reason, "before it ran")
-            if reason == "interrupted" and self._may_be_left and self.row.attempt <= self.job.retries:
-                self._leave_for_another_attempt(ending)
-            else:
-                self._end(ending)
+            self._end(stopped_ending(reason, "before it ran"))
             self._ready(self)
         return True
 
@@ -390,21 +400,6 @@ class Execution(Standing):
             self._ask_to_stop("cancelled")
             self._end(stopped_ending("cancelled", "while it ran"))
 
-    @property
-    def _may_be_left(self) -> bool:
-        """Whether its next attempt is the next server's, since this one stops: what was asked for from outside, as after a kill."""
-        return self._resources.leaves_attempts and self.parent is None and self.call.body is None
-
-    def _leave_for_another_attempt(self, failed: Ending) -> State:
-        """Record the attempt, if it began, and leave the row queued for the next server."""
-        now = self._resources.clock.now()
-        self.observation.close()
-        try:
-            left = self._resources.executions.leave(self.row, failed, waiting_for_server(now), now)
-        except StoreError as error:
-            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
-        return self._over(failed) if left else self._end(cancelled_ending("it was ended in the store"))
-
     def _ask_to_stop(self, reason: str) -> None:
         self.stop.set(reason)
         if self.call.gate is not None:
@@ -423,6 +418,8 @@ class Execution(Standing):
             self._resources.admission.withdraw(self._place)
         self._prepared = self._prepared or refused()
         ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+        if self.call.opened is not None:  # its row is older than that
+            self._opened, opened = self._opened or self.call.opened, True
         if not opened and self._opened is not None and not isinstance(error, Exception):
             with suppress(UnknownNameError, StoreError):  # Ctrl-C may have come just after the commit
                 opened = self._resources.executions.call_of(self.id) is not None
@@ -434,7 +431,10 @@ class Execution(Standing):
         self._over(ending)
 
     def _end(self, ending: Ending) -> State:
-        """Close the row, which is the last thing that happens to it. Runs once."""
+        """Close the row, which is the last thing that happens to it. Runs once.
+
+        If it ends because a server stops, ``sign_off`` does that, or leaves it to the next one.
+        """
         assert self._opened is not None
         assert self._prepared is not None
         resources = self._resources
@@ -443,12 +443,24 @@ class Execution(Standing):
             ending.progress = msgspec.json.encode(self.observation.progress_made._asdict())
         ending.run_key = ending.run_key or self._prepared.run_key
         self.observation.close()
+        if resources.leaves and is_interruption(ending):
+            resources.left[self.id] = (self._opened, ending)
+            return self._over(ending)
         try:
+            if self.call.body is not None and self.call.opened is not None:
+                self._end_unfinished(self._opened)
             resources.executions.finish(self._opened, ending, resources.clock.now())
         except StoreError as error:
             ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
             resources.finish_later(self._opened, ending)
         return self._over(ending)
+
+    def _end_unfinished(self, run: Opened) -> None:
+        """End the calls that another engine left of a run, and that the run, which ends, has not gone on with."""
+        ending = stopped_ending(self.stop.reason or "interrupted", "before it ran")
+        for opened, _ in self._resources.executions.unfinished_calls(run):
+            self._end_unfinished(opened)
+            self._resources.executions.finish(opened, ending, self._resources.clock.now())
 
     def _over(self, ending: Ending) -> State:
         """This engine has done with it: the places are given back, and whoever waits is told."""

@@ -11,18 +11,26 @@ from ..model.clock import Clock
 from ..store.executions import Executions, Waiting
 from .resources import Live, refusal
 
+PAUSED = "paused"
+"""Why a run that is paused does not go on, for a machine."""
+
 _STOPPED = "The engine stopped while this run was paused; run again what is missing or failed."
 
 
 class Gate:
     """Whether a run may make its next call. Anybody may ask and change that, in any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, paused: bool = False) -> None:
         self._lock = threading.Lock()
-        self._paused = False
+        self._paused = paused
         self._released = False
         self._interrupted = False
         self._watcher: Callable[[], None] | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether no call is let through."""
+        return self._paused
 
     def pause(self) -> bool:
         """Let no call through; False if none was let through already."""
@@ -64,6 +72,11 @@ class Gate:
             watcher()
 
 
+def waiting_paused(now: float) -> Waiting:
+    """Why a run that is paused does not go on."""
+    return Waiting(PAUSED, "it is paused: what it has begun goes on, and nothing new is begun", now)
+
+
 class Gates:
     """Pauses and resumes the runs that are live."""
 
@@ -77,8 +90,7 @@ class Gates:
         execution = self._find(execution_id, "pause")
         if not execution.call.gate.pause():
             raise ConflictError(f"Execution {execution_id} is paused already; resume it, or cancel it.")
-        message = "it is paused: what it has begun goes on, and nothing new is begun"
-        if not self._executions.mark_paused(execution.row, Waiting("paused", message, self._clock.now())):
+        if not self._executions.mark_paused(execution.row, waiting_paused(self._clock.now())):
             raise self._refusal(execution_id, "pause")
 
     def resume(self, execution_id: int) -> None:

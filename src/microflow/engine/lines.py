@@ -31,6 +31,7 @@ class LineExecution(Execution):
         prepared, call = self._prepared, self.call
         return (
             prepared is not None
+            and self.call.opened is None
             and prepared.verdict.run
             and prepared.run_key is None
             and self.job is first.job
@@ -44,6 +45,7 @@ class LineExecution(Execution):
         prepared, job = self._prepared, self.job
         return (
             job.timeout is None
+            and self.call.opened is None
             and prepared is not None
             and prepared.run_key is None
             and not any(group.key for group in job.limits)

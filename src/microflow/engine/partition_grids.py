@@ -33,6 +33,26 @@ class Grid(NamedTuple):
                 lines[row][column] = ord(ABSENT_LETTER)
         return self._replace(lines=[line.decode() for line in lines])
 
+    def behind(self, key: StoredKey, order: str) -> Grid:
+        """The same without this cell and those that a run in this order takes before it.
+
+        Raises ``PartitionError`` if there is no such cell.
+        """
+        text, category = key
+        columns, rows = [known or "" for known in self.times], [known or "" for known in self.cats]
+        if text not in columns or category not in rows:
+            raise PartitionError(
+                f"it has come to partition {' of '.join(filter(None, key))}, which does not exist any more."
+            )
+        column, row = columns.index(text), rows.index(category)
+
+        def rest(line: str, is_taken: bool) -> str:
+            if order == "desc":
+                return line[: column + (not is_taken)] + ABSENT_LETTER * (len(line) - column - (not is_taken))
+            return ABSENT_LETTER * (column + is_taken) + line[column + is_taken :]
+
+        return self._replace(lines=[rest(line, number <= row) for number, line in enumerate(self.lines)])
+
 
 class PartitionGrids:
     """Reads grids. Every method raises ``PartitionError`` for a job without partitions, and for a filter that fails."""

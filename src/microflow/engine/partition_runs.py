@@ -11,14 +11,17 @@ from ..errors import ConflictError, PartitionError
 from ..jobs import Job
 from ..model.clock import Clock
 from ..model.partitions import Cells, Only, Order, PartitionKey, Partitions, count_taken
+from ..model.payloads import decode
+from ..runners.base import Outcome
 from ..runtime import PartitionArea, PartitionSelection, batches
-from ..store.partitions import PartitionStatuses
+from ..store.begun import LastCall
+from ..store.partitions import PartitionStatuses, StoredKey
 from .calls import Call, prepare
 from .dag import closure_of
 from .limits import Limits
 from .partition_grids import Grid, PartitionGrids, partitions_of
 from .partition_keys import Planned, period_of
-from .sources import Calls
+from .sources import NEW_MAPPING, BegunCalls, Calls
 
 if TYPE_CHECKING:
     from .caller import Caller
@@ -71,11 +74,13 @@ class PartitionRuns(PartitionGrids):
         with_inputs: bool = False,
         *,
         again: int | None = None,
+        behind: StoredKey | None = None,
         counted: bool = False,
     ) -> PartitionPlan:
         """The cells that a run takes, and how it takes them.
 
-        ``again``: of what this earlier run took, what did not succeed. ``counted``: read the statuses in any case.
+        ``again``: of what this earlier run took, what did not succeed. ``behind``: only what comes after this cell.
+        ``counted``: read the statuses in any case.
 
         Raises ``PartitionError`` for a selection that makes no sense, and whatever would be wrong with the first of the calls:
         ``InputCountError``, ``PayloadTooLarge`` (a batch).
@@ -89,6 +94,8 @@ class PartitionRuns(PartitionGrids):
             read = self.statuses.failed_before if only == "missing" else self.statuses.succeeded_after
             grid = grid.without(read(job.flow.name, job.name, again))
             only = "missing_or_failed" if only == "missing" else only
+        if behind is not None:
+            grid = grid.behind(behind, selection.order)
         cells = Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
         plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs, counted)
         if with_inputs:
@@ -105,10 +112,26 @@ class PartitionRuns(PartitionGrids):
         trigger: str = "partitions",
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
+        begun: BegunCalls = NEW_MAPPING,
     ) -> Calls:
         """Carry out the plan, one execution for each cell or batch; arguments as for ``Caller.map_calls``."""
         carry_out = caller.dag_runs if plan.with_inputs else caller.map_calls
-        return carry_out(plan.job, _calls(plan, trigger), plan.max_concurrency, ended=ended, keep=keep)
+        return carry_out(plan.job, _calls(plan, trigger), plan.max_concurrency, ended=ended, keep=keep, begun=begun)
+
+    def body(
+        self,
+        plan: PartitionPlan,
+        begun: BegunCalls = NEW_MAPPING,
+    ) -> Callable[[Caller], Outcome]:
+        """What a run does that is an execution of its own; with what it has ``begun`` before, the plan is the rest of it."""
+        done = sum(begun.counts.values())
+        total = done + len(begun.unfinished) + plan.executions
+
+        def carry_out(caller: Caller) -> Outcome:
+            ended = caller.reporter(total, done)
+            return self.run(caller, plan, ended=ended, keep=False, begun=begun).summary(plan.job.name)
+
+        return carry_out
 
     def again(
         self, job: Job[Any], execution_id: int, options: str | bytes | None
@@ -116,10 +139,23 @@ class PartitionRuns(PartitionGrids):
         """What of an earlier run has not succeeded, in the same order, batches and bounds. Raises ``ConflictError`` if all has."""
         asked = msgspec.json.decode(options or b"{}", type=RunOptions)
         selection = asked.selection
-        plan = self.plan(job, selection, asked.batch_size, asked.max_concurrency, asked.with_inputs, again=execution_id)
+        plan = self.plan(job, selection, *asked.bounds, again=execution_id)
         if not len(plan.cells):
             raise ConflictError(f"Everything that execution {execution_id} was to run has succeeded.")
         return plan, selection
+
+    def rest(self, job: Job[Any], last: LastCall | None, options: str | None) -> PartitionPlan:
+        """What a run has not come to by now, whose calls are in the order of the plan: the cells after those of the last one.
+
+        Raises ``PartitionError`` if the partitions are others by now.
+        """
+        partitions = partitions_of(job)
+        behind = None
+        if last is not None:
+            text, category = partitions.key(*_last_key(last))
+            behind = text or "", category or ""
+        asked = msgspec.json.decode(options or b"{}", type=RunOptions)
+        return self.plan(job, asked.selection, *asked.bounds, behind=behind)
 
     def estimate(self, plan: PartitionPlan) -> Estimate:
         """How much a run is, and how long it is likely to take."""
@@ -149,12 +185,27 @@ class RunOptions(msgspec.Struct, omit_defaults=True):
     areas: list[tuple[str | None, str | None, list[str] | None]] | None = None
 
     @property
+    def bounds(self) -> tuple[int | None, int | None, bool]:
+        """Size of the batches, how many at once, and whether with the inputs."""
+        return self.batch_size, self.max_concurrency, self.with_inputs
+
+    @property
     def selection(self) -> PartitionSelection:
         """Which partitions were meant."""
         areas = None if self.areas is None else [PartitionArea(*area) for area in self.areas]
         return PartitionSelection(
             self.time_partitions, self.cat_partitions, self.start, self.end, self.only, self.order, areas
         )
+
+
+def _last_key(call: LastCall) -> tuple[Any, str | None]:
+    """The last cell that a call is for: what it was given says so, where its result may have named another one."""
+    inputs = decode(call.inputs)
+    first = inputs[0] if inputs else None
+    keys = first[-1] if isinstance(first, list) else first
+    return (
+        (call.time_partition, call.cat_partition) if keys is None else (keys["time_partition"], keys["cat_partition"])
+    )
 
 
 def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:

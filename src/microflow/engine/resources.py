@@ -87,7 +87,8 @@ class Resources:
     """The parts of an engine that every execution uses.
 
     ``run`` carries out an attempt, in whichever runner its job has. Where ``can_start`` says so, ``start`` only begins it.
-    ``hands_over``: attempts that are left when the engine stops are for the next one.
+    ``hands_over``: what may go on when the engine stops is for the next one. ``left`` is what was interrupted then, with how it
+    ends if it does not go on.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Resources:
         self.live = Live()
         self.stopping = False
         self._hands_over = hands_over
+        self.left: dict[int, tuple[Opened, Ending]] = {}
         self._refused: dict[int, tuple[Opened, Ending]] = {}
         self._refused_lock = threading.Lock()
 
@@ -129,8 +131,8 @@ class Resources:
             )
 
     @property
-    def leaves_attempts(self) -> bool:
-        """Whether the next attempts of what fails now are the next engine's."""
+    def leaves(self) -> bool:
+        """Whether what is interrupted now, and the next attempts of what fails, may be the next engine's."""
         return self.stopping and self._hands_over
 
     @contextmanager

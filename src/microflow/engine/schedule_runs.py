@@ -21,11 +21,10 @@ from ..model.schedules import Schedule
 from ..store.executions import Claim, Ending, Opened, Waiting
 from ..store.schedules import RunOptions, Schedules, schedule_of
 from .admission import Limit
-from .caller import Caller, Submitted, dag_body
+from .caller import Caller, Submitted, dag_call
 from .calls import Call
 from .elsewhere import runs_elsewhere
 from .execution import Execution
-from .recovery import take_over
 from .resources import Resources
 from .standing import State
 
@@ -183,16 +182,16 @@ class ScheduleRuns:
         """
         call = self._call(served, trigger, scheduled_at, force)
         call.claim = claim
-        call.options = msgspec.json.encode(RunOptions(served.name))
+        call.options = msgspec.json.encode(RunOptions(served.name, force))
         return self._start(served, call)
 
-    def take_over(self, opened: Opened, call: Call) -> Submitted:
-        """Go on with an execution that a dead engine left; if it is a schedule's run, others that must wait for it do."""
-        served = self._served.get((opened.flow, schedule_of(call.options)))
+    def take_over(self, call: Call) -> Submitted:
+        """Go on with an execution that another engine left; if it is a schedule's run, others that must wait for it do."""
+        served = self._served.get((call.job.flow.name, schedule_of(call.options)))
         if served is None:
-            return self._caller.start(call, opened)
+            return self._caller.start(call)
         call.limits = self._limits(served)
-        return self._start(served, call, opened)
+        return self._start(served, call)
 
     def take_over_tick(self, opened: Opened, now: float) -> None:
         """Begin the run of a tick that the server which had claimed it could not begin.
@@ -207,7 +206,8 @@ class ScheduleRuns:
             return
         call = self._call(served, row.trigger, row.scheduled_at)
         call.options = msgspec.json.encode(RunOptions(served.name))
-        take_over([(opened, call)], self.take_over, self._resources.executions, now)
+        call.opened = opened
+        self.take_over(call)
 
     def leave(self, now: float) -> None:
         """Leave the runs of ticks that have not begun to the next server."""
@@ -223,8 +223,8 @@ class ScheduleRuns:
         job = served.jobs[0]
         call = Call(job=job, trigger=trigger, scheduled_at=scheduled_at, force=force, limits=self._limits(served))
         if served.is_dag:
-            call.kind = "dag"
-            call.body = dag_body(served.jobs, Call(job=job, trigger="call", force=force))
+            template = Call(job=job, trigger="call", force=force)
+            return dag_call(served.jobs, template, trigger=trigger, scheduled_at=scheduled_at, limits=call.limits)
         return call
 
     def _limits(self, served: ServedSchedule) -> tuple[Limit, ...]:
@@ -232,10 +232,10 @@ class ScheduleRuns:
         takes_thread = served.is_dag or served.jobs[0].kind != "task"
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 
-    def _start(self, served: ServedSchedule, call: Call, opened: Opened | None = None) -> Submitted:
+    def _start(self, served: ServedSchedule, call: Call) -> Submitted:
         if served.schedule.overlap != "allow":
             call.elsewhere = partial(self._waits_elsewhere, served)
-        started = self._caller.start(call, opened)
+        started = self._caller.start(call)
         self._begun[served.key].add(started.execution)
         if self._joint is not None:
             self._joint.append(started.execution)

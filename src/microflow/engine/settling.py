@@ -69,6 +69,11 @@ def stopped_ending(stop: str, when: str) -> Ending:
     return cancelled_ending(f"it was cancelled {when}")
 
 
+def is_interruption(ending: Ending) -> bool:
+    """Whether an execution ends because its engine stops."""
+    return ending.error is not None and ending.error.type == Interrupted.__name__
+
+
 def passed_on(reason: str) -> str:
     """The reason for which those below an execution end, when it is asked to."""
     return "interrupted" if reason == "interrupted" else "cancelled"
@@ -106,7 +111,3 @@ def waiting_for_retry(job: Job[Any], attempt: int, failed: Ending, now: float, d
     reason = failed.error.type if failed.error else str(failed.status)
     message = f"attempt {attempt} of {job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
     return Waiting("retry", message, now, now + delay)
-
-
-def waiting_for_server(now: float) -> Waiting:
-    return Waiting("retry", "waits for a server: the one that had it stopped, and an attempt is left", now)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -27,11 +28,28 @@ class Source(Protocol):
         ...
 
 
+class BegunCalls(NamedTuple):
+    """What a mapping that is gone on with has called by now.
+
+    ``counts`` says how many have ended with each status, ``failure`` is an error of one; ``position`` is that of the first call
+    that has not been made; ``unfinished`` are those that are queued.
+    """
+
+    counts: Mapping[ExecutionStatus, int] = {}
+    failure: ExecutionError | None = None
+    position: int = 0
+    unfinished: Sequence[Call] = ()
+
+
+NEW_MAPPING = BegunCalls()
+"""It has called nothing."""
+
+
 class Calls:
     """A source that reads calls from an iterator as they are needed.
 
-    ``results`` has the results in order if they are kept; ``counts`` how many ended with each status; ``failure`` an error of one.
-    ``ended`` is told how many have ended.
+    ``results`` has the results in order if they are kept; ``counts`` how many ended with each status; ``failure`` an error of one:
+    of all calls, those that have ``begun`` before included. ``ended`` is told how many have ended.
     """
 
     def __init__(
@@ -40,16 +58,17 @@ class Calls:
         items: Iterable[Any],
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
+        begun: BegunCalls = NEW_MAPPING,
     ) -> None:
         self._make = make
-        self._items = iter(items)
+        self._items = chain(begun.unfinished, items)
         self._number = 0
         self._after = ended
         self._keep = keep
         self._early: dict[int, ExecutionResult] = {}
         self.results: list[ExecutionResult] = []
-        self.counts: Counter[ExecutionStatus] = Counter()
-        self.failure: ExecutionError | None = None
+        self.counts: Counter[ExecutionStatus] = Counter(begun.counts)
+        self.failure: ExecutionError | None = begun.failure
 
     def next(self) -> tuple[int, Call] | None:
         """The next call, numbered in the order of the items."""

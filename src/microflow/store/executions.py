@@ -6,7 +6,7 @@ was too late. Events are published after the commit, so that nobody hears of a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from ..errors import UnknownNameError
 from ..model.events import Event, EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
-from .database import Database
+from .database import Database, Row
+from .engines import NOBODY, Engines
 from .partitions import Mark, PartitionMarks, StoredKey
 
 _json = msgspec.json.Encoder()
@@ -118,33 +119,22 @@ class CallRow(NamedTuple):
     cat_partition: str | None
     scheduled_at: float | None
     options: str | None
+    waiting: Waiting | None
     engine_id: int
 
 
-NOBODY = 0
-"""The engine that owns what a server left queued when it stopped, until the next one takes it over."""
+HAVE_CODE = ("task", "manager")
+"""The kinds of executions that run a function of the user's; the others make calls of such."""
 
 
-class Executions:
-    """Writes executions. ``engine_id`` is the engine whose executions these are (see ``register``)."""
+class Executions(Engines):
+    """Writes executions: those of the engine ``engine_id`` (see ``register``)."""
 
     def __init__(self, database: Database, events: EventBus) -> None:
-        self._database = database
+        super().__init__(database)
         self._events = events
         self._marks = PartitionMarks(database)
         self.after_commit = database.after_commit
-        self.engine_id = 0
-
-    def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
-        """Record a new engine, the owner of what is opened from now on."""
-        self.engine_id = self._database.insert(
-            "open_engine", {"pid": pid, "process_started": process_started, "kind": kind, "started_at": now}
-        )
-        return self.engine_id
-
-    def unregister(self, *, now: float, reason: str) -> None:
-        """Record that the engine ended, and why."""
-        self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
 
     def together(self) -> AbstractContextManager[None]:
         """Whatever this thread writes inside is committed at the end, or not at all; raises ``StoreError`` then."""
@@ -234,16 +224,6 @@ class Executions:
                 self._open_attempt(opened, failed.status, failed.error, now)
                 self._publish(opened, "queued")
         return queued
-
-    def leave(self, opened: Opened, failed: Ending, waiting: Waiting, now: float) -> bool:
-        """Queue it for the next server to take over, with the attempt that failed if one began; False if it has ended meanwhile."""
-        values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": NOBODY}
-        with self._database.transaction():
-            left = self._database.execute("queue_interrupted", values).rowcount == 1
-            if left:
-                self._open_attempt(opened, failed.status, failed.error, now)
-                self._publish(opened, "queued")
-        return left
 
     def _publish(self, opened: Opened, status: str) -> None:
         """Tell whoever listens, once it can be read."""
@@ -342,12 +322,6 @@ class Executions:
         last = output if isinstance(output, dict) else {}
         return written, {key: value for key, value in last.items() if key not in known or known[key]}
 
-    def engines(self) -> list[tuple[int, int, float, str]]:
-        """(id, pid, when its process started, kind) of every engine that has not said that it ended."""
-        return [
-            (row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id
-        ]
-
     def call_of(self, execution_id: int) -> CallRow:
         """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
         rows = self._database.read("call_of", {"id": execution_id})
@@ -355,44 +329,55 @@ class Executions:
             raise UnknownNameError(
                 f"There is no execution {execution_id}; it may have been deleted with the old history."
             )
-        row = CallRow(*rows[0])
-        return row._replace(inputs=row.inputs.encode())  # type: ignore[attr-defined]
+        flow, job, kind, status, trigger, inputs, *others, waiting, engine_id = rows[0]
+        why = None if waiting is None else msgspec.json.decode(waiting, type=Waiting)
+        return CallRow._make((flow, job, kind, status, trigger, inputs.encode(), *others, why, engine_id))
 
     def interrupt(
         self,
         engine_id: int,
         error: ExecutionError,
         now: float,
-        retried: Mapping[int, Waiting],
-        owner: int | None = None,
+        kept: Mapping[int, Waiting],
+        *,
+        nobodys: Collection[int] = (),
+        errors: Mapping[int, ExecutionError] = {},
     ) -> int:
         """End what an engine left unfinished, all in one transaction; how many there were.
 
-        ``retried`` names those that are queued again instead, owned by the engine ``owner`` (default: this one).
+        ``kept`` names those that are queued instead, as this engine's or as nobody's, with the attempt that was interrupted if one
+        was. ``errors`` has those of which something else is to be said than ``error``.
         """
-        owner = self.engine_id if owner is None else owner
         with self._database.transaction():
             unfinished = self.unfinished(engine_id)
-            for opened, _ in unfinished:
-                if (waiting := retried.get(opened.id)) is not None:
-                    self._open_attempt(opened, ExecutionStatus.ERROR, error, now)
+            for opened, kind in unfinished:
+                why = errors.get(opened.id, error)
+                if (waiting := kept.get(opened.id)) is not None:
+                    owner = NOBODY if opened.id in nobodys else self.engine_id
                     values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
                     self._database.execute("queue_interrupted", values)
+                    if kind in HAVE_CODE:  # a run goes on where it was; only what has code is tried again
+                        self._open_attempt(opened, ExecutionStatus.ERROR, why, now)
+                    self._publish(opened, "queued")
                 else:
-                    self.finish(opened, Ending(status=ExecutionStatus.ERROR, error=error), now)
+                    self.finish(opened, Ending(status=ExecutionStatus.ERROR, error=why), now)
             self._database.execute("close_engine", {"id": engine_id, "ended_at": now, "reason": error.message})
         return len(unfinished)
 
-    def count_left(self) -> int:
-        """How many executions that nobody called wait for the next server: the engines that had them have ended."""
-        return int(self._database.execute("count_left").fetchone()[0])
-
     def unfinished(self, engine_id: int) -> list[tuple[Opened, str]]:
         """(execution, kind) of all that an engine has queued or running, children before their parents."""
-        rows = self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall()
-        found = []
-        for id_, flow, job, kind, parent, root, attempt, started, time, category in rows:
-            has_code = kind in ("task", "manager")  # a DAG run is called for a partition, its jobs stand for it
-            keys = ((time or "", category or ""),) if has_code and (time or category) else ()
-            found.append((Opened(id_, flow, job, parent, root or id_, started, attempt, has_code, keys), kind))
-        return found
+        return _opened(self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall())
+
+    def unfinished_calls(self, run: Opened) -> list[tuple[Opened, str]]:
+        """(execution, kind) of what an execution has called that is queued or running."""
+        names = {"root_id": run.root_id, "parent_id": run.id}
+        return _opened(self._database.execute("unfinished_calls", names).fetchall())
+
+
+def _opened(rows: Iterable[Row]) -> list[tuple[Opened, str]]:
+    found = []
+    for id_, flow, job, kind, parent, root, attempt, started, time, category in rows:
+        has_code = kind in HAVE_CODE  # a DAG run is called for a partition, its jobs stand for it
+        keys = ((time or "", category or ""),) if has_code and (time or category) else ()
+        found.append((Opened(id_, flow, job, parent, root or id_, started, attempt, has_code, keys), kind))
+    return found

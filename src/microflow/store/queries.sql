@@ -54,6 +54,32 @@ ORDER BY id DESC
 SELECT count(*) FROM executions e WHERE status IN ('running', 'queued') AND status <> 'success' AND status <> 'skipped'
     AND root_id IS NULL AND NOT EXISTS (SELECT 1 FROM engines g WHERE g.id = e.engine_id AND g.ended_at IS NULL)
 
+-- name: unfinished_calls
+SELECT id, flow, job, kind, parent_id, root_id, attempt, started_at, time_partition, cat_partition FROM executions
+WHERE root_id = :root_id AND parent_id = :parent_id AND status IN ('queued', 'running')
+ORDER BY id DESC
+
+-- What a run has called by now, for whoever goes on with it.
+-- name: ended_calls
+SELECT job, id, status, output, error, reason, run_key, time_partition, cat_partition FROM executions
+WHERE root_id = :root_id AND parent_id = :parent_id AND status NOT IN ('queued', 'running')
+ORDER BY id
+
+-- name: count_calls
+SELECT status, count(*) FROM executions
+WHERE root_id = :root_id AND parent_id = :parent_id AND status NOT IN ('queued', 'running')
+GROUP BY status
+
+-- name: failed_call
+SELECT error FROM executions
+WHERE root_id = :root_id AND parent_id = :parent_id AND status IN ('error', 'cancelled') AND error IS NOT NULL
+ORDER BY id LIMIT 1
+
+-- name: last_call
+SELECT position, inputs, time_partition, cat_partition FROM executions
+WHERE root_id = :root_id AND parent_id = :parent_id
+ORDER BY position DESC LIMIT 1
+
 -- name: run_key_success
 SELECT execution_id, output FROM run_keys WHERE flow = :flow AND job = :job AND run_key = :run_key
 
@@ -79,5 +105,5 @@ SELECT output FROM executions WHERE flow = :flow AND job = :job AND status = 'su
 ORDER BY id DESC LIMIT 1
 
 -- name: call_of
-SELECT flow, job, kind, status, trigger, inputs, time_partition, cat_partition, scheduled_at, options, engine_id
+SELECT flow, job, kind, status, trigger, inputs, time_partition, cat_partition, scheduled_at, options, waiting, engine_id
 FROM executions WHERE id = :id

@@ -76,10 +76,11 @@ class TickView(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: Moment
 
 
-class RunOptions(msgspec.Struct, frozen=True):
-    """What is kept among the options of an execution that is a schedule's run: the schedule's name."""
+class RunOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept as the options of an execution that is a schedule's run: its name, and whether run keys are disregarded."""
 
     schedule: str = ""
+    force: bool = False
 
 
 _options = msgspec.json.Decoder(RunOptions)

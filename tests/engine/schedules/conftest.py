@@ -19,6 +19,8 @@ from microflow.model.results import ExecutionStatus
 from microflow.runners.base import Outcome
 from microflow.store.reading import ExecutionView, Reading
 
+from ..conftest import bury, die
+
 PATIENCE = 60.0
 LONGEST_WAIT = 1e9
 JUMP = 30.0
@@ -126,13 +128,7 @@ class Server:
         """The process is gone: nothing more is written, and nobody said goodbye."""
         assert self.engine is not None
         engine, self.engine = self.engine, None
-        database = engine.database
-        with database._lock:
-            if database._writer.in_transaction:
-                database._writer.execute("ROLLBACK")
-            # another start of the process means that this one is dead
-            database._writer.execute("UPDATE engines SET process_started = 0 WHERE ended_at IS NULL")
-            database.close()
+        die(engine)
         self._graveyard.append(engine)
 
     def bury(self) -> None:
@@ -141,11 +137,8 @@ class Server:
             self.runner.release()
             self.engine.stop(grace=0)
         for engine in self._graveyard:
-            for execution in engine._resources.live.all():
-                execution.stop.set("the process died")
             self.runner.release()
-            engine._threads.close(wait=True)
-            engine._timers.stop()
+            bury(engine)
 
     # Time
 

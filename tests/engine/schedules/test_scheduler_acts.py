@@ -219,6 +219,7 @@ def test_schedules_that_are_due_together_share_a_transaction_before_which_none_r
     database.execute_text = count
     server.clock.advance(3600)
     assert server.look().begun == 5
+    database.execute_text = carry_out
     assert len(begun) == 1
     assert sum(server.runner.runs.values()) == 5
 

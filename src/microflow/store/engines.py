@@ -1,0 +1,38 @@
+"""The engines of a store: which there are, and what those that have ended have left."""
+
+from __future__ import annotations
+
+from .database import Database
+
+NOBODY = 0
+"""The engine that owns what a server left queued when it stopped, until the next one takes it over."""
+
+
+class Engines:
+    """Records engines, this process's own among them: ``engine_id``, 0 before it is registered."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.engine_id = 0
+
+    def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
+        """Record a new engine, the owner of what is opened from now on."""
+        self.engine_id = self._database.insert(
+            "open_engine", {"pid": pid, "process_started": process_started, "kind": kind, "started_at": now}
+        )
+        return self.engine_id
+
+    def unregister(self, *, now: float, reason: str) -> None:
+        """Record that the engine ended, and why."""
+        self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
+
+    def engines(self) -> list[tuple[int, int, float, str]]:
+        """(id, pid, when its process started, kind) of every engine that has not said that it ended."""
+        return [
+            (row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id
+        ]
+
+    def count_left(self) -> int:
+        """How many executions that nobody called wait for the next server: the engines that had them have ended."""
+        count: int = self._database.execute("count_left").fetchone()[0]
+        return count

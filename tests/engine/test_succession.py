@@ -1,0 +1,264 @@
+"""Runs that a server's death or its stop interrupts: the next one goes on with them where what ran has attempts left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from microflow import ConcurrencyGroup, Flow, Schedule, create_flow
+from microflow.engine.engine import Engine
+from microflow.engine.succession import may_go_on
+from microflow.store.executions import Opened
+
+Start = Callable[..., Engine]
+Look = Callable[[Engine, int], dict[str, Any]]
+Attempts = Callable[[Engine, int], list[tuple[int, str, str]]]
+End = Callable[[Engine], None]
+
+
+def chain(runner: Any, *, retries: int = 1, last_retries: int = 0) -> Flow:
+    """``first`` and ``beside`` go into ``middle``, and that into ``last``."""
+    flow = create_flow("shop", timezone="UTC")
+    for name, inputs, tries in (
+        ("first", [], retries),
+        ("beside", [], retries),
+        ("middle", ["first", "beside"], retries),
+        ("last", ["middle"], last_retries),
+    ):
+        flow.task(name=name, inputs=inputs, retries=tries, runner=runner)(lambda *given: {})
+    return flow
+
+
+def rows(engine: Engine, columns: str = "job, status, attempt", where: str = "1") -> list[Any]:
+    return engine.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
+
+
+def wait(until: Any, engine: Engine, look: Look, number: int, status: str = "success") -> None:
+    until(engine, lambda: look(engine, number)["status"] == status)
+
+
+def a_minute_later(clock: Any) -> None:
+    clock.until_asleep(30)  # the scheduler looks at the clock as often
+    clock.advance(60)
+
+
+def of_jobs(*attempts: Any) -> dict[str, Any]:
+    return {attempt.job.name: attempt for attempt in attempts}
+
+
+def opened(number: int, parent: int | None, attempt: int = 1, started: float | None = 1.0) -> Opened:
+    return Opened(number, "shop", f"job {number}", parent, 1, started, attempt)
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "expected"),
+    [
+        ([], []),
+        ([(opened(1, None), "task")], [[1]]),
+        ([(opened(1, None, attempt=2), "task")], []),
+        ([(opened(1, None), "map"), (opened(2, 1), "task")], []),
+        ([(opened(1, None), "manager"), (opened(2, 1), "task")], [[1]]),
+        ([(opened(1, None), "dag"), (opened(2, 1), "manager"), (opened(3, 2), "task")], [[1, 2]]),
+        ([(opened(1, None), "dag"), (opened(2, 1), "task"), (opened(3, 1, attempt=2), "task")], []),
+        ([(opened(1, None), "dag"), (opened(2, 1), "task"), (opened(99, 1, started=None), "task")], [[1, 2, 99]]),
+        ([(opened(1, None), "dag"), (opened(99, 1), "task")], []),
+        ([(opened(1, None), "partitions"), (opened(2, 1), "dag"), (opened(3, 2), "task")], [[1, 2, 3]]),
+        ([(opened(1, None), "partitions"), (opened(2, 1), "dag"), (opened(99, 2), "task")], []),
+        ([(opened(99, None), "partitions")], []),
+        ([(opened(2, 1), "task"), (opened(3, None), "dag")], [[3]]),
+    ],
+)
+def test_what_may_go_on(unfinished: list[tuple[Opened, str]], expected: list[list[int]]) -> None:
+    found = may_go_on(unfinished[::-1], lambda opened: 0 if opened.id == 99 else 1)
+
+    assert [left.numbers for left in found] == expected
+
+
+def test_a_dag_run_goes_on_where_it_was(
+    serve: Start, end: End, runner: Any, look: Look, attempts: Attempts, until: Any, clock: Any
+) -> None:
+    flow = chain(runner)
+    first = serve(flow)
+    run = first.submit(flow.jobs["last"], with_inputs=True)
+    of_jobs(runner.next(), runner.next())["first"].succeed({"n": 1}, run_key="a")
+    until(first, lambda: rows(first)[1][1] == "success" or rows(first)[2][1] == "success")
+    before = look(first, run.id)
+    clock.advance(60)
+    end(first)
+
+    second = serve(flow)
+    again = runner.next()
+    assert (again.job.name, again.request.attempt) == ("beside", 2)
+    again.succeed({"n": 2})
+    middle = runner.next()
+    assert middle.inputs == [{"n": 1}, {"n": 2}]
+    assert [(status.status, status.run_key) for status in middle.request.statuses] == [
+        ("success", "a"),
+        ("success", None),
+    ]
+    assert middle.request.attempt == 1
+    middle.succeed({"n": 3})
+    runner.next().succeed({"n": 4})
+    wait(until, second, look, run.id)
+
+    assert sorted(rows(second)) == [
+        ("beside", "success", 2),
+        ("first", "success", 1),
+        ("last", "success", 1),
+        ("last", "success", 1),
+        ("middle", "success", 1),
+    ]
+    after = look(second, run.id)
+    assert after["output"] == {"n": 4}
+    assert (after["started_at"], after["attempt"]) == (before["started_at"], 1)
+    assert attempts(second, run.id) == []
+    assert attempts(second, again.request.execution_id) == [(1, "error", "Interrupted")]
+    assert sorted(rows(second, "position", f"parent_id = {run.id}")) == [(0,), (1,), (2,), (3,)]
+    assert runner.started == 5
+
+
+def test_it_goes_on_again_and_again_as_long_as_there_are_attempts(
+    serve: Start, end: End, runner: Any, look: Look, attempts: Attempts, until: Any
+) -> None:
+    flow = chain(runner, retries=2, last_retries=1)
+    engine = serve(flow)
+    run = engine.submit(flow.jobs["last"], with_inputs=True)
+    for tried in (1, 2):
+        found = of_jobs(runner.next(), runner.next())
+        assert {each.request.attempt for each in found.values()} == {tried}
+        end(engine)
+        engine = serve(flow)
+    for _ in range(3):
+        runner.next().succeed({})
+    last = runner.next()
+    end(engine)
+    engine = serve(flow)
+    assert runner.next().request.attempt == 2
+    end(engine)
+
+    engine = serve(flow)
+
+    error = look(engine, run.id)["error"]
+    assert error["type"] == "Interrupted"
+    assert attempts(engine, last.request.execution_id) == [(1, "error", "Interrupted")]
+    assert rows(engine, "job, status, attempt", f"parent_id = {run.id} AND status <> 'success'") == [
+        ("last", "error", 2)
+    ]
+
+
+def test_without_an_attempt_left_of_what_ran_the_whole_run_is_interrupted(
+    serve: Start, end: End, runner: Any, look: Look, until: Any
+) -> None:
+    flow = chain(runner, retries=0)
+    first = serve(flow)
+    run = first.submit(flow.jobs["last"], with_inputs=True)
+    of_jobs(runner.next(), runner.next())["first"].succeed({})
+    until(first, lambda: ("first", "success", 1) in rows(first))
+    end(first)
+
+    second = serve(flow)
+
+    assert sorted(rows(second)) == [("beside", "error", 1), ("first", "success", 1), ("last", "error", 1)]
+    assert look(second, run.id)["error"]["type"] == "Interrupted"
+    assert runner.none_began()
+
+
+def test_what_waited_for_a_place_waits_again_and_a_manager_is_called_anew(
+    serve: Start, end: End, runner: Any, look: Look, until: Any
+) -> None:
+    flow, group = create_flow("shop", max_concurrency=4), ConcurrencyGroup(1, name="narrow")
+    holds = flow.task(name="holds", runner=runner, max_concurrency=group)(lambda: {})
+    work = flow.task(name="work", runner=runner)(lambda: {})
+    flow.manager(name="manage", retries=1)(lambda: work())
+    flow.task(name="waits", runner=runner, max_concurrency=group)(lambda: {})
+    flow.task(name="last", inputs=["manage", "waits"], runner=runner)(lambda *given: {})
+    first = serve(flow)
+    first.submit(holds)
+    runner.next()
+    run = first.submit(flow.jobs["last"], with_inputs=True)
+    runner.next()
+    until(first, lambda: ("waits", "queued", 1) in rows(first))
+    end(first)
+
+    second = serve(flow)
+    for _ in range(3):
+        runner.next().succeed({"n": 1})
+    wait(until, second, look, run.id)
+
+    assert sorted(rows(second)) == [
+        ("holds", "error", 1),
+        ("last", "success", 1),
+        ("last", "success", 1),
+        ("manage", "success", 2),
+        ("waits", "success", 1),
+        ("work", "error", 1),
+        ("work", "success", 1),
+    ]
+
+
+def test_the_run_of_a_tick_that_goes_on_is_still_going(
+    serve: Start, end: End, runner: Any, look: Look, until: Any, clock: Any
+) -> None:
+    flow = create_flow("shop", timezone="UTC")
+    schedule = Schedule("* * * * *", name="minutely", overlap="skip")
+    flow.task(name="first", schedule=schedule, retries=1, runner=runner)(lambda: {})
+
+    def last(_: Any) -> dict[str, Any]:
+        return {}
+
+    flow.task(name="last", schedule=schedule, inputs=["first"], runner=runner)(last)
+    first = serve(flow)
+    a_minute_later(clock)
+    tick = runner.next().request
+    end(first)
+
+    second = serve(flow)
+    again = runner.next()
+    assert (again.request.scheduled_at, again.request.attempt) == (tick.scheduled_at, 2)
+    a_minute_later(clock)
+    until(second, lambda: len(second.schedules.ticks("shop", "minutely")) == 2)
+    assert [known.outcome for known in second.schedules.ticks("shop", "minutely")] == ["overlap", "run"]
+    again.succeed({})
+    runner.next().succeed({})
+    wait(until, second, look, 1)
+    assert [scheduled for (scheduled,) in rows(second, "scheduled_at")] == [tick.scheduled_at] * 3
+
+
+def test_a_run_whose_definition_is_another_one_ends_with_the_reason(
+    serve: Start, end: End, runner: Any, look: Look
+) -> None:
+    first = serve(chain(runner))
+    run = first.submit(first.job("shop", "last"), with_inputs=True)
+    runner.next(), runner.next()
+    end(first)
+    flow = create_flow("shop")
+    for name, inputs in (("new", []), ("first", ["new"]), ("beside", []), ("last", ["first"])):
+        flow.task(name=name, inputs=inputs, retries=1, runner=runner)(lambda *given: {})
+
+    second = serve(flow)
+
+    error = look(second, run.id)["error"]
+    assert error["type"] == "Interrupted"
+    assert "It can't go on: it has run job " in error["message"]
+    assert {status for (status,) in rows(second, "status")} == {"error"}
+
+
+def test_a_job_that_was_to_run_whatever_its_run_key_still_is(
+    serve: Start, end: End, runner: Any, look: Look, until: Any
+) -> None:
+    flow = create_flow("shop")
+    load = flow.task(name="load", runner=runner, retries=1)(lambda a: a)
+    first = serve(flow)
+    done = first.submit(load, [{"run_key": "a"}])
+    runner.next().succeed({})
+    done.future.result()
+    forced = first.submit(load, [{"run_key": "a"}], force=True)
+    runner.next()
+    end(first)
+
+    second = serve(flow)
+    runner.next().succeed({"n": 1})
+
+    wait(until, second, look, forced.id)

@@ -1,0 +1,96 @@
+"""Runs of a server that is really killed: the next server goes on with them, and each job runs as often as it has to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microflow.store.database import Database
+
+PATIENCE = 60.0
+
+SERVER = r"""
+import os, sys, time
+from microflow import Schedule, create_flow, current_execution
+from microflow.engine.engine import Engine
+from microflow.runtime import PartitionSelection
+
+store, ran, begins = sys.argv[1], sys.argv[2], sys.argv[3] == "begins"
+flow = create_flow("shop", max_concurrency=4)
+nightly = Schedule("0 3 * * *", name="nightly")
+
+
+def run(name):
+    attempt = current_execution().attempt
+    with open(ran, "a") as file:
+        file.write(f"{name} {attempt}\n")
+    if attempt == 1 and name in ("beside", "load c"):
+        time.sleep(3600)
+    return {"name": name}
+
+
+flow.task(name="first", schedule=nightly)(lambda: run("first"))
+flow.task(name="beside", schedule=nightly, retries=1)(lambda: run("beside"))
+flow.task(name="last", schedule=nightly, inputs=["first", "beside"])(lambda a, b: {"got": [a["name"], b["name"]]})
+flow.task(name="load", cat_partitions=list("abcdef"), max_concurrency=1, retries=1)(
+    lambda a: run(f"load {a['cat_partition']}")
+)
+
+engine = Engine([flow], store=store, kind="server")
+engine.start()
+if begins:
+    engine.submit(flow.jobs["last"], with_inputs=True)
+    engine.run_schedule("shop", "nightly")
+    engine.submit_partitions(flow.jobs["load"], PartitionSelection())
+assert engine._resources.live.wait_until_empty(60)
+engine.stop()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_the_next_server_goes_on_with_what_a_killed_one_ran(
+    script: Callable[..., subprocess.Popen[str]], store: str, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    ran.touch()
+    killed = script(SERVER, store, str(ran), "begins")
+    begun = Counter({"first 1": 2, "beside 1": 2, "load a 1": 1, "load b 1": 1, "load c 1": 1})
+    deadline = time.monotonic() + PATIENCE
+    while Counter(ran.read_text().splitlines()) != begun or statuses(store)["first"] != ["success"] * 2:
+        assert time.monotonic() < deadline, (ran.read_text(), killed.poll())
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait(PATIENCE)
+
+    assert script(SERVER, store, str(ran), "goes on").wait(PATIENCE) == 0
+
+    rest = Counter({"beside 2": 2, "load c 2": 1, "load d 1": 1, "load e 1": 1, "load f 1": 1})
+    assert Counter(ran.read_text().splitlines()) == begun + rest
+    assert {status for known in statuses(store).values() for status in known} == {"success"}
+    database = Database(store)
+    outputs = database.read_text("SELECT output FROM executions WHERE parent_id IS NULL ORDER BY id")
+    attempts = database.read_text("SELECT attempt, error FROM attempts")
+    database.close()
+    assert [json.loads(output) for (output,) in outputs] == [
+        {"got": ["first", "beside"]},
+        {"success": 3},
+        {"success": 6},
+    ]
+    assert [(attempt, json.loads(error)["type"]) for attempt, error in attempts] == [(1, "Interrupted")] * 3
+
+
+def statuses(store: str) -> dict[str, list[Any]]:
+    database = Database(store)
+    found: dict[str, list[Any]] = {"first": []}
+    for job, status in database.read_text("SELECT job, status FROM executions WHERE kind = 'task' ORDER BY id"):
+        found.setdefault(job, []).append(status)
+    database.close()
+    return found
