@@ -51,6 +51,20 @@ def test_what_runs_and_what_failed_is_on_the_home_page(engine: Any, make_client:
     held.future.result(60)
 
 
+def test_a_job_that_runs_says_so_in_the_list_of_jobs(engine: Any, make_client: Any, gate: Any) -> None:
+    client = make_client(engine)
+    held = engine.submit(engine.job("shop", "hold"), [{}])
+    assert gate.reached.wait(60)
+    waits = engine.submit(engine.job("shop", "hold"), [{}])
+    row = client.get("/flows/shop").text.partition('data-key="job-shop-hold"')[2].partition("</tr>")[0]
+    assert f'href="/executions/{waits.id}"' in row
+    assert "queued" in row
+    gate.opened.set()
+    held.future.result(60), waits.future.result(60)
+    row = client.get("/flows/shop").text.partition('data-key="job-shop-hold"')[2].partition("</tr>")[0]
+    assert "success" in row
+
+
 def test_a_flow_has_a_page_with_its_jobs_and_executions(engine: Any, make_client: Any) -> None:
     client = make_client(engine)
     engine.submit(engine.job("shop", "add_two"), [{"value": 1}]).future.result(60)

@@ -157,6 +157,17 @@ def test_a_schedule_is_paused_and_resumed_and_the_way_leads_back(client: Any) ->
     assert "paused" not in words(client.get("/schedules").text)
 
 
+def test_the_jobs_of_a_paused_schedule_say_that_they_do_not_run(client: Any) -> None:
+    job = "/jobs/greenhouse/water_ferns"
+    assert "Next paused since" not in words(client.get(job).text)
+    client.form("/schedules/greenhouse/water%20all/pause", {})
+    assert "Next paused since" in words(client.get(job).text)
+    assert words(client.get("/flows/greenhouse").text).count("paused every day at 02:30") == 2
+    client.form("/schedules/greenhouse/water%20all/resume", {})
+    assert "Next paused since" not in words(client.get(job).text)
+    assert "paused" not in words(client.get("/flows/greenhouse").text)
+
+
 def test_a_schedule_is_run_now_and_shows_its_run(client: Any, engine: Engine, gate: Any) -> None:
     answer = client.form("/schedules/greenhouse/water%20all/run", {"page": "1"})
     assert (answer.status, answer.headers["location"]) == (303, "/schedules")

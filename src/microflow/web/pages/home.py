@@ -16,14 +16,14 @@ from ..parameters import part_of
 from . import charts
 from .dag import flow_picture, has_dag, is_small
 from .desk import UNFINISHED, Desk, not_found, threaded
-from .schedules import coming_runs
+from .schedules import coming_runs, paused_since
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from ...jobs import Job
-    from ...store.reading import Duration
+    from ...store.reading import Duration, Newest
 
 DAY_BUCKETS = 96
 LATELY = timedelta(days=7)
@@ -41,11 +41,16 @@ JOBS_PAGE = 50
 
 
 class JobLine(NamedTuple):
-    """A job in a list: its definition, its newest executions, and the bars of their durations."""
+    """A job in a list: its definition, its newest execution, how long the newest took that ended, and the bars of that.
+
+    ``is_paused``: it has a schedule that is paused.
+    """
 
     job: JobView
+    newest: Newest | None
     durations: list[Duration]
     bars: list[charts.Bar]
+    is_paused: bool
 
 
 class FlowLines(NamedTuple):
@@ -146,7 +151,9 @@ def _job_lines(desk: Desk, jobs: Iterable[Job[Any]], moment: datetime) -> list[J
     for job in jobs:
         durations = desk.reading.durations(job.flow.name, job.name, SPARK_SLOTS)
         bars = charts.sparkline(durations, SPARK_HEIGHT, SPARK_SLOTS)
-        lines.append(JobLine(job_view(job, moment), durations, bars))
+        newest = desk.reading.newest(job.flow.name, job.name)
+        view = job_view(job, moment)
+        lines.append(JobLine(view, newest, durations, bars, paused_since(desk, view) is not None))
     return lines
 
 

@@ -20,6 +20,7 @@ from .dag import job_picture
 from .desk import Desk, not_found, threaded
 from .partition_view import job_shares
 from .run_form import RunForm, fresh_form, submit_form, typed_form
+from .schedules import paused_since
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -91,6 +92,7 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: RunForm, status: HT
             "job": view,
             "form": form,
             "frequency": frequency,
+            "paused_at": paused_since(desk, view),
             "dag": job_picture(desk, job),
             "chart": charts.duration_chart(durations, CHART_HEIGHT, CHART_SLOTS),
             "shares": job_shares(desk.engine.partitions, job, is_live="Microflow-Live" in request.headers),

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from ...errors import ConflictError, UnknownNameError
 from ...model.schedules import describe, next_ticks
 from ...store.reading import ExecutionView
+from ...store.views import utc
 from ..parameters import read_bytes
 from ..schedules import ScheduleState, schedule_state, schedule_states
 from . import schedule_view
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from ...engine.engine import Engine
     from ...engine.schedule_runs import ServedSchedule
+    from ..definitions import JobView
 
 PAGE = 200
 """How many schedules one page of the list shows."""
@@ -81,6 +83,12 @@ def routes(desk: Desk) -> list[Route]:
             for word, act in acts.items()
         ),
     ]
+
+
+def paused_since(desk: Desk, job: JobView) -> datetime | None:
+    """Since when the schedule of a job is paused; None if it is not, or there is none."""
+    row = None if job.schedule is None else desk.engine.schedules.find(job.flow, job.schedule.name)
+    return None if row is None or row.paused_at is None else utc(row.paused_at)
 
 
 def show_schedules(desk: Desk, request: Request) -> Response:
