@@ -215,6 +215,30 @@ with ThreadPoolExecutor(4) as threads:
     assert output(process) == "[1, 2, 3, 4, 5, 6, 7, 8]\n"
 
 
+def test_a_call_after_the_last_line_is_refused_in_words(script: Script) -> None:
+    process = script("""
+import atexit
+from microflow import ConflictError, create_flow
+flow = create_flow("shop")
+
+@flow.task
+def work(a): return {"n": a["n"] + 1}
+
+@atexit.register
+def leave():
+    for _ in range(2):
+        try:
+            work({"n": 2})
+        except ConflictError as error:
+            print(error)
+
+print(work({"n": 1})["n"])
+""")
+
+    said = "The program is ending, and nothing new can be executed then: call jobs before its last line.\n"
+    assert output(process) == "2\n" + 2 * said
+
+
 def test_two_scripts_may_share_a_store(script: Script, tmp_path: Path) -> None:
     text = """
 import sys

@@ -6,6 +6,7 @@ import sys
 import threading
 from typing import Any
 
+from ..errors import ConflictError
 from ..flow import Flow
 from .engine import Engine
 
@@ -13,13 +14,22 @@ _starting = threading.Lock()
 
 
 def start(flow: Flow) -> Any:
-    """Start an engine for this flow, with its store; it stays until the process ends. Returns the flow's runtime."""
+    """Start an engine for this flow, with its store; it stays until the process ends. Returns the flow's runtime.
+
+    Raises ``ConflictError`` if the process is ending already.
+    """
     with _starting:  # two threads may make their first calls at the same time
         if flow.runtime is None:
             engine = Engine([flow], echo=_print)
             engine.start()
-            # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
-            threading._register_atexit(lambda: _close(engine))  # type: ignore[attr-defined]
+            try:
+                # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
+                threading._register_atexit(lambda: _close(engine))  # type: ignore[attr-defined]
+            except RuntimeError as error:  # it waits for none any more
+                engine.stop(grace=0, reason="the process ended")
+                raise ConflictError(
+                    "The program is ending, and nothing new can be executed then: call jobs before its last line."
+                ) from error
         return flow.runtime
 
 
