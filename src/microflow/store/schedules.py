@@ -157,13 +157,16 @@ class Schedules:
         return new
 
     def claim(self, flow: str, name: str, record: TickRecord, now: float) -> bool:
-        """Record a tick that runs, as part of the transaction that opens its execution; False if it has a record already."""
-        claimed = self._insert(flow, name, record, now) == 1
+        """Record a tick that runs, as part of the transaction that opens its execution; False if it has a record already.
+
+        One that was recorded as missed may still run: the clock was put back, and its time has come again.
+        """
+        claimed = self._insert(flow, name, record, now, "claim_tick") == 1
         if claimed:
             self._tell(flow, name, record.outcome, record.execution_id or 0)
         return claimed
 
-    def _insert(self, flow: str, name: str, record: TickRecord, now: float) -> int:
+    def _insert(self, flow: str, name: str, record: TickRecord, now: float, statement: str = "record_tick") -> int:
         values = {
             "flow": flow,
             "schedule": name,
@@ -175,7 +178,7 @@ class Schedules:
             "first_at": record.at if record.first_at is None else record.first_at,
             "recorded_at": now,
         }
-        new = self._database.execute("record_tick", values).rowcount
+        new = self._database.execute(statement, values).rowcount
         self._database.execute("see_schedule", {"flow": flow, "name": name, "until": record.at})
         return new
 

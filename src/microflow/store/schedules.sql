@@ -34,6 +34,13 @@ INSERT INTO ticks (flow, schedule, at, outcome, reason, execution_id, count, fir
 VALUES (:flow, :schedule, :at, :outcome, :reason, :execution_id, :count, :first_at, :recorded_at)
 ON CONFLICT (flow, schedule, at) DO NOTHING
 
+-- name: claim_tick
+INSERT INTO ticks (flow, schedule, at, outcome, reason, execution_id, count, first_at, recorded_at)
+VALUES (:flow, :schedule, :at, :outcome, :reason, :execution_id, :count, :first_at, :recorded_at)
+ON CONFLICT (flow, schedule, at) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason,
+    execution_id = excluded.execution_id, recorded_at = excluded.recorded_at
+WHERE ticks.outcome = 'missed' AND ticks.count = 1
+
 -- name: newest_ticks
 SELECT t.at, t.outcome, t.reason, t.execution_id, e.status, t.count, t.first_at, t.recorded_at,
     CASE WHEN t.outcome IN ('run', 'queued') THEN e.error END, CASE WHEN t.outcome IN ('run', 'queued') THEN e.reason END

@@ -47,7 +47,7 @@ class Expected:
     def _due(self, now: datetime) -> list[datetime]:
         if self.removed:
             return []
-        found = [tick for tick in ticks(self.cron, ZoneInfo(self.zone), self.seen, now) if tick not in self.records]
+        found = list(ticks(self.cron, ZoneInfo(self.zone), self.seen, now))
         self.seen = now
         return found
 
@@ -63,20 +63,20 @@ class Expected:
             if self.catch_up == "all" or (self.catch_up == "last" and tick == due[-1]):
                 self._runs(tick, held, LATE if self.catch_up == "all" else {"run"}, late=True)
             else:
-                self.records[tick] = {"paused" if self.paused else "missed"}
+                self.records.setdefault(tick, {"paused" if self.paused else "missed"})
 
     def dropped(self, now: datetime) -> None:
         """No server ran until now, and then it was paused or had changed."""
         for tick in self._due(now):
-            self.records[tick] = {"paused" if self.paused else "missed"}
+            self.records.setdefault(tick, {"paused" if self.paused else "missed"})
 
     def _runs(self, tick: datetime, held: bool, outcomes: set[str], late: bool = False) -> None:
         queues = self.overlap == "queue" or (late and self.catch_up == "all" and self.overlap == "skip")
         if self.paused:
-            self.records[tick] = {"paused"}
+            self.records.setdefault(tick, {"paused"})
         elif self.going and not queues and self.overlap == "skip":
-            self.records[tick] = {"overlap"}
-        else:
+            self.records.setdefault(tick, {"overlap"})
+        elif self.records.get(tick, {"missed"}) == {"missed"}:  # where the clock was put back it may come again
             self.records[tick] = {"queued"} if self.going and queues else outcomes
             self.going += held
 

@@ -159,6 +159,46 @@ def test_all_that_was_missed_runs_in_order_one_after_the_other(server: Any) -> N
     assert all(one.ended_at <= other.started_at for one, other in pairwise(ran))
 
 
+def test_a_long_backlog_that_is_stopped_in_the_middle_goes_on_with_the_next_server(server: Any) -> None:
+    schedule = Schedule("* * * * *", catch_up="all")
+    server.start(flow_with(server.runner, schedule))
+    server.look()
+    server.stop()
+    server.clock.advance(10_000 * 60)
+    server.runner.hold("load")
+    server.start(flow_with(server.runner, schedule))
+    scheduler, database = server.engine.scheduler, server.engine.database
+    carry_out, claimed = database.execute_text, []
+
+    def stop_after_three_hundred(text: str, values: Any) -> Any:
+        if "INTO executions" in text:
+            claimed.append(values)
+            if len(claimed) == 300:
+                scheduler._ended.set()
+        return carry_out(text, values)
+
+    database.execute_text = stop_after_three_hundred
+    server.look()
+    server.stop()
+    assert len(claimed) == 300
+    server.runner.release()
+    server.start(flow_with(server.runner, schedule))
+    server.look()
+
+    ticks = server.engine.schedules.ticks("shop", "load", 100_000)
+    assert sum(tick.count for tick in ticks) == 10_000
+    missed, *ran = sorted(ticks, key=lambda tick: tick.at)
+    assert (missed.outcome, missed.count, missed.reason) == (
+        "missed",
+        9_000,
+        "Missed: of the ticks due at once, the newest 1,000 are run.",
+    )
+    assert {tick.outcome for tick in ran} <= {"run", "queued"}
+    runs = server.executions()
+    assert [execution.scheduled_at for execution in runs] == [tick.at for tick in ran]
+    assert [str(execution.status) for execution in runs] == ["error", *["success"] * 999]
+
+
 def test_a_machine_that_slept_catches_up_what_it_missed(server: Any) -> None:
     server.start(flow_with(server.runner, "*/10 * * * *"))
     server.advance_to(utc("2026-05-04T00:15"))
@@ -178,6 +218,25 @@ def test_a_clock_that_is_put_back_fires_no_tick_twice_and_loses_none(server: Any
     fired = [(f"05-04T{minutes // 60:02}:{minutes % 60:02}", "run") for minutes in range(10, 90, 10)]
     assert server.ticks("shop", "load") == fired
     assert len(server.executions()) == len(fired)
+
+
+def test_what_a_clock_that_was_ahead_made_one_miss_runs_when_its_time_comes(server: Any) -> None:
+    server.start(flow_with(server.runner, "0 * * * *"))
+    server.advance_to(utc("2026-05-04T01:30"))
+    server.stop()
+    server.clock.sleep(5 * 3600)  # the machine started with a wrong clock, which is corrected a little later
+    server.start(flow_with(server.runner, "0 * * * *"))
+    server.look()
+    assert [outcome for _, outcome in server.ticks("shop", "load")] == ["run", *["missed"] * 4, "run"]
+    server.clock.sleep(-5 * 3600)
+    server.advance_to(utc("2026-05-04T07:30"))
+
+    assert [outcome for _, outcome in server.ticks("shop", "load")] == ["run"] * 7
+    assert [execution.scheduled_at.hour for execution in server.executions()] == [1, 6, 2, 3, 4, 5, 7]
+    assert {tick.reason for tick in server.engine.schedules.ticks("shop", "load")} == {
+        None,
+        "Run late: no server ran at that time.",
+    }
 
 
 def test_a_clock_that_was_years_ahead_does_not_silence_a_schedule(make_server: Make) -> None:
