@@ -116,3 +116,30 @@ def test_no_color_leaves_colours_out(
     (folder / "shop.py").write_text("from microflow import create_flow\nflow = create_flow('shop')\n", "utf-8")
 
     assert ("\x1b[" in call("jobs", "-f", "shop", color=True).stdout) is escapes
+
+
+@pytest.mark.parametrize("command", ["show", "logs", "cancel", "pause", "resume", "retry"])
+@pytest.mark.parametrize("given", ["x", "0", "1.5", "9" * 19, "9" * 30, "9" * 5_000])
+def test_what_is_no_execution_is_told(call: Call, command: str, given: str) -> None:
+    result = call(command, given)
+    assert result.exit_code == 2
+    assert f"'{given}' is no ID of an execution; that is a whole number from 1 on." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["executions", "--parent", "9" * 30], "is no ID of an execution"),
+        (["executions", "--limit", "x"], "'x' is not a valid whole number"),
+        (["serve", "--port", "x"], "'x' is not a valid whole number"),
+        (["serve", "--grace", "inf"], "'inf' is no number of seconds from 0 to 2592000."),
+        (["serve", "--grace", "nan"], "'nan' is no number of seconds"),
+        (["serve", "--grace", "-1"], "'-1' is no number of seconds"),
+        (["serve", "--keep", "9" * 400 + "d"], "is no length of time"),
+        (["prune", "--older-than", "9" * 5_000 + "d"], "is no length of time"),
+    ],
+)
+def test_a_number_that_is_none_is_told(call: Call, arguments: list[str], said: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from .outcome import print_json
+from .quantities import EXECUTION
 from .where import Where, json_option, server_options, takes_where
 
 
 @click.command("cancel")
-@click.argument("id", type=click.IntRange(min=1))
+@click.argument("id", type=EXECUTION)
 @json_option
 @server_options
 @takes_where

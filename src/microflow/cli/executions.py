@@ -14,6 +14,7 @@ from ..store.reading import Filters
 from ..store.views import ExecutionView, Page
 from ..web.formats import duration
 from .outcome import COLORS, print_json, seconds_taken
+from .quantities import COUNT, EXECUTION
 from .source import Source
 from .tables import moment, print_table
 from .where import Where, flow_option, json_option, server_options, store_option, takes_where, traceback_option
@@ -43,8 +44,8 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     "--status", multiple=True, type=click.Choice([str(status) for status in ExecutionStatus]), help="Repeatable."
 )
 @click.option("--trigger", type=click.Choice([str(trigger) for trigger in Trigger]), help="What started it.")
-@click.option("--parent", type=click.IntRange(min=1), metavar="ID", help="What this execution called.")
-@click.option("--root", type=click.IntRange(min=1), metavar="ID", help="This execution and everything below it.")
+@click.option("--parent", type=EXECUTION, metavar="ID", help="What this execution called.")
+@click.option("--root", type=EXECUTION, metavar="ID", help="This execution and everything below it.")
 @click.option("--run-key", metavar="KEY")
 @click.option("--time-partition", metavar="TIME")
 @click.option("--cat-partition", metavar="NAME")
@@ -52,9 +53,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     "--since", callback=_moment, metavar="TIME", help="Queued then or later: 2026-11-22, 2026-11-22T05:00, 2h, 7d."
 )
 @click.option("--until", callback=_moment, metavar="TIME", help="Queued then or earlier.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="At most so many."
-)
+@click.option("--limit", type=COUNT, default=50, show_default=True, metavar="N", help="At most so many.")
 @click.option("--cursor", metavar="TEXT", help="Go on where the list before ended: its next.")
 @json_option
 @store_option

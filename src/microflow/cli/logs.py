@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from .outcome import print_json
+from .quantities import EXECUTION
 from .source import LogText, Source
 from .where import Where, flow_option, json_option, server_options, store_option, takes_where, traceback_option
 
@@ -16,7 +17,7 @@ LOOK = 0.25
 
 
 @click.command("logs")
-@click.argument("id", type=click.IntRange(min=1))
+@click.argument("id", type=EXECUTION)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the execution has ended.")
 @flow_option("The flow whose store is looked at.", short=False)
 @json_option

@@ -7,6 +7,7 @@ import click
 from .display import open_display
 from .inputs import decoded, read_lines
 from .outcome import finish
+from .quantities import COUNT
 from .where import (
     Where,
     flow_option,
@@ -28,10 +29,8 @@ from .where import (
     metavar="FILE",
     help="JSON lines, one input on each; - for standard input.",
 )
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), metavar="N", help="Give each execution a list of up to N inputs."
-)
-@click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Execute at most N at once.")
+@click.option("--batch-size", type=COUNT, metavar="N", help="Give each execution a list of up to N inputs.")
+@click.option("--max-concurrency", type=COUNT, metavar="N", help="Execute at most N at once.")
 @json_option
 @store_option
 @server_options

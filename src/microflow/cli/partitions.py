@@ -23,6 +23,7 @@ from ..web.partition_views import PartitionMatrix, is_small, matrix, texts_of
 from .display import Display, open_display
 from .outcome import COLORS, finish, print_json
 from .partition_picture import SIGNS, Part, Sheet, legend, picture
+from .quantities import COUNT
 from .tables import on_terminal
 from .where import (
     Where,
@@ -105,13 +106,11 @@ class Asked(NamedTuple):
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=COUNT,
     metavar="N",
     help="With --run: give each execution a list of up to N partitions.",
 )
-@click.option(
-    "--max-concurrency", type=click.IntRange(min=1), metavar="N", help="With --run: execute at most N at once."
-)
+@click.option("--max-concurrency", type=COUNT, metavar="N", help="With --run: execute at most N at once.")
 @click.option("--with-inputs", is_flag=True, help="With --run: execute its declared inputs for each of them first.")
 @click.option("--dry-run", is_flag=True, help="With --run: say how many and how long, and run nothing.")
 @json_option

@@ -6,8 +6,8 @@ import time
 
 import click
 
-from .durations import DURATION
 from .outcome import print_json
+from .quantities import DURATION
 from .where import Where, flow_option, json_option, store_option, takes_where
 
 _PAUSE = 0.005

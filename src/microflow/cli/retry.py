@@ -6,11 +6,12 @@ import click
 
 from .display import open_display
 from .outcome import finish
+from .quantities import EXECUTION
 from .where import Where, flow_option, json_option, server_options, store_option, takes_where, traceback_option
 
 
 @click.command("retry")
-@click.argument("id", type=click.IntRange(min=1))
+@click.argument("id", type=EXECUTION)
 @flow_option("The flow of the execution, as module:flow or path.py:flow; repeatable.")
 @json_option
 @store_option

@@ -10,9 +10,9 @@ from click.core import ParameterSource
 from ..errors import DefinitionError, LoadError, ServerError
 from ..loading import shown
 from ..model.stores import MEMORY
-from .durations import DURATION
 from .leaving import leave_at_once
 from .listening import LOCAL, listen, port_of, url_of
+from .quantities import DURATION, SECONDS, WholeNumber
 from .where import Where, flow_option, store_option, takes_where, traceback_option
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--host", default="localhost", show_default=True, metavar="HOST", help="The address to listen at.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65_535),
     default=3000,
     show_default=True,
     metavar="PORT",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--no-auth", is_flag=True, help="Let everybody in who can reach the server, on any host.")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     default=30.0,
     show_default=True,
     metavar="SECONDS",

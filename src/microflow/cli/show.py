@@ -9,6 +9,7 @@ import click
 from ..store.views import ExecutionView, Tree, TreeNode
 from ..web.formats import duration, number, size
 from .outcome import COLORS, payload_text, print_json, seconds_taken
+from .quantities import EXECUTION
 from .tables import moment
 from .where import Where, flow_option, json_option, server_options, store_option, takes_where, traceback_option
 
@@ -17,7 +18,7 @@ LINES = 30
 
 
 @click.command("show")
-@click.argument("id", type=click.IntRange(min=1))
+@click.argument("id", type=EXECUTION)
 @click.option("--tree", "whole_tree", is_flag=True, help="Everything below it; with --json, only the tree.")
 @flow_option("The flow whose store is looked at.")
 @json_option
