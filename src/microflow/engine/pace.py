@@ -17,11 +17,11 @@ SPAN = 0.005
 
 
 class Pace:
-    """Counts what ran: ``size`` calls may be handed over at once, twice as many whenever so many were small, up to ``most``."""
+    """Counts what ran: ``size`` calls may be handed over at once, twice as many whenever so many were small, up to ``MOST``."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self) -> None:
         self.size = 1
-        self._most = most
+        self._most = MOST
         self._quick = 0
         self._seconds = 0.0  # what one takes: of those that ran last, rather too long than too short
 

@@ -121,7 +121,7 @@ class Worker:
                 write_all(self._output, message.mark)
             self._send(answer)
             self._head_began = monotonic()
-            request = _first(self._line)
+            request = _taken(self._line.popleft)
 
     def _run(
         self, request: Request, function: Reference | Pickled | None, meter: Meter, surroundings: Surroundings
@@ -161,7 +161,7 @@ class Worker:
         """Give back what is still in line; once this returns, the parent is told before anything that is sent later."""
         with self._giving_back:
             count = 0
-            while _last(self._line) is not None:
+            while _taken(self._line.pop) is not None:
                 count += 1
             if count:
                 self._send(Returned(count))
@@ -234,16 +234,10 @@ class Worker:
             end_own_tree()
 
 
-def _first(line: deque[Request]) -> Request | None:
+def _taken(take: Callable[[], Request]) -> Request | None:
+    """What is taken from an end of the line; None if the line is empty. To look first would be too late: two threads take."""
     try:
-        return line.popleft()
-    except IndexError:
-        return None
-
-
-def _last(line: deque[Request]) -> Request | None:
-    try:
-        return line.pop()
+        return take()
     except IndexError:
         return None
 
