@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -19,6 +20,7 @@ from microflow import (
     run_parallel,
 )
 from microflow.engine.engine import Engine
+from microflow.engine.execution import Execution
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -359,3 +361,18 @@ def test_plain_data_counts_as_success(flow: Flow, start: Start) -> None:
     start(flow)
 
     assert target({}, [{}, {}]) == {"ran": True}
+
+
+@pytest.mark.parametrize("given", [FINE, FAIL], ids=["fine", "fail"])
+def test_what_has_ended_is_freed_at_once(flow: Flow, start: Start, given: dict[str, Any]) -> None:
+    """It refers to nothing that refers to it: many thousands of them would keep the garbage collector busy."""
+    load = flow.jobs["load"]
+    start(flow)
+    load(given)
+    gc.collect()
+    gc.disable()
+    try:
+        load(given)
+        assert not [found for found in gc.get_objects() if isinstance(found, Execution)]
+    finally:
+        gc.enable()

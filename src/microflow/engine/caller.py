@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import msgspec
@@ -83,14 +83,13 @@ class Caller:
 
     def carry_out(self, call: Call) -> ExecutionResult:
         """Carry out a call in this thread, waiting where it must wait."""
-        woken = threading.Event()
-        execution = Execution(self._resources, call, self._parent, lambda _: woken.set())
+        woken: SimpleQueue[None] = SimpleQueue()
+        execution = Execution(self._resources, call, self._parent, lambda _: woken.put(None))
         try:
             state = execution.begin()
             while state is not State.ENDED:
                 if state is State.PARKED:
-                    woken.wait()
-                    woken.clear()
+                    woken.get()
                     state = execution.state
                 else:
                     state = execution.attempt()

@@ -71,3 +71,6 @@ class Observation:
         """Nothing is observed any more."""
         if self._log is not None:
             self._log.close()
+        row = self._opened()
+        # no more by way of the execution, which has this: what has ended is freed at once, not when a circle is looked for
+        self._opened = lambda: row
