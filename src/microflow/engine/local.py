@@ -20,16 +20,16 @@ def start(flow: Flow) -> Any:
     """
     with _starting:  # two threads may make their first calls at the same time
         if flow.runtime is None:
-            engine = Engine([flow], echo=_print)
-            engine.start()
-            try:
-                # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
-                threading._register_atexit(lambda: _close(engine))  # type: ignore[attr-defined]
-            except RuntimeError as error:  # it waits for none any more
-                engine.stop(grace=0, reason="the process ended")
+            if getattr(
+                threading, "_SHUTTING_DOWN", False
+            ):  # nobody waits for threads any more, and new ones can't be started
                 raise ConflictError(
                     "The program is ending, and nothing new can be executed then: call jobs before its last line."
-                ) from error
+                )
+            engine = Engine([flow], echo=_print)
+            engine.start()
+            # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
+            threading._register_atexit(lambda: _close(engine))  # type: ignore[attr-defined]
         return flow.runtime
 
 
