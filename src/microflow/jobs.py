@@ -58,7 +58,9 @@ class Backoff:
     """
 
     def __init__(self, initial: float = 1.0, factor: float = 2.0, maximum: float = 300.0, jitter: float = 0.1) -> None:
-        if initial < 0 or factor < 1 or maximum < initial or not 0 <= jitter <= 1:
+        is_plain = all(map(_is_seconds, (initial, factor, jitter)))  # finite numbers, none of them negative
+        is_bounded = _is_seconds(maximum) or maximum == float("inf")
+        if not (is_plain and is_bounded) or factor < 1 or maximum < initial or jitter > 1:
             raise DefinitionError(
                 f"Backoff(initial={initial!r}, factor={factor!r}, maximum={maximum!r}, jitter={jitter!r}): needs "
                 "initial >= 0, factor >= 1, maximum >= initial, and jitter from 0 to 1."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -131,7 +132,13 @@ def test_name_and_key_of_a_group_are_text(arguments: dict[str, Any]) -> None:
         ConcurrencyGroup(1, **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"initial": -1}, {"factor": 0.5}, {"initial": 9, "maximum": 8}, {"jitter": 2}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *[{"initial": -1}, {"factor": 0.5}, {"initial": 9, "maximum": 8}, {"jitter": 2}, {"jitter": -1}],
+        *[{"initial": "1"}, {"factor": None}, {"initial": nan}, {"factor": inf}, {"maximum": "9"}, {"jitter": nan}],
+    ],
+)
 def test_a_backoff_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(
         DefinitionError, match="needs initial >= 0, factor >= 1, maximum >= initial, and jitter from 0 to 1"
