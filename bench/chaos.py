@@ -2,7 +2,8 @@
 
 Each round starts an engine on the same store in a process of its own, lets it run a mixed load, and kills it at a random moment.
 Whatever it had reported as ended (a line on its output, written after the call returned) must be in the store just so; whatever it
-had running must be ended as interrupted by the next engine; no process of a task may live on; the store must be intact.
+had running must be ended as interrupted by the next engine, or gone on with if it is a run whose jobs have attempts left, each part
+of it once; no process of a task may live on; the store must be intact.
 """
 
 from __future__ import annotations
@@ -71,6 +72,22 @@ def run_round(store: Path, moment: float) -> list[tuple[int, str]]:
     return reported
 
 
+def count_runs(connection: sqlite3.Connection) -> Counter[str]:
+    """What became of the DAG runs and the runs over partitions: each ends as a success, and has each of its parts once."""
+    found: Counter[str] = Counter()
+    query = """SELECT r.kind, r.status, r.output, r.options, count(c.id), count(DISTINCT c.position), max(c.position) + 1,
+        min(c.status), max(c.status), max(c.attempt) > 1
+        FROM executions r LEFT JOIN executions c ON c.parent_id = r.id WHERE r.kind IN ('dag', 'partitions') GROUP BY r.id"""
+    for kind, status, output, options, calls, places, end, lowest, highest, again in connection.execute(query):
+        expected = 3 if kind == "dag" or "batch_size" in options else 8
+        whole = {"n": 2} if kind == "dag" else {"success": expected}
+        found["runs"] += 1
+        found["runs gone on with"] += again or 0
+        found["runs that did not succeed"] += status != "success" or json.loads(output) != whole
+        found["runs not whole"] += not calls == places == end == expected or {lowest, highest} != {"success"}
+    return found
+
+
 def main() -> None:
     """Run the rounds and print the table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
@@ -95,6 +112,7 @@ def main() -> None:
         found["reported and lost"] = sum(number not in rows for number in known)
         found["reported and changed"] = sum(rows.get(number, status) != status for number, status in known.items())
         found["left unfinished"] = sum(status in ("queued", "running") for status in rows.values())
+        found |= count_runs(connection)
         interrupted = connection.execute("SELECT count(*) FROM executions WHERE error LIKE '%\"Interrupted\"%'")
         found["interrupted"] = interrupted.fetchone()[0]
         found["started"] = len(rows)
@@ -106,6 +124,10 @@ def main() -> None:
         "started",
         "ended by themselves",
         "interrupted",
+        "runs",
+        "runs gone on with",
+        "runs that did not succeed",
+        "runs not whole",
         "reported as ended",
         "reported and lost",
         "reported and changed",
@@ -116,7 +138,15 @@ def main() -> None:
         print(f"{name:<24}{found[name]:>10,}")
     wrong = sum(
         found[name]
-        for name in ("reported and lost", "reported and changed", "left unfinished", "orphans", "not intact")
+        for name in (
+            "runs that did not succeed",
+            "runs not whole",
+            "reported and lost",
+            "reported and changed",
+            "left unfinished",
+            "orphans",
+            "not intact",
+        )
     )
     print(json.dumps({"wrong": wrong, "seed": seed}))
     sys.exit(1 if wrong else 0)
