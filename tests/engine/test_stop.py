@@ -36,6 +36,18 @@ def stopping(engine: Engine, grace: float) -> tuple[threading.Thread, list[bool]
     return thread, said
 
 
+def stopped_while_one_fails(engine: Engine, runner: Any) -> list[bool]:
+    """Stop it while an attempt runs that fails then; the next one, which is made all the same, succeeds. What ``stop`` said."""
+    attempt = runner.next()
+    thread, said = stopping(engine, grace=60)
+    while not engine._resources.stopping:
+        pass
+    attempt.fail()
+    runner.next().succeed({})
+    thread.join()
+    return said
+
+
 def test_an_idle_engine_stops_at_once_and_stopping_again_is_fine(
     flow: Flow, start: Start, runner: Any, store: str
 ) -> None:
@@ -194,16 +206,9 @@ def test_what_a_manager_calls_while_its_engine_stops_is_tried_again(
     manage = flow.manager(name="manage")(lambda: load())
     engine = start(flow, kind="server")
     engine.submit(manage)
-    attempt = runner.next()
-    thread, said = stopping(engine, grace=60)
-    while not engine._resources.stopping:
-        pass
 
-    attempt.fail()
-    runner.next().succeed({})
-    thread.join()
+    assert stopped_while_one_fails(engine, runner) == [True]
 
-    assert said == [True]
     assert rows(store, "job, status") == [("manage", "success"), ("load", "success")]
 
 
@@ -213,16 +218,9 @@ def test_what_a_script_submitted_is_tried_again_although_the_script_has_ended(
     load = flow.task(name="load", runner=runner, retries=1, retry_delay=0)(lambda: {})
     engine = start(flow)
     load.submit()
-    attempt = runner.next()
-    thread, said = stopping(engine, grace=60)
-    while not engine._resources.stopping:
-        pass
 
-    attempt.fail()
-    runner.next().succeed({})
-    thread.join()
+    assert stopped_while_one_fails(engine, runner) == [True]
 
-    assert said == [True]
     assert rows(store, "status") == [("success",)]
 
 
