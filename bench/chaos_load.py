@@ -16,9 +16,6 @@ from microflow.runtime import PartitionSelection
 
 OFTEN = 1_000_000
 """More attempts than there are kills."""
-RUNS_EVERY = 3
-"""Rounds of the mixed load for each DAG run and each run over partitions."""
-
 flow = create_flow("chaos", store=f"sqlite:///{sys.argv[1]}" if len(sys.argv) > 1 else None)
 
 
@@ -114,7 +111,7 @@ def main() -> None:
         print("started", flush=True)
         number = 0
         while True:
-            if number % RUNS_EVERY == 0:
+            if not engine._resources.live.all():  # those before have ended, also those of servers before
                 begin_runs(engine)
             result = mixed({"round": number})
             print("ended", result.execution_id, result.status, flush=True)
