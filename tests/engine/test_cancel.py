@@ -12,6 +12,7 @@ from microflow import ConcurrencyGroup, ConflictError, ExecutionCancelled, Flow,
 from microflow.engine.engine import Engine
 from microflow.model.events import Event
 from microflow.store.database import Database, Values
+from microflow.store.executions import Executions
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -302,3 +303,30 @@ def test_many_cancels_among_many_executions_leave_nothing_behind(start: Start, r
     assert engine._resources.live.all() == []
     rows = engine.database.read_text("SELECT DISTINCT status FROM executions ORDER BY status")
     assert {status for (status,) in rows} <= {"success", "cancelled", "error"}
+
+
+def test_one_that_is_cancelled_just_when_its_attempt_has_failed_ends_once(
+    flow: Flow, start: Start, runner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=3, retry_delay=0)(lambda: {})
+    engine = start(flow)
+    queue, finish, ends = Executions.retry, Executions.finish, []
+
+    def retry(self: Executions, opened: Any, *arguments: Any) -> bool:
+        engine.cancel(opened.id)
+        return queue(self, opened, *arguments)
+
+    def finish_once(self: Executions, opened: Any, *arguments: Any) -> bool:
+        ends.append(opened.id)
+        return finish(self, opened, *arguments)
+
+    monkeypatch.setattr(Executions, "retry", retry)
+    monkeypatch.setattr(Executions, "finish", finish_once)
+    submitted = engine.submit(load)
+    runner.next().fail()
+
+    assert submitted.future.result().status == "cancelled"
+    engine.stop()
+    assert ends == [submitted.id]
+    assert not caplog.records
+    assert runner.started == 1

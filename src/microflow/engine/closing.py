@@ -62,6 +62,12 @@ class Closing(Standing):
         self.state = State.READY
         return True
 
+    def _end_parked(self, ending: Ending) -> State:
+        """End what is parked; PARKED if somebody cancels it just now, who ends it."""
+        with self._lock:
+            is_mine = self._take_parked()
+        return self._end(ending) if is_mine else State.PARKED
+
     def leave(self, waiting: Waiting) -> bool:
         """Leave its row queued, for another engine to take it over; False if it has begun."""
         with self._lock:

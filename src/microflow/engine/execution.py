@@ -150,7 +150,7 @@ class Execution(Closing):
             if self._resources.admission.park(self._place, self._granted) is not None:
                 return State.PARKED
         except DeadlockError as error:
-            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
+            return self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
         return self._unpark()
 
     def _granted(self) -> None:
@@ -301,10 +301,11 @@ class Execution(Closing):
         try:
             waiting = waiting_for_retry(self.job, self.attempt_number, failed, now, delay)
             queued = self._resources.executions.retry(self._opened, failed, waiting, now)
+            ending = None if queued else cancelled_ending("it was ended in the store")
         except StoreError as error:
-            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
-        if not queued:
-            return self._end(cancelled_ending("it was ended in the store"))
+            ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+        if ending is not None:
+            return self._end(ending) if leaves else self._end_parked(ending)
         if leaves:
             self.observation.close()
             return self._over(failed)
@@ -328,7 +329,7 @@ class Execution(Closing):
                 self._resources.executions.wait(self._opened, waiting_at(busy, self._resources.clock.now()))
                 return
         except (DeadlockError, StoreError) as error:
-            self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
-            self._ready(self)
+            if self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error))) is State.ENDED:
+                self._ready(self)
             return
         self._granted()

@@ -97,7 +97,7 @@ class LineExecution(Execution):
             try:
                 self._resources.executions.wait(self.row, self.waits_behind())
             except StoreError as error:
-                return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
+                return self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         self._try_again()
         return State.PARKED
 
