@@ -104,6 +104,30 @@ def test_the_home_page_is_live_and_keeps_what_the_reader_does(page: Page, server
     check()
 
 
+def test_what_is_being_pressed_does_not_move_away(page: Page, server: Any) -> None:
+    engine = server.engine
+    broken = engine.job("my_flow", "broken")
+    engine.submit(broken, [{"rows": []}]).future.result(60)
+    page.goto("/executions")
+    expect(page.locator("live-mark")).to_have_text("Live")
+    rows = page.locator("#list tbody tr")
+    page.evaluate("document.addEventListener('click', (event) => event.preventDefault())")
+    page.evaluate(
+        "document.addEventListener('click', (event) => { window.pressed = event.target.closest('a')?.pathname })"
+    )
+    place = rows.first.get_by_role("link").bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"] + 5, place["y"] + 5)
+    page.mouse.down()
+    with page.expect_event("requestfinished", lambda request: request.url.endswith("/executions")):
+        engine.submit(broken, [{"rows": [1]}]).future.result(60)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(rows).to_have_count(1)
+    page.mouse.up()
+    assert page.evaluate("window.pressed") == "/executions/1"
+    expect(rows).to_have_count(2)
+
+
 def test_what_was_folded_stays_folded(page: Page, server: Any) -> None:
     engine = server.engine
     engine.submit(engine.job("my_flow", "broken"), [{"rows": []}]).future.result(60)

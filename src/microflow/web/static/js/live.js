@@ -9,6 +9,7 @@
 // [data-live-every] is looked at every so many seconds as well.
 
 import { patch } from "./patch.js";
+import { rest } from "./rest.js";
 
 /** @typedef {import("./events.js").Change} Change */
 
@@ -82,12 +83,14 @@ async function refresh() {
     const response = await fetch(source(), { cache: "no-store", headers: { Accept: "text/html", "Microflow-Live": "1" } });
     if (response.redirected && new URL(response.url).pathname === "/sign-in") location.reload();
     const text = response.headers.get("Content-Type")?.startsWith("text/html") ? await response.text() : "";
+    lastTook = performance.now() - lastStart;
+    await rest();
     // filters have changed meanwhile: what came is of another list
     if (text && response.status < 500 && address === location.href) show(text, wanted);
   } catch {
     // the server is gone for now; events.js says so, and asks again when it is back
-  } finally {
     lastTook = performance.now() - lastStart;
+  } finally {
     fetching = false;
     if (all || stale.size) plan();
   }
