@@ -50,4 +50,4 @@ def _print(views: list[JobView]) -> None:
 
 def _described(view: JobView) -> str:
     takes = ", ".join((*view.parameters.names, *(["…"] if view.parameters.variable else [])))
-    return first_line(view.description) or f"({takes})"
+    return first_line(view.description) or (f"({takes})" if takes else "")

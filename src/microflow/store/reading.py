@@ -12,7 +12,7 @@ import base64
 import binascii
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -199,7 +199,7 @@ class Reading:
         """
         step: timedelta = (until - since) / buckets
         edges = [since + step * number for number in range(buckets)] + [until]
-        ids = [self._first_id_from(edge.timestamp()) for edge in edges]
+        ids = self._first_ids_from([edge.timestamp() for edge in edges])
         return [
             Bucket(start, end, self._top_level_statuses(first, before))
             for start, end, first, before in zip(edges, edges[1:], ids, ids[1:], strict=False)
@@ -313,15 +313,33 @@ class Reading:
             return {}
         return dict(self._database.read("top_level_statuses", {"from_id": from_id, "before": before}))
 
+    def _first_ids_from(self, moments: Sequence[float]) -> list[int]:
+        """The first ids queued at moments, which ascend; the middle one first, since the others lie on either side of it."""
+        ids = [0] * len(moments)
+
+        def find(begin: int, end: int, low: int, high: int) -> None:
+            if begin < end:
+                middle = (begin + end) // 2
+                ids[middle] = self._bisect(moments[middle], low, high)
+                find(begin, middle, low, ids[middle])
+                find(middle + 1, end, ids[middle], high)
+
+        find(0, len(moments), *self._id_bounds())
+        return ids
+
     def _first_id_from(self, moment: float, after: bool = False) -> int:
         """The first id queued at a moment or later (``after``: later than it); one past the last if there is none.
 
         Threads that open executions at once may get ids a moment out of order, so lists check the times as well.
         """
+        return self._bisect(moment, *self._id_bounds(), after=after)
+
+    def _id_bounds(self) -> tuple[int, int]:
+        """The first id, and one past the last."""
         first, last = self._database.read("first_id"), self._database.read("last_id")
-        if not first or not last:
-            return 1
-        low, high = first[0][0], last[0][0] + 1
+        return (first[0][0], last[0][0] + 1) if first and last else (1, 1)
+
+    def _bisect(self, moment: float, low: int, high: int, after: bool = False) -> int:
         while low < high:
             middle = (low + high) // 2
             rows = self._database.read("queued_at_from", {"id": middle})
@@ -330,7 +348,7 @@ class Reading:
                 high = middle
             else:
                 low = rows[0][0] + 1
-        return int(low)
+        return low
 
 
 def read_cursor(cursor: str) -> int:
