@@ -193,7 +193,7 @@ def test_what_no_payload_can_hold_can_not_be_returned(
     [
         ({"run_key": ""}, "the run_key of the result that it returned is ''; a run key is a string that is not empty"),
         ({"run_key": {}}, "the run_key of the result that it returned is {}; a run key is a string that is not empty"),
-        ({"run_key": "\ud800"}, "the run_key of the result that it returned holds text that is not valid Unicode"),
+        ({"run_key": "\ud800"}, "the run_key of the result that it returned is text that is not valid Unicode"),
         (
             {"run_key": "k" * 40_000},
             "the run_key of the result that it returned takes 40,002 bytes when encoded, and the limit is 32,768.",

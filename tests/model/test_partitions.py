@@ -44,13 +44,18 @@ def utc(text: str) -> datetime:
         (TimePartitions("daily", start="2026-11"), "start is '2026-11': '2026-11' is no daily partition"),
         (TimePartitions("daily", end=5), "end is 5: 5 is no time partition"),  # type: ignore[arg-type]
         (TimePartitions("monthly", "2026-11", "2026-10"), "start is 2026-11, after end, which is 2026-10."),
-        (TimePartitions("daily").with_default_zone("Europ/Paris"), "there is no such time zone"),
     ],
 )
 def test_mistakes_of_time_partitions(time: TimePartitions, said: str) -> None:
     (mistake,) = time.mistakes()
     assert said in mistake
     assert Partitions("job", time).mistakes() == [mistake]
+
+
+def test_the_time_zone_of_a_flow_is_a_mistake_of_the_flow_alone() -> None:
+    assert TimePartitions("daily").with_default_zone("Europ/Paris").mistakes() == []
+    (mistake,) = TimePartitions("daily", end=5).with_default_zone("Europ/Paris").mistakes()  # type: ignore[arg-type]
+    assert mistake.startswith("time_partitions: end is 5")
 
 
 def test_every_mistake_at_once() -> None:
