@@ -105,10 +105,19 @@ def quantile(values: list[float], part: float) -> float:
     return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
 
 
-def interleaved(rounds: int, *functions: Callable[[], object]) -> list[list[float]]:
+def timed_cpu(function: Callable[[], object]) -> float:
+    """Seconds of a processor that a call takes in this thread."""
+    begin = time.thread_time()
+    function()
+    return time.thread_time() - begin
+
+
+def interleaved(
+    rounds: int, *functions: Callable[[], object], measure: Callable[[Callable[[], object]], float] = timed
+) -> list[list[float]]:
     """Each function's times, taken in turns, so that a slow moment of the machine is everybody's."""
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(rounds):
         for function, kept in zip(functions, times, strict=True):
-            kept.append(timed(function))
+            kept.append(measure(function))
     return times

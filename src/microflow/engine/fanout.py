@@ -54,6 +54,7 @@ class FanOut:
         self._gate = gate
         # known to be there, but there was no room for it: a call not even made, or one prepared in vain to follow another
         self._ahead: deque[tuple[int, Call | LineExecution]] = deque()
+        self._is_dry = False  # the source has nothing until one of its calls ends
         self._numbers: dict[LineExecution, int] = {}
         self._attempts: dict[Attempt, deque[LineExecution]] = {}
         self._asking: list[Attempt] = []
@@ -169,11 +170,12 @@ class FanOut:
         Each list is for one worker.
         """
         lines: list[list[LineExecution]] = []
-        handed = self._running + sum(len(line) - 1 for line in self._attempts.values())
+        if self._is_dry and not self._ahead:
+            return lines
+        running = self._running
+        handed = running + sum(len(line) - 1 for line in self._attempts.values())
         waiting = len(self._numbers) - handed - finished - min(len(self._delayed), DELAYED)
-        while (
-            self._running + len(lines) < self._width and waiting < self._window and (first := self._next()) is not None
-        ):
+        while running + len(lines) < self._width and waiting < self._window and (first := self._next()) is not None:
             lines.append([first])
             if not self._at_hand:
                 break
@@ -187,6 +189,8 @@ class FanOut:
 
     def _hold_back(self, executions: Sequence[LineExecution]) -> None:
         """There is no room for these now: they come next."""
+        if not executions:
+            return
         self._ahead.extendleft((self._numbers.pop(execution), execution) for execution in reversed(executions))
 
     def _next(self) -> LineExecution | None:
@@ -195,8 +199,12 @@ class FanOut:
             self._ahead.clear()
             return None
         try:
-            if not self._ahead and (found := self._source.next()) is not None:
-                self._ahead.append(found)
+            if not self._ahead and not self._is_dry:
+                found = self._source.next()
+                if found is None:
+                    self._is_dry = True
+                else:
+                    self._ahead.append(found)
             if not self._ahead or (self._gate is not None and not self._gate.lets_through()):
                 return None  # what is known to be there waits, so that a paused run with nothing left to begin ends
         except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
@@ -325,6 +333,7 @@ class FanOut:
         number = self._numbers.pop(execution, None)
         if number is not None:
             self._source.ended(number, execution.result)
+            self._is_dry = False
 
     def _when_ready(self, execution: LineExecution) -> None:
         """In any thread: a parked execution may go on, or has ended while it was parked."""

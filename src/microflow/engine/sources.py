@@ -20,7 +20,7 @@ class Source(Protocol):
     """Where the calls come from. Both methods are called by the fan-out's own thread."""
 
     def next(self) -> tuple[int, Call] | None:
-        """The next call that may be made now, with its number; None if there is none now."""
+        """The next call that may be made now, with its number; None if there is none until one of them has ended."""
         ...
 
     def ended(self, number: int, result: ExecutionResult) -> None:
