@@ -27,7 +27,8 @@ Modules are looked for in the working directory first.
 | 130 | Ctrl-C |
 
 Results go to standard output, as JSON where `--json` is given. What jobs print, progress and messages go to standard error.
-Progress is a bar on a terminal, and plain lines elsewhere.
+Progress is a bar on a terminal, and plain lines elsewhere. Characters that the output's encoding lacks are escaped as JSON does
+it, so that JSON stays the same JSON.
 
 **Without a server**, commands that look (`executions`, `show`, `logs`) read the store, also while a server runs on it, and commands
 that execute (`run`, `map`, `retry`) start an engine in their own process. **With `--server URL`** they act on the server that runs

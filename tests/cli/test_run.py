@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Call, Process
+from .conftest import PATIENCE, Call, Process
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -23,6 +23,18 @@ def test_the_output_goes_to_standard_output_and_the_rest_to_standard_error(call:
     assert done.exit_code == 0
     assert done.stdout == '{"v": 8}\n'
     assert re.fullmatch(r"doubling 4\nExecution 1 of work/double: success after .+\n", done.stderr)
+
+
+def test_what_the_output_s_encoding_lacks_is_escaped_as_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # as where Windows writes to a file
+    key = {"run_key": "caf\xe9 \u25a0 \U0001f600"}
+    command = [sys.executable, "-m", "microflow", "run", "keyed", "-f", "work_flow", "-i", "-"]
+
+    done = subprocess.run(command, input=json.dumps(key).encode(), capture_output=True, timeout=PATIENCE)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b'{"seen": "caf\xe9 \\u25a0 \\ud83d\\ude00"}\n'
+    assert json.loads(done.stdout.decode("latin-1")) == {"seen": key["run_key"]}
 
 
 def test_what_the_jobs_below_it_print_is_seen_too(call: Call) -> None:

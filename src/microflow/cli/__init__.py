@@ -8,6 +8,8 @@ from __future__ import annotations
 
 def main() -> None:
     """Carry out what this process's arguments say, and end it: 0 done, 1 the job failed, 2 wrong use."""
+    from .characters import escape_what_cannot_be_printed
     from .commands import commands
 
+    escape_what_cannot_be_printed()
     commands(prog_name="microflow")
