@@ -92,6 +92,8 @@ def test_the_api_takes_only_json(untouched: Any, kind: str | None) -> None:
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
         {"referer": "http://evil.com/http://localhost:3000"},
+        {"origin": "http://[::1"},
+        {"referer": "http://[localhost:3000/"},
     ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
@@ -124,6 +126,11 @@ def test_a_form_must_say_that_it_comes_from_here(untouched: Any) -> None:
     assert "does not say which site" in answer.text
     assert untouched.form("/executions/1/cancel", {}).status == 404  # let through: there is no such execution
     assert untouched.form("/executions/1/cancel", {}, origin=None, referer="http://localhost:3000/").status == 404
+
+
+def test_a_form_is_of_the_type_that_pages_send(untouched: Any) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x", "origin": "http://localhost:3000"}
+    assert untouched.request("POST", "/jobs/shop/fail", headers, b"--x--").status == 415
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/nothing", "/", "/nothing", "/static/x/y.js"])
@@ -161,3 +168,12 @@ def test_nobody_else_is_told_that_it_may_read(untouched: Any) -> None:
     )
     assert answer.status == 405
     assert not any(name.startswith("access-control") for name in answer.headers)
+
+
+@pytest.mark.parametrize("path", ["/jobs/shop/fail", "/jobs/shop/echo"])
+@pytest.mark.parametrize("body", [b"input=%ff", b"input=\xff", b"a&" * 5_000])
+def test_a_form_that_can_not_be_read_is_refused(untouched: Any, path: str, body: bytes) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": "http://localhost:3000"}
+    answer = untouched.request("POST", path, headers, body)
+    assert answer.status == 400
+    assert "can&#39;t be read" in answer.text

@@ -50,7 +50,7 @@ _ANSWER_HEADERS = {
 }
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 class AnswerHeaders:
@@ -128,7 +128,7 @@ class OriginCheck:
             )
         if kind == "application/json" or method != "POST":
             return
-        if is_for_programs(path) or kind not in _FORM_TYPES:
+        if is_for_programs(path) or kind != _FORM_TYPE:
             raise Problem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"A request that changes something is sent as JSON, and this one is {kind or 'of no type'}: add the header "
@@ -147,12 +147,20 @@ def is_same_origin(headers: Headers) -> bool | None:
     """Whether a request comes from a page of the host it is sent to; None if it does not say."""
     host = headers.get("host", "").lower()
     if (origin := headers.get("origin")) is not None:
-        return urlsplit(origin.lower()).netloc == host and origin != "null"
+        return _place_of(origin) == host and origin != "null"
     if (site := headers.get("sec-fetch-site")) is not None:
         return site in ("same-origin", "none")  # none: typed by the reader, or a page that was opened again
     if (referer := headers.get("referer")) is not None:
-        return urlsplit(referer.lower()).netloc == host
+        return _place_of(referer) == host
     return None
+
+
+def _place_of(url: str) -> str | None:
+    """The host and port of a URL; None for a text that is none."""
+    try:
+        return urlsplit(url.lower()).netloc
+    except ValueError:
+        return None
 
 
 def host_name(host: str) -> str:

@@ -49,7 +49,7 @@ def typed_form(body: bytes) -> tuple[PartitionForm, str]:
 
     Raises ``ValueError`` for a body that is no such form.
     """
-    pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAXIMUM_FIELDS)
+    pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAXIMUM_FIELDS)
     single = {name: value.strip() for name, value in pairs}
     form = PartitionForm(
         start=single.get("start", ""),

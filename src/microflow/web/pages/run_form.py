@@ -75,7 +75,7 @@ def typed_form(job: JobView, body: bytes) -> tuple[RunForm, str]:
 
     Raises ``ValueError`` for a body that is no form.
     """
-    pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAXIMUM_FIELDS)
+    pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAXIMUM_FIELDS)
     single = dict(pairs)
     texts = [value.replace("\r\n", "\n") for name, value in pairs if name == "input"]
     act = single.get("act", "run")
