@@ -171,6 +171,9 @@ def test_the_children_left_out_are_drawn_where_they_ran() -> None:
     assert [(bar.x, bar.width, bar.height) for bar in drawn][-1] == (50, 50, CROWD_HEIGHT)
     assert sum(bar.width for bar in drawn) == pytest.approx(100)
     assert {bar.status for bar in drawn} == {"success"}
+    cut_off = Tree(node(1, 0, 10), 100, True)
+    cut_off.execution.children = children
+    assert calls_of(cut_off, START + timedelta(seconds=10)).crowds == {}
 
 
 def test_in_a_crowd_one_failure_is_seen() -> None:

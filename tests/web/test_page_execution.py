@@ -53,7 +53,7 @@ def test_each_call_says_what_it_was_given_or_why_it_failed(engine: Any, make_cli
     assert re.findall(r'<code class="note">(.*?)</code>', unescape(table)) == ['{"value": 1}', '{"value": 2}']
     engine.submit(engine.job("shop", "add_two"), [{"value": "a word"}]).future.result(60)
     table = client.get("/executions/4").text.partition('aria-label="Calls"')[2]
-    assert re.findall(r'<span class="note error">(TypeError: .*?)</span>', table)
+    assert re.findall(r'<span class="note error" title="TypeError: .*?">(TypeError: .*?)</span>', table)
 
 
 def test_a_failure_shows_its_error_and_traceback(engine: Any, make_client: Any) -> None:

@@ -66,7 +66,7 @@ class RestRow(NamedTuple):
 class Calls(msgspec.Struct, frozen=True):
     """The rows, the marks of the time axis, and how many calls have each status (``truncated``: at least so many).
 
-    ``crowds`` are the pictures of the calls that were left out, by their parent's id.
+    ``crowds`` are the pictures of the calls that were left out, by their parent's id; of a truncated tree there are none.
     """
 
     rows: Sequence[CallRow | RestRow]
@@ -117,7 +117,8 @@ def calls_of(tree: Tree, now: datetime) -> Calls:
         listed = {row.node.id for row in rows if isinstance(row, CallRow) and row.node.parent_id == node.id}
         if rest := [child for child in node.children if child.id not in listed]:
             rows.append(RestRow(node.id, depth + 1, len(rest)))
-            crowds[node.id] = charts.crowd(list(_ran(rest, span)), _CROWD_SLICES, CROWD_HEIGHT)
+            if not tree.truncated:  # a picture of the first ones alone would say that the others did nothing
+                crowds[node.id] = charts.crowd(list(_ran(rest, span)), _CROWD_SLICES, CROWD_HEIGHT)
 
     add(root, 0)
     counted = Counter(node.status for node in nodes)
