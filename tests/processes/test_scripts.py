@@ -193,6 +193,26 @@ print("after")
     assert output(process) == "before\nfrom the manager\nfrom the task\nafter\n"
 
 
+def test_what_the_encoding_of_a_script_s_output_lacks_is_escaped(script: Script) -> None:
+    process = script("""
+import sys
+from microflow import create_flow
+sys.stdout.reconfigure(encoding="ascii")
+flow = create_flow("shop")
+@flow.task
+def talk():
+    print("from the task \u25a0")
+    return {}
+@flow.manager
+def manage():
+    print("from the manager \u25a0")
+    return talk()
+print(manage().status)
+""")
+
+    assert output(process) == "from the manager \\u25a0\nfrom the task \\u25a0\nsuccess\n"
+
+
 def test_a_module_of_flows_used_by_a_script(script: Script, tmp_path: Path) -> None:
     (tmp_path / "my_flow.py").write_text(SEED.replace('print("imported once")\n', ""))
 

@@ -49,8 +49,11 @@ def _print(data: bytes) -> None:
     stream: Any = sys.stdout
     while (original := getattr(stream, "original", None)) is not None:  # a stand-in is there while a manager runs
         stream = original
+    encoding = (
+        getattr(stream, "encoding", None) or "utf-8"
+    )  # not every text can be written where Windows writes to a file
     try:
-        stream.write(data.decode("utf-8", "replace"))
+        stream.write(data.decode("utf-8", "replace").encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
     except (OSError, ValueError):
         return  # the script closed its output; the log has it
