@@ -149,6 +149,9 @@ def leave_traces() -> dict[str, Callable[[], Any]]:
 
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
+    def forget_modules() -> None:
+        sys.modules.clear()
+
     def hide_new_files() -> None:
         os.umask(0o777)
 

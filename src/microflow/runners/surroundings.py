@@ -58,6 +58,8 @@ class Surroundings:
             return "the task left a thread running"
         if _has_children():
             return "the task left a process running"
+        if sys.modules.get("sys") is not sys:
+            return "the task forgot the modules of its process"
         if _limits() != self._limits:
             return "the task changed what its process may use"
         os.umask(self._mask)
