@@ -88,21 +88,18 @@ def test_a_closed_store_is_an_error(database: Database, reading: Reading) -> Non
         reading.check()
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "",
-        "x",
-        "YmVmb3JlOjA",
-        "YmVmb3JlOi0x",
-        "YmVmb3JlOjUK",
-        "é",
-        "=" * 9,
-        "YmVmb3JlOjU=",
-        "YmVmb3JlOjk5OTk5OTk5OTk5OTk5OTk5OTk5",
-        "x" * 10_000,
-    ],
-)
+FORGED = [
+    "x",
+    "YmVmb3JlOjA",
+    "YmVmb3JlOi0x",
+    "YmVmb3JlOjUK",
+    "é",
+    "YmVmb3JlOjU=",
+    "YmVmb3JlOjk5OTk5OTk5OTk5OTk5OTk5OTk5",
+]
+
+
+@pytest.mark.parametrize("cursor", ["", "=" * 9, "x" * 10_000, *FORGED])
 def test_a_cursor_that_no_list_gave_is_an_error(reading: Reading, cursor: str) -> None:
     with pytest.raises(ValueError, match="which no list gave"):
         reading.executions(cursor=cursor)
@@ -377,6 +374,11 @@ def test_durations_of_a_job_newest_first(history: History, reading: Reading) -> 
         (Filters(root=1, status=(ERROR,)), "executions_tree (root_id=?"),
         (Filters(run_key="a"), "executions_run_key (run_key=?"),
         (Filters(flow="shop", job="load", run_key="a", status=(ERROR,)), "executions_run_key (run_key=?"),
+        (
+            Filters(flow="shop", job="load", cat_partition="eu", top_level=True),
+            "executions_cat_partition (cat_partition=?",
+        ),
+        (Filters(time_partition="2026-11", cat_partition="eu"), "executions_time_partition (time_partition=?"),
         (Filters(flow="shop", time_partition="2026-11"), "executions_time_partition (time_partition=?"),
     ],
 )

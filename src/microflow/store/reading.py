@@ -1,7 +1,7 @@
 """What pages, API and command line look at: executions, lists of them, trees, counts, timelines.
 
 Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look through (a
-parent's children, a tree, a run key or time partition, an open status, a job, what nobody called) and checks the other conditions
+parent's children, a tree, a run key or partition, an open status, a job, what nobody called) and checks the other conditions
 on the way, so that it stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of
 queueing.
 """
@@ -71,7 +71,7 @@ _IN_INDEX = frozenset(ExecutionStatus) - {ExecutionStatus.SUCCESS, ExecutionStat
 _OUTSIDE = frozenset(Trigger) - {Trigger.CALL, Trigger.MAP, Trigger.PARTITIONS}
 """Triggers of what no other execution called."""
 
-_CHECKED = ("trigger", "run_key", "time_partition", "cat_partition")
+_CHECKED = ("trigger", "run_key", "time_partition")
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,7 +243,7 @@ class Reading:
         """The conditions that choose the index: one set for each stretch of it that has to be looked through."""
         checked: dict[str, dict[str, Any]] = {
             f"if_checked_{name}": {name: value}
-            for name in ("flow", "job")
+            for name in ("flow", "job", "cat_partition")
             if (value := getattr(filters, name)) is not None
         }
         statuses = tuple(dict.fromkeys(filters.status))
@@ -265,6 +265,8 @@ class Reading:
         elif statuses and _IN_INDEX.issuperset(statuses):
             for status in statuses:
                 yield {"if_open_status": {"status": str(status)}, **checked}
+        elif filters.cat_partition is not None:
+            yield {"if_cat_partition": {}, **checked, **some}
         elif "if_checked_top_level" in checked and filters.job is None:
             yield {"if_top_level": {}, **checked, **some}
         elif filters.flow is not None or filters.job is not None:

@@ -106,6 +106,9 @@ time_partition = :time_partition
 -- name: if_cat_partition
 cat_partition = :cat_partition
 
+-- name: if_checked_cat_partition
+cat_partition || '' = :cat_partition
+
 -- name: if_since
 queued_at >= :since
 
