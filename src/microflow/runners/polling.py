@@ -24,6 +24,9 @@ class PollingChannel:
         self._pipes = (process.stdin, process.stdout, process.stderr)
         self._requests, self._frames, self._output = (pipe.fileno() for pipe in self._pipes)
         self._buffer = FrameBuffer()
+        self._is_empty = (
+            False  # so was the pipe of the frames when it was read last; if it isn't any more, a poll says so
+        )
         self._output_open = True
         self._printed = MarkedOutput()
         self._is_marked = False
@@ -48,6 +51,7 @@ class PollingChannel:
         return self._printed.mark if self._is_marked else b""
 
     def send(self, message: Any) -> None:
+        self._is_empty = False
         write_all(self._requests, framed(message))
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
@@ -58,6 +62,9 @@ class PollingChannel:
                 return decoded(body)
             if wait:
                 self._poll.poll(self._patience)
+            elif self._is_empty:
+                self._is_empty = False
+                return Silence.SO_FAR
             came = self._read_frames()
             if came is None:
                 if self._output_open:
@@ -77,6 +84,7 @@ class PollingChannel:
         except BlockingIOError:
             return None
         self._buffer.feed(data)
+        self._is_empty = len(data) < CHUNK
         return bool(data)
 
     def _read_output(self, output: Output) -> bool:
