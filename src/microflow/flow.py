@@ -164,6 +164,18 @@ class Flow:
         near = get_close_matches(given, self.jobs, 1)
         return f"the input {given!r} is no job of this flow{f'; did you mean {near[0]!r}?' if near else '.'}"
 
+    def schedules(self) -> list[tuple[Schedule, list[Job[Any]]]]:
+        """Every schedule of the jobs, in the order of definition, with those that have it."""
+        found: dict[int, tuple[Schedule, list[Job[Any]]]] = {}
+        for job in self.jobs.values():
+            if isinstance(job.schedule, Schedule):
+                found.setdefault(id(job.schedule), (job.schedule, []))[1].append(job)
+        return list(found.values())
+
+    def schedule_name(self, schedule: Schedule) -> str:
+        """What a schedule of the jobs is called: its name, else that of the first job that has it."""
+        return schedule.name or next(name for name, job in self.jobs.items() if job.schedule is schedule)
+
     def input_names(self) -> dict[str, list[str]]:
         """For every job the names of the inputs it declares, as far as they are known: the edges of the flow's DAG."""
         return {
@@ -216,18 +228,11 @@ class Flow:
 
     def _schedule_mistakes(self) -> Iterator[str]:
         """What is wrong with each schedule, said once however many jobs have it, and with what its ticks would run."""
-        jobs_of: dict[int, list[Job[Any]]] = {}
-        for job in self.jobs.values():
-            if isinstance(job.schedule, Schedule):
-                jobs_of.setdefault(id(job.schedule), []).append(job)
         names: dict[str, list[Job[Any]]] = {}
-        for jobs in jobs_of.values():
-            schedule = jobs[0].schedule
-            assert isinstance(schedule, Schedule)
+        for schedule, jobs in self.schedules():
             if schedule.mistake is not None:
                 yield f"{_listed(jobs)}: {schedule.mistake}"
-            if schedule.name is not None:
-                names.setdefault(schedule.name, []).append(jobs[0])
+            names.setdefault(self.schedule_name(schedule), []).append(jobs[0])
         for name, jobs in names.items():
             if not is_name(name):
                 yield f"the schedule {name!r}: {NAME_RULE}."

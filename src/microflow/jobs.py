@@ -181,8 +181,6 @@ class Job(Generic[P]):
         if schedule is None and isinstance(default := _schedule_default(fn), str):
             schedule = default
         self.schedule = Schedule(schedule, name=self.name) if isinstance(schedule, str) else schedule
-        if isinstance(self.schedule, Schedule) and self.schedule.name is None:
-            self.schedule.name = self.name
         update_wrapper(self, fn, updated=())  # attributes that others gave the function are not the job's
 
     @property

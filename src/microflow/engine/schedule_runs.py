@@ -69,18 +69,11 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
 
 def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
     """Every schedule of the flows, in the order of definition. One object is one schedule of each flow that has it."""
-    found = []
-    for flow in flows:
-        jobs: dict[int, list[Job[Any]]] = {}
-        for job in flow.jobs.values():
-            if isinstance(job.schedule, Schedule):
-                jobs.setdefault(id(job.schedule), []).append(job)
-        for group in jobs.values():
-            schedule = group[0].schedule
-            assert isinstance(schedule, Schedule)
-            zone = schedule.zone(flow.timezone)
-            found.append(ServedSchedule(flow, schedule.name or group[0].name, schedule, zone, tuple(group)))
-    return found
+    return [
+        ServedSchedule(flow, flow.schedule_name(schedule), schedule, schedule.zone(flow.timezone), tuple(jobs))
+        for flow in flows
+        for schedule, jobs in flow.schedules()
+    ]
 
 
 class ScheduleRuns:

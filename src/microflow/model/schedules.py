@@ -37,7 +37,7 @@ class Schedule:
 
     The same object given to several jobs is one schedule: one tick is one DAG run of them. Two objects are two
     schedules, however alike. ``timezone`` is an IANA name; None means the flow's, else the machine's own. ``name`` is
-    what the web app, the API and the command line call it; None means that of its first job. ``catch_up`` is what
+    what the web app, the API and the command line call it; None means that of its first job, in each flow. ``catch_up`` is what
     happens to ticks missed while no server ran: ``"last"`` runs once for the newest, ``"all"`` runs each in order
     (the newest 1,000), ``"none"`` runs none. ``overlap`` is what happens to a tick while the previous run is still
     going: ``"skip"``, ``"queue"`` or ``"allow"``.

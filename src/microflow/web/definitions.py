@@ -150,7 +150,7 @@ def schedule_view(schedule: Schedule, flow: Flow, now: datetime) -> ScheduleView
     """A schedule as the flow's jobs have it, with its ticks after ``now``."""
     zone = schedule.zone(flow.timezone)
     return ScheduleView(
-        name=schedule.name or "",
+        name=flow.schedule_name(schedule),
         cron=schedule.cron,
         timezone=str(zone),
         description=describe(schedule.cron),

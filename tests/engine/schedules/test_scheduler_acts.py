@@ -319,6 +319,20 @@ def test_a_schedule_object_that_two_flows_have_is_one_schedule_of_each(server: A
     assert server.ticks("garden", "hourly") == [("05-04T01:00", "paused")]
 
 
+def test_a_schedule_without_a_name_is_called_after_the_first_job_of_each_flow(server: Any) -> None:
+    shared = Schedule("0 * * * *")
+    garden = flow_with(server.runner, shared, name="garden", job="water")
+    shop = flow_with(server.runner, shared)
+    server.start(shop)
+    server.engine.pause_schedule("shop", "load")
+    server.stop()
+    server.start(garden, shop)
+    server.advance_to(utc("2026-05-04T01:30"))
+
+    assert server.ticks("garden", "water") == [("05-04T01:00", "run")]
+    assert server.ticks("shop", "load") == [("05-04T01:00", "paused")]
+
+
 def test_a_store_that_fails_when_serving_begins_is_tried_again(start: Any, clock: Any, monkeypatch: Any) -> None:
     flow, ran = create_flow("shop", timezone="UTC"), threading.Event()
 
