@@ -177,6 +177,8 @@ def test_a_schedule_is_run_now_and_shows_its_run(client: Any, engine: Engine, ga
     assert "1 run going on" in words(html)
     assert f"#{run['id']}" in rows(html)["greenhouse/water all"]
     assert f"Now #{run['id']}" in words(client.get("/schedules/greenhouse/water%20all").text)
+    assert f"#{run['id']} water all" in words(client.get("/").text)
+    assert f"#{run['id']} water all" in words(client.get("/executions").text)
     assert '<a href="/schedules/greenhouse/water%20all">water all</a>' in client.get(f"/executions/{run['id']}").text
 
 

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from ...errors import UnknownNameError
 from ...model.results import ExecutionStatus
-from ...store.reading import Page
+from ...store.reading import ExecutionView, Page
 from ..live_views import with_live_state
 from ..problems import Problem
 
@@ -17,12 +19,18 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ...engine.engine import Engine
-    from ...store.reading import ExecutionView, Filters, Reading
+    from ...store.reading import Filters, Reading
     from ..rendering import Templates
     from ..site import Site
 
 FAILED = (ExecutionStatus.ERROR, ExecutionStatus.CANCELLED)
 UNFINISHED = (ExecutionStatus.RUNNING, ExecutionStatus.QUEUED)
+
+
+class ListedExecution(ExecutionView, frozen=True, kw_only=True):
+    """An execution in a list. ``schedule``: whose run it is, if it is that of several jobs ("" otherwise)."""
+
+    schedule: str
 
 
 class Desk(NamedTuple):
@@ -51,7 +59,11 @@ class Desk(NamedTuple):
     def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
         """A list of executions as they are at this moment. Raises ``ValueError`` for a cursor that no list gave."""
         page = self.reading.executions(filters, limit, cursor)
-        return Page([with_live_state(self.engine, item) for item in page.items], page.next)
+        return Page([self._listed(with_live_state(self.engine, item)) for item in page.items], page.next)
+
+    def _listed(self, execution: ExecutionView) -> ExecutionView:
+        schedule = self.reading.schedule(execution.id) if execution.kind == "dag" else ""
+        return ListedExecution(**msgspec.structs.asdict(execution), schedule=schedule)
 
 
 Handler = Callable[[Desk, "Request"], "Response"]
