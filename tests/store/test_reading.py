@@ -88,18 +88,13 @@ def test_a_closed_store_is_an_error(database: Database, reading: Reading) -> Non
         reading.check()
 
 
-FORGED = [
-    "x",
-    "YmVmb3JlOjA",
-    "YmVmb3JlOi0x",
-    "YmVmb3JlOjUK",
-    "é",
-    "YmVmb3JlOjU=",
-    "YmVmb3JlOjk5OTk5OTk5OTk5OTk5OTk5OTk5",
-]
+BEYOND = "YmVmb3JlOjk5OTk5OTk5OTk5OTk5OTk5OTk5"
 
 
-@pytest.mark.parametrize("cursor", ["", "=" * 9, "x" * 10_000, *FORGED])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "YmVmb3JlOjA", "YmVmb3JlOi0x", "YmVmb3JlOjUK", "é", "=" * 9, "YmVmb3JlOjU=", BEYOND, "x" * 10_000],
+)
 def test_a_cursor_that_no_list_gave_is_an_error(reading: Reading, cursor: str) -> None:
     with pytest.raises(ValueError, match="which no list gave"):
         reading.executions(cursor=cursor)
