@@ -139,6 +139,21 @@ def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
     assert attempts(second, waiting.id) == []
 
 
+def test_a_server_knows_how_many_of_its_executions_wait_for_the_next_one(flow: Flow, start: Start, runner: Any) -> None:
+    flow.task(name="load", runner=runner, retries=1, retry_delay=3600)(lambda: {})
+    engine = start(flow, kind="server")
+    beside = start(create_flow("other"))
+    for _ in range(2):
+        engine.submit(flow.jobs["load"])
+        runner.next().fail()
+
+    assert engine.stop()
+
+    assert engine.left == 2
+    assert beside.stop()
+    assert beside.left == 0, "they are of none of its flows"
+
+
 def test_what_a_server_left_and_nobody_can_try_again_ends_at_the_next_start(
     flow: Flow, start: Start, runner: Any, store: str, look: Look
 ) -> None:

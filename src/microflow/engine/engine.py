@@ -197,7 +197,7 @@ class Engine:
             self._dispatch.close()
             self._timers.stop()
             self._threads.close(wait=ended)
-            self.left = sign_off(self._resources, self._succession, reason=reason)
+            self.left = sign_off(self._resources, self._succession, self.flows, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()

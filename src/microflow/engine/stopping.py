@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 
 from ..errors import Interrupted, StoreError
 from ..model.results import ExecutionError
@@ -34,10 +35,10 @@ def end_live(live: Live, seconds: float) -> None:
     live.wait_until_empty(seconds)
 
 
-def sign_off(resources: Resources, succession: Succession, *, reason: str) -> int:
+def sign_off(resources: Resources, succession: Succession, flows: Container[str], *, reason: str) -> int:
     """Record that this engine ended, the ends it still owes, and what it leaves to the next server, as after a kill.
 
-    How many executions wait for the next server.
+    How many executions of these flows wait for the next server.
 
     What could not be ended is not left as running in the store, where nobody would look for it.
     """
@@ -58,7 +59,7 @@ def sign_off(resources: Resources, succession: Succession, *, reason: str) -> in
             executions.unregister(now=now, reason=reason)
             error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
             executions.interrupt(executions.engine_id, error, now, kept, nobodys=kept, errors=errors)
-        return executions.count_left()
+        return executions.count_left(flows)
     except StoreError as error:  # so it stays open in the store, and the next engine clears up after it
         logger.error("The end of the engine can't be recorded: %s", error)
         return 0

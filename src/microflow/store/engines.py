@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from .database import Database
 
 NOBODY = 0
@@ -32,7 +34,6 @@ class Engines:
             (row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id
         ]
 
-    def count_left(self) -> int:
-        """How many executions that nobody called wait for the next server: the engines that had them have ended."""
-        count: int = self._database.execute("count_left").fetchone()[0]
-        return count
+    def count_left(self, flows: Container[str]) -> int:
+        """How many executions of these flows that nobody called wait for the next server: the engines that had them have ended."""
+        return sum(count for flow, count in self._database.execute("count_left") if flow in flows)

@@ -51,8 +51,9 @@ ORDER BY id DESC
 
 -- What nobody is at work on: its engine has ended, or there is none.
 -- name: count_left
-SELECT count(*) FROM executions e WHERE status IN ('running', 'queued') AND status <> 'success' AND status <> 'skipped'
+SELECT flow, count(*) FROM executions e WHERE status IN ('running', 'queued') AND status <> 'success' AND status <> 'skipped'
     AND root_id IS NULL AND NOT EXISTS (SELECT 1 FROM engines g WHERE g.id = e.engine_id AND g.ended_at IS NULL)
+GROUP BY flow
 
 -- name: unfinished_calls
 SELECT id, flow, job, kind, parent_id, root_id, attempt, started_at, time_partition, cat_partition FROM executions
