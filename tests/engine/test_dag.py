@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow, InputCountError, create_flow, run_all, run_dag
+from microflow import ConflictError, Flow, InputCountError, create_flow, run_all, run_dag
 from microflow.engine.engine import Engine
 from microflow.engine.limits import UNLIMITED
 
@@ -233,6 +233,25 @@ def test_a_dag_run_from_outside_is_one_execution(flow: Flow, start: Start, runne
     )
     assert [job for (job,) in rows] == ["top", "left", "right", "bottom"]
     assert engine.retry(submitted.id).future.result() == {"from": "bottom"}
+
+
+def test_what_was_given_a_result_without_data_is_retried_with_its_run(flow: Flow, start: Start, runner: Any) -> None:
+    flow.task(name="fetch", runner=runner)(lambda: {})
+    flow.task(name="load", runner=runner, inputs=["fetch"])(lambda fetched: {})
+    flow.task(name="report", runner=runner, inputs=["load"], run_strategy="always")(lambda loaded: {})
+    engine = start(flow)
+    runner.answer = lambda attempt: attempt.fail()
+    run = engine.submit(flow.jobs["report"], with_inputs=True)
+    assert run.future.result().status == "error"
+    rows = engine.database.read_text("SELECT id FROM executions WHERE job = ? AND parent_id = ?", ("load", run.id))
+    rows += engine.database.read_text("SELECT id FROM executions WHERE job = ? AND parent_id = ?", ("report", run.id))
+
+    for (execution_id,) in rows:
+        with pytest.raises(ConflictError, match="was given the result of one that ended without data"):
+            engine.retry(execution_id)
+
+    runner.answer = lambda attempt: attempt.succeed({"from": attempt.job.name})
+    assert engine.retry(run.id).future.result() == {"from": "report"}
 
 
 def test_a_job_that_a_run_would_give_too_little_is_refused_before_anything_runs(

@@ -340,9 +340,15 @@ class Engine:
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
             )
+        inputs = () if row.kind == "dag" else decode(row.inputs)
+        if any(value is None or (isinstance(value, list) and None in value) for value in inputs):
+            raise ConflictError(
+                f"Execution {execution_id} was given the result of one that ended without data, and what became of that is known "
+                "to its caller alone. Retry the execution that called both."
+            )
         return self.submit(
             self.job(row.flow, row.job),
-            () if row.kind == "dag" else decode(row.inputs),
+            inputs,
             trigger="retry",
             with_inputs=row.kind == "dag",
             force=True,
