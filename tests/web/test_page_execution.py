@@ -46,6 +46,15 @@ def test_a_run_over_inputs_has_no_parts_that_stay_empty(engine: Any, make_client
     assert hidden.findall(client.get(f"/executions/{of_code.id}").text) == []
 
 
+def test_what_was_skipped_leads_to_the_success_before_it(engine: Any, make_client: Any) -> None:
+    client = make_client(engine)
+    for _ in range(2):
+        engine.submit(engine.job("shop", "add_one"), [{"value": 1, "run_key": "<b>execution 7"}]).future.result(60)
+    html = client.get("/executions/2").text
+    assert 'succeeded before, in execution <a href="/executions/1">1</a>' in html
+    assert "<b>" not in html
+
+
 def test_each_call_says_what_it_was_given_or_why_it_failed(engine: Any, make_client: Any) -> None:
     client = make_client(engine)
     engine.submit(engine.job("shop", "add_two"), [{"value": 1}]).future.result(60)

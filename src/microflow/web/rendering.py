@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -24,6 +25,8 @@ STYLES = (
     *("dag", "limits", "schedules", "partition", "partition-runs"),
 )
 """The style sheets of every page; a later one goes before an earlier one."""
+
+_EXECUTION = re.compile(r"(?<=\bexecution )(\d{1,18})\b")
 
 _SHORT_NAME = 24
 """Characters of a name that every place has room for."""
@@ -58,6 +61,7 @@ class Templates:
             inputs_line=inputs_line,
             segment=lambda text: quote(str(text), safe=""),
             breakable=_breakable,
+            linked=_linked,
         )
         environment.globals.update(
             static=static.url,
@@ -99,6 +103,13 @@ def _can_sign_out(request: Request) -> bool:
 def _breakable(name: str) -> Markup:
     """A name; a long one may go on in the next line behind an underscore, and nowhere else as long as a part of it fits."""
     return escape(name) if len(name) <= _SHORT_NAME else escape(name).replace("_", Markup("_<wbr>"))
+
+
+def _linked(text: str) -> Markup:
+    """A text, in which the number of an execution leads to it."""
+    link = Markup('<a href="/executions/{0}">{0}</a>')
+    parts = enumerate(_EXECUTION.split(text))
+    return Markup().join(link.format(part) if index % 2 else part for index, part in parts)
 
 
 def _moment(when: datetime | None, style: str = "near") -> Markup:
