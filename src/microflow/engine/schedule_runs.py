@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,8 +80,8 @@ def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
 class ScheduleRuns:
     """Begins the runs of an engine's schedules and knows which of them are still going.
 
-    Used by one thread at a time. A schedule that does not allow overlap has a limit of one place: whatever has to wait for the run
-    before it waits there, like any other execution that waits for a place.
+    Used by one thread at a time, but for ``take_over``. A schedule that does not allow overlap has a limit of one place: whatever
+    has to wait for the run before it waits there, like any other execution that waits for a place.
     """
 
     def __init__(
@@ -103,12 +104,16 @@ class ScheduleRuns:
         }
         self._threads = Limit("runs of schedules", THREADS)
         self._begun: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
-        self._joint: list[Execution] | None = None
+        self._begun_lock = threading.Lock()  # what a script left when it died is taken over by another thread
+        self._joint = threading.local()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is begun inside is committed at the end and then carried out; if anything raises, nothing of it has happened."""
-        joint = self._joint = []
+        """What this thread begins inside is committed at the end and then carried out; if anything raises, nothing of it has
+        happened.
+        """
+        joint: list[Execution] = []
+        self._joint.begun = joint
         try:
             with self._resources.together():
                 yield
@@ -117,18 +122,19 @@ class ScheduleRuns:
                 execution.retract(error, opened=False)
             raise
         finally:
-            self._joint = None
+            self._joint.begun = None
 
     @property
     def is_together(self) -> bool:
-        """Whether what is begun now is part of a transaction with others."""
-        return self._joint is not None
+        """Whether what this thread begins now is part of a transaction with others."""
+        return getattr(self._joint, "begun", None) is not None
 
     def running(self, served: ServedSchedule) -> list[int]:
         """The runs of a schedule that have not ended, in the order in which they were begun: those that this engine has and, where
         they must not overlap, those that go on in another process, begun by hand.
         """
-        begun = [execution.id for execution in self._begun[served.key] if execution.state is not State.ENDED]
+        with self._begun_lock:
+            begun = [execution.id for execution in self._begun[served.key] if execution.state is not State.ENDED]
         elsewhere = self._elsewhere(served) if served.schedule.overlap != "allow" else []
         return sorted([*begun, *(number for number, _ in elsewhere)])
 
@@ -229,7 +235,8 @@ class ScheduleRuns:
         if served.schedule.overlap != "allow":
             call.elsewhere = partial(self._waits_elsewhere, served)
         started = self._caller.start(call)
-        self._begun[served.key].add(started.execution)
-        if self._joint is not None:
-            self._joint.append(started.execution)
+        with self._begun_lock:
+            self._begun[served.key].add(started.execution)
+        if self.is_together:
+            self._joint.begun.append(started.execution)
         return started
