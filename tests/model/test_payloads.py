@@ -123,7 +123,7 @@ def test_a_list_of_anything_but_dicts_is_refused(item: Any, what: str) -> None:
         (object(), "an object", "Payloads hold strings, numbers"),
         (Path("x"), "a pathlib.", "Payloads hold strings, numbers"),
         (len, "a builtin_function_or_method", "Payloads hold strings, numbers"),
-        (ExecutionResult({"a": 1}), "ExecutionResult", "Payloads hold strings, numbers"),
+        (ExecutionResult({"a": 1}), "ExecutionResult", "Hand over the result as an input of its own, or its .output."),
     ],
 )
 def test_a_value_that_no_payload_can_hold_is_named_with_its_path_and_advice(value: Any, what: str, advice: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import PayloadError, PayloadTooLarge
+from .results import ExecutionResult
 
 DEFAULT_MAX_PAYLOAD = 32 * 1024
 """Bytes of an execution's encoded inputs, and of its encoded output, unless the job says otherwise."""
@@ -282,4 +283,7 @@ def _advice(value: Any) -> str:
         return "Use a list instead."
     if isinstance(value, (bytes, bytearray, memoryview)):
         return "Payloads are text: hand over a path or a key to the bytes, or encode them as base64."
-    return "Payloads hold strings, numbers, booleans, None, lists, dicts with string keys, datetimes and dates."
+    held = "Payloads hold strings, numbers, booleans, None, lists, dicts with string keys, datetimes and dates."
+    if isinstance(value, ExecutionResult):
+        return f"{held} Hand over the result as an input of its own, or its .output."
+    return held
