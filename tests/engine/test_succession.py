@@ -198,6 +198,31 @@ def test_what_waited_for_a_place_waits_again_and_a_manager_is_called_anew(
     ]
 
 
+def test_a_run_that_only_waits_for_next_attempts_is_left_at_once(
+    serve: Start, runner: Any, look: Look, until: Any, attempts: Attempts
+) -> None:
+    flow = chain(runner, retries=2)
+    for name in ("first", "beside"):
+        flow.jobs[name].retry_delay = 3600
+    first = serve(flow)
+    run = first.submit(flow.jobs["last"], with_inputs=True)
+    for attempt in (runner.next(), runner.next()):
+        attempt.fail()
+    until(first, lambda: len(rows(first, where="status = 'queued'")) == 2)
+
+    assert first.stop(grace=3600)
+
+    second = serve(flow)
+    found = of_jobs(runner.next(), runner.next())
+    assert {attempt.request.attempt for attempt in found.values()} == {2}
+    for attempt in found.values():
+        attempt.succeed({})
+    runner.next().succeed({})
+    runner.next().succeed({})
+    wait(until, second, look, run.id)
+    assert attempts(second, found["first"].request.execution_id) == [(1, "error", "ValueError")]
+
+
 def test_the_run_of_a_tick_that_goes_on_is_still_going(
     serve: Start, end: End, runner: Any, look: Look, until: Any, clock: Any
 ) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container
+from typing import Any
 
 from ..errors import Interrupted, StoreError
 from ..model.results import ExecutionError
 from ..store.executions import Waiting
 from .resources import Live, Resources
 from .standing import State
-from .succession import Succession
+from .succession import RUNS, Succession
 
 logger = logging.getLogger("microflow")
 
 
 def leave_retries(resources: Resources) -> None:
-    """What waits for its next attempt need not be waited for, if that is the next server's."""
+    """What only waits for next attempts need not be waited for, if they are the next server's."""
     if resources.leaves:
         for execution in resources.live.all():
-            if execution.parent is None and execution.waits_for_attempt:
+            if execution.parent is None and _only_waits(execution):
                 execution.cancel("interrupted")
+
+
+def _only_waits(execution: Any) -> bool:
+    """Whether it waits for its next attempt; of a run, whether all that it has begun does."""
+    calls = tuple(execution.children)
+    return all(map(_only_waits, calls)) if execution.kind in RUNS and calls else execution.waits_for_attempt
 
 
 def end_live(live: Live, seconds: float) -> None:

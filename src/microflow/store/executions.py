@@ -370,8 +370,7 @@ class Executions(Engines):
 
     def unfinished_calls(self, run: Opened) -> list[tuple[Opened, str]]:
         """(execution, kind) of what an execution has called that is queued or running."""
-        names = {"root_id": run.root_id, "parent_id": run.id}
-        return _opened(self._database.execute("unfinished_calls", names).fetchall())
+        return _opened(self._database.execute("unfinished_calls", {"parent_id": run.id}).fetchall())
 
 
 def _opened(rows: Iterable[Row]) -> list[tuple[Opened, str]]:
