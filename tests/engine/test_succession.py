@@ -251,22 +251,30 @@ def test_the_run_of_a_tick_that_goes_on_is_still_going(
     assert [scheduled for (scheduled,) in rows(second, "scheduled_at")] == [tick.scheduled_at] * 3
 
 
+@pytest.mark.parametrize(
+    ("jobs", "why"),
+    [
+        ({"new": [], "first": ["new"], "beside": [], "last": ["first"]}, "it has run job "),
+        ({"first": [], "beside": [], "last": ["first"]}, "it has run job 'beside', which is no part of it any more."),
+        ({"first": [], "beside": []}, "'last' is no job of flow 'shop' any more."),
+    ],
+)
 def test_a_run_whose_definition_is_another_one_ends_with_the_reason(
-    serve: Start, end: End, runner: Any, look: Look
+    serve: Start, end: End, runner: Any, look: Look, jobs: dict[str, list[str]], why: str
 ) -> None:
     first = serve(chain(runner))
     run = first.submit(first.job("shop", "last"), with_inputs=True)
     runner.next(), runner.next()
     end(first)
     flow = create_flow("shop")
-    for name, inputs in (("new", []), ("first", ["new"]), ("beside", []), ("last", ["first"])):
+    for name, inputs in jobs.items():
         flow.task(name=name, inputs=inputs, retries=1, runner=runner)(lambda *given: {})
 
     second = serve(flow)
 
     error = look(second, run.id)["error"]
     assert error["type"] == "Interrupted"
-    assert "It can't go on: it has run job " in error["message"]
+    assert f"It can't go on: {why}" in error["message"]
     assert {status for (status,) in rows(second, "status")} == {"error"}
 
 

@@ -106,6 +106,12 @@ class Succession:
         job = self._flows[opened.flow].jobs.get(opened.job) if opened.flow in self._flows else None
         return -1 if job is None else job.retries
 
+    def _job(self, opened: Opened) -> Job[Any]:
+        """The job of an execution whose flow is there. Raises ``DefinitionError`` if it is gone."""
+        if (job := self._flows[opened.flow].jobs.get(opened.job)) is None:
+            raise DefinitionError(f"{opened.job!r} is no job of flow {opened.flow!r} any more.")
+        return job
+
     def waiting_for_server(self, left: Left, now: float) -> dict[int, Waiting]:
         """Why each of its executions is queued until a server goes on with it; a run that is paused stays so."""
         kept = left.waiting("waits for a server: the one that had it stopped, and an attempt is left", now)
@@ -126,7 +132,7 @@ class Succession:
     def _job_call(self, opened: Opened) -> Call:
         row = self._executions.call_of(opened.id)
         return Call(
-            job=self._flows[opened.flow].jobs[opened.job],
+            job=self._job(opened),
             inputs=tuple(decode(row.inputs)),
             trigger=row.trigger,
             force=_force(row),
@@ -163,7 +169,7 @@ class Succession:
 
     def _targets(self, run: Opened, row: CallRow) -> Sequence[Job[Any]]:
         """The jobs that a DAG run is of. Raises ``DefinitionError`` if it is a schedule's that is given to others by now."""
-        job = self._flows[run.flow].jobs[run.job]
+        job = self._job(run)
         if not (name := schedule_of(row.options)):
             return [job]
         served = self._served.get((run.flow, name))
@@ -173,7 +179,7 @@ class Succession:
 
     def _partitions_call(self, run: Opened, left: Left) -> Call:
         row = self._executions.call_of(run.id)
-        job = self._flows[run.flow].jobs[run.job]
+        job = self._job(run)
         last = self._begun.last(run)
         plan = self._partition_runs.rest(job, last, row.options)
         unfinished = [
