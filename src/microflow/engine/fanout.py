@@ -154,7 +154,7 @@ class FanOut:
                 execution = self._returned.popleft()
                 self._delayed.discard(execution)
                 if execution.state is State.READY:
-                    self._launch([execution])
+                    self._launch([execution, *self._lined_up(execution)])
                 elif execution.state is State.ENDED:
                     self._ended(execution)
             # asking a source that may be long in answering holds up what is there to be done
@@ -176,16 +176,21 @@ class FanOut:
         handed = running + sum(len(line) - 1 for line in self._attempts.values())
         waiting = len(self._numbers) - handed - finished - min(len(self._delayed), DELAYED)
         while running + len(lines) < self._width and waiting < self._window and (first := self._next()) is not None:
-            lines.append([first])
+            lines.append([first, *self._behind(first)])
             if not self._at_hand:
                 break
-            size = self._pace.size if first.can_lead else 1
-            while len(lines[-1]) < size and (follower := self._next()) is not None:
-                if not follower.can_follow(first):
-                    self._hold_back([follower])
-                    break
-                lines[-1].append(follower)
         return lines
+
+    def _behind(self, first: LineExecution) -> list[LineExecution]:
+        """The next calls of the source that a worker can be handed together with this one."""
+        followers: list[LineExecution] = []
+        room = self._pace.size - 1 if self._at_hand and first.can_lead else 0
+        while len(followers) < room and (follower := self._next()) is not None:
+            if not follower.can_follow(first):
+                self._hold_back([follower])
+                break
+            followers.append(follower)
+        return followers
 
     def _hold_back(self, executions: Sequence[LineExecution]) -> None:
         """There is no room for these now: they come next."""
@@ -247,12 +252,7 @@ class FanOut:
             self._hold_back(left)
             for execution, _ in together:
                 execution.retract(error)
-            for execution in chain.from_iterable(new):
-                if execution in self._numbers:
-                    execution.retract(error, opened=False)
-            for execution in tuple(self._numbers):
-                if execution.state is State.ENDED:
-                    self._ended(execution)
+            self._retract(list(chain.from_iterable(new)), error)
             if not isinstance(error, StoreError):
                 raise
             return
@@ -276,14 +276,30 @@ class FanOut:
                 states.append((first, state))
             left += followers
             return []
-        if first.is_waited_for:
-            left += followers
-            return [[first]]
-        if followers:
-            waiting = first.waits_behind()
-            for execution in followers:
-                execution.line_up(first, waiting)
+        first.lead(followers)
         return [calls]
+
+    def _lined_up(self, first: LineExecution) -> list[LineExecution]:
+        """Those that a worker runs behind one that was granted its places; none if the store does not take them."""
+        followers = self._behind(first)
+        try:
+            with self._transaction() if followers else nullcontext():
+                first.lead(followers)
+        except BaseException as error:
+            self._retract(followers, error)
+            if not isinstance(error, StoreError):
+                raise
+            return []
+        return followers
+
+    def _retract(self, opened: Sequence[LineExecution], error: BaseException) -> None:
+        """The transaction failed in which these were opened, or were about to be."""
+        for execution in opened:
+            if execution in self._numbers:
+                execution.retract(error, opened=False)
+        for execution in tuple(self._numbers):
+            if execution.state is State.ENDED:
+                self._ended(execution)
 
     def _is(self, execution: LineExecution, state: State) -> None:
         """What is written of an execution: it has ended, or waits."""

@@ -1,7 +1,9 @@
 """Executions that one thread looks after together, and of which a worker may be handed several at once, in a line.
 
 Only the first of a line holds places, and is running; those behind it are queued, and each takes the places over from the one
-before it when the worker comes to it. What the worker gives back, since the one before takes long, waits for places like any other.
+before it when the worker comes to it. Others that wait for these places get them when the line is over, a few milliseconds later
+than if its last ones had waited behind them: two mappings at once would else hand each other the places task by task. What the
+worker gives back, since the one before takes long, waits for places like any other.
 """
 
 from __future__ import annotations
@@ -57,13 +59,14 @@ class LineExecution(Execution):
         assert self._place is not None
         return waiting_at(self._place.limits[0], self._resources.clock.now())
 
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether others wait for the places of this one, which is ready, so that those it would pass them on to must wait too."""
-        return self._place is not None and any(limit.parked for limit in self._place.limits)
+    def lead(self, followers: Sequence[LineExecution]) -> None:
+        """Open the rows, queued, of those that follow this one, which has its places. Raises ``StoreError``."""
+        if followers:
+            waiting = self.waits_behind()
+            for follower in followers:
+                follower._line_up(self, waiting)
 
-    def line_up(self, first: LineExecution, waiting: Waiting) -> None:
-        """Open the row, queued, of a call that can follow another one. Raises ``StoreError``; nothing is left behind."""
+    def _line_up(self, first: LineExecution, waiting: Waiting) -> None:
         assert first._place is not None
         self._place = Place(first._place.limits, first._place.ancestors)
         self._open(waiting)
