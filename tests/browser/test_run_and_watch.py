@@ -217,6 +217,32 @@ def test_a_server_that_goes_and_comes_back_is_told_and_caught_up_with(page: Page
     check()
 
 
+def test_pages_that_are_seen_at_once_share_one_stream(
+    new_context: Callable[..., BrowserContext], server: Any, gate: Any
+) -> None:
+    context = new_context()
+    streams: list[str] = []
+    context.on("request", lambda request: streams.append(request.url) if request.url.endswith("/api/events") else None)
+    # more than a browser has connections to one server
+    pages = [context.new_page() for _ in range(8)]
+    for page in pages:
+        page.goto("/executions")
+        expect(page.locator("live-mark")).to_have_text("Live")
+    assert len(streams) == 1
+    engine = server.engine
+    broken = engine.job("my_flow", "broken")
+    engine.submit(broken, [{"rows": [1]}]).future.result(60)
+    for page in pages:
+        expect(page.get_by_role("link", name="broken #1")).to_be_visible()
+    # the one that has the stream goes, and another one takes over
+    pages[0].close()
+    engine.submit(broken, [{"rows": [1]}]).future.result(60)
+    for page in pages[1:]:
+        expect(page.get_by_role("link", name="broken #2")).to_be_visible()
+        expect(page.locator("live-mark")).to_have_text("Live")
+    assert len(streams) == 2
+
+
 def test_everything_works_without_scripts(new_context: Callable[..., BrowserContext], server: Any, gate: Any) -> None:
     page = new_context(java_script_enabled=False).new_page()
     page.goto("/jobs/my_flow/steps")

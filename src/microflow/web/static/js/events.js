@@ -1,5 +1,6 @@
-// The one event stream of a tab. It is open while the tab is seen, so that ten tabs do not use up the browser's connections; when it
-// breaks it is tried again, ever more slowly, and until then the page is told to look for itself now and then.
+// The one event stream of a browser: of the tabs that are seen, one has it open and hands on to the others what comes, since a browser
+// has few connections to a server; when that tab goes, another one takes over. Where tabs can't agree on one, each has its own. When a
+// stream breaks it is tried again, ever more slowly, and until then each page is told to look for itself now and then.
 
 /**
  * @typedef {object} Change
@@ -15,11 +16,20 @@
 
 /** @typedef {"opening" | "live" | "off"} State */
 
+/**
+ * What tabs say to each other: what the one with the stream tells them all, and "who" of one that would know how things stand.
+ * @typedef {{ name: "change", detail: Change } | { name: "resync" } | { name: "state", detail: State } | { name: "who" }} Message
+ */
+
 const TOPICS = ["execution", "progress", "log", "schedule", "concurrency"];
 const FIRST_DELAY = 1000;
 const LONGEST_DELAY = 30_000;
 const PATIENCE = 2500;
 const POLLING = 10_000;
+const NAME = "microflow-events";
+
+/** Other tabs; null where there is no way to agree with them, as on a page that came by plain HTTP from another machine. */
+const others = navigator.locks && "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
 
 /** @type {EventSource | null} */
 let source = null;
@@ -32,6 +42,13 @@ let reopening;
 let doubting;
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let polling;
+/** What ends this tab's part in it; null while it has none. */
+/** @type {AbortController | null} */
+let leaving = null;
+/** Whether it is the one with the stream. */
+let leads = false;
+/** Whether it has not heard yet, since it joined, that the stream is open. */
+let isNew = false;
 
 /** @param {string} name @param {unknown} [detail] */
 function tell(name, detail) {
@@ -48,6 +65,66 @@ function become(now) {
   tell("state", now);
 }
 
+/** Tell this page and the other tabs. @param {Message} message */
+function spread(message) {
+  hear(message);
+  others?.postMessage(message);
+}
+
+/** @param {Message} message */
+function hear(message) {
+  if (message.name === "change") tell("change", message.detail);
+  if (message.name === "resync") tell("resync");
+  if (message.name === "state") become(message.detail);
+}
+
+/** Take part: with the stream, or with what the tab tells that has it. */
+function join() {
+  leave();
+  if (!others) {
+    open();
+    return;
+  }
+  isNew = true;
+  leaving = new AbortController();
+  const { signal } = leaving;
+  navigator.locks
+    .request(NAME, { signal }, () => {
+      if (signal.aborted) return undefined;
+      leads = true;
+      open();
+      return new Promise((done) => signal.addEventListener("abort", done));
+    })
+    .catch((/** @type {unknown} */ reason) => {
+      if (!signal.aborted) throw reason; // it left before its turn came
+    });
+  others.postMessage({ name: "who" });
+}
+
+function leave() {
+  leaving?.abort();
+  leaving = null;
+  leads = false;
+  clearTimeout(doubting);
+  doubting = undefined;
+  close();
+}
+
+others?.addEventListener("message", (event) => {
+  /** @type {Message} */
+  const message = event.data;
+  if (!leaving) return;
+  if (leads) {
+    if (message.name === "who" && state !== "opening") others.postMessage({ name: "state", detail: state });
+    return;
+  }
+  hear(message);
+  if (isNew && message.name === "state" && message.detail === "live") {
+    isNew = false;
+    tell("resync"); // what changed before it joined
+  }
+});
+
 function open() {
   close();
   source = new EventSource("/api/events");
@@ -55,21 +132,21 @@ function open() {
     clearTimeout(doubting);
     doubting = undefined;
     delay = FIRST_DELAY;
-    become("live");
-    tell("resync"); // what changed while nobody listened
+    spread({ name: "state", detail: "live" });
+    spread({ name: "resync" }); // what changed while nobody listened
   });
   source.addEventListener("error", () => {
     close();
-    doubting ??= setTimeout(() => become("off"), PATIENCE);
+    doubting ??= setTimeout(() => spread({ name: "state", detail: "off" }), PATIENCE);
     reopening = setTimeout(open, delay * (0.75 + Math.random() / 2));
     delay = Math.min(delay * 2, LONGEST_DELAY);
   });
-  source.addEventListener("resync", () => tell("resync"));
+  source.addEventListener("resync", () => spread({ name: "resync" }));
   for (const topic of TOPICS) {
     source.addEventListener(topic, (event) => {
       /** @type {Change} */
       const change = { ...JSON.parse(event.data), topic };
-      tell("change", change);
+      spread({ name: "change", detail: change });
     });
   }
 }
@@ -83,12 +160,12 @@ function close() {
 /** Whether this page has anything to keep up to date; the sign-in page has not, and may not listen either. */
 const wanted = document.querySelector("live-mark, [data-live]") !== null;
 if (wanted) {
-  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
-  addEventListener("pagehide", close);
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
+  addEventListener("pagehide", leave);
   addEventListener("pageshow", (event) => {
-    if (event.persisted) open();
+    if (event.persisted) join();
   });
-  if (!document.hidden) open();
+  if (!document.hidden) join();
 }
 
 // <live-mark>: says in a word whether the page is live; nothing before that is known, and nothing without scripts.
