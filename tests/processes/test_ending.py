@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -12,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
+from microflow.runners import trees
 from microflow.runners.base import Request
 from microflow.runners.frames import Hello, Pickled, Run, framed
 
@@ -311,3 +314,46 @@ time.sleep(3600)
     os.kill(engine.pid, signal.SIGKILL)
 
     ended(pid)
+
+
+STARTS_ANOTHER = """
+import subprocess, sys
+session = sys.argv[1] == "its own session"
+started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=session)
+print(started.pid, flush=True)
+input()
+"""
+
+
+@UNIX
+@pytest.mark.parametrize(("place", "tries"), [("its own session", 3), ("its group", sys.maxsize)])
+def test_all_is_ended_though_too_many_files_are_open_to_look_for_it(
+    monkeypatch: pytest.MonkeyPatch, ended: Ended, place: str, tries: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTS_ANOTHER, place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, trees.MARKER: "of this test"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    started = int(process.stdout.readline())
+    failures = 0
+
+    def fail(*_: Any, **__: Any) -> Any:
+        nonlocal failures
+        failures += 1
+        if failures == tries:
+            monkeypatch.undo()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(trees, "_PAUSE", 0.0)
+    monkeypatch.setattr(psutil.Process, "children", fail)
+    monkeypatch.setattr(psutil, "process_iter", fail)
+
+    trees.end_tree(process.pid, "of this test")
+
+    ended(process.pid, started)
+    assert failures >= 3
+    process.communicate()

@@ -1,67 +1,95 @@
-"""Ending a process with everything it started, on every platform."""
+"""Ending a process with everything it started, on every platform, also while too many files are open to see what that is."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import psutil
 
 MARKER = "MICROFLOW_WORKER"
 """The environment variable that a worker and whatever it starts carry; its value names the worker."""
 
+_TRIES = 20
+_PAUSE = 0.05
+"""How often, and after how many seconds, what needs a file is tried again while the process may open none."""
+
+T = TypeVar("T")
+
 
 def end_tree(pid: int, marker: str) -> None:
-    """Kill a process and all it started: its descendants, its process group, and whoever left both but carries its marker."""
-    try:
-        process = psutil.Process(pid)
-        if sys.platform != "win32":
-            process.suspend()  # so that it starts nothing more while its descendants are listed
-        descendants = process.children(recursive=True)
-    except psutil.Error:
-        process, descendants = None, []
-    if sys.platform != "win32":
-        _signal_group(pid)
-    _kill([*descendants, *([process] if process is not None else [])])
+    """Kill a process and all it started: its descendants, its process group, and whoever left both but carries its marker.
+
+    Called before the process is waited for, so that the number is still its. The process itself is killed whatever goes wrong.
+    """
+    _suspend(pid)  # so that it starts nothing more while its descendants are listed
+    descendants = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
+    _kill_group(pid)
+    _kill(descendants)
     end_marked(marker)
 
 
 def end_marked(marker: str) -> None:
     """Kill every process that carries this marker: one that outlived its worker, in a session of its own."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
-                found.append(process)
-        except psutil.Error:
-            continue  # another user's process, or one that has just ended
-    _kill(found)
+    _kill(_patiently(lambda: [process for process in psutil.process_iter() if _carries(process, marker)]) or [])
 
 
 def end_own_tree() -> None:
     """Kill everything this process started, and then itself."""
-    _kill(psutil.Process().children(recursive=True))
+    _kill(_patiently(lambda: psutil.Process().children(recursive=True)) or [])
     if MARKER in os.environ:
         end_marked(os.environ[MARKER])
-    if sys.platform != "win32":
-        _signal_group(os.getpid())
+    _kill_group(os.getpid())
     os._exit(1)
+
+
+def _carries(process: psutil.Process, marker: str) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(MARKER) == marker
+    except psutil.Error:
+        return False  # another user's process, or one that has just ended
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
+        _patiently(process.kill)
+
+
+def _patiently(act: Callable[[], T]) -> T | None:
+    """What ``act`` gives; None for a process that has ended already. While no file can be opened, others may close theirs."""
+    for _ in range(_TRIES):
         try:
-            process.kill()
+            return act()
         except psutil.Error:
-            continue  # it has ended already
+            break
+        except OSError:
+            time.sleep(_PAUSE)
+    return None
 
 
-if sys.platform != "win32":
+if sys.platform == "win32":
 
-    def _signal_group(pid: int) -> None:
-        """Kill the process group that a worker leads. Called before the worker is waited for, so that the number is still its."""
+    def _suspend(pid: int) -> None:
+        """Nothing: Windows has no signal for it."""
+
+    def _kill_group(pid: int) -> None:
+        """Kill a process; what it started is found by other means."""
+        _kill(_patiently(lambda: [psutil.Process(pid)]) or [])
+
+else:
+
+    def _suspend(pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except (ProcessLookupError, PermissionError):
+            return  # it has ended, and is killed below otherwise
+
+    def _kill_group(pid: int) -> None:
+        """Kill the process group that a worker leads, and so the worker."""
         try:
             os.killpg(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
