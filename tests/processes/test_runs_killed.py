@@ -1,4 +1,4 @@
-"""Runs of a server that is really killed: the next server goes on with them, and each job runs as often as it has to."""
+"""Runs of a server that is really killed or stopped: the next one goes on with them, and each job runs as often as it has to."""
 
 from __future__ import annotations
 
@@ -48,27 +48,36 @@ engine = Engine([flow], store=store, kind="server")
 engine.start()
 if begins:
     engine.submit(flow.jobs["last"], with_inputs=True)
+    engine.pause_schedule("shop", "nightly")  # it is run by hand alone, whatever the time is
     engine.run_schedule("shop", "nightly")
     engine.submit_partitions(flow.jobs["load"], PartitionSelection())
-assert engine._resources.live.wait_until_empty(60)
-engine.stop()
+    sys.stdin.readline()
+    engine.stop(grace=0)
+else:
+    assert engine._resources.live.wait_until_empty(60)
+    engine.stop()
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_the_next_server_goes_on_with_what_a_killed_one_ran(
-    script: Callable[..., subprocess.Popen[str]], store: str, tmp_path: Path
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_the_next_server_goes_on_with_what_the_one_before_ran(
+    script: Callable[..., subprocess.Popen[str]], store: str, tmp_path: Path, end: str
 ) -> None:
     ran = tmp_path / "ran"
     ran.touch()
-    killed = script(SERVER, store, str(ran), "begins")
+    first = script(SERVER, store, str(ran), "begins")
     begun = Counter({"first 1": 2, "beside 1": 2, "load a 1": 1, "load b 1": 1, "load c 1": 1})
     deadline = time.monotonic() + PATIENCE
     while Counter(ran.read_text().splitlines()) != begun or statuses(store)["first"] != ["success"] * 2:
-        assert time.monotonic() < deadline, (ran.read_text(), killed.poll())
+        assert time.monotonic() < deadline, (ran.read_text(), first.poll())
         time.sleep(0.02)
-    killed.kill()
-    killed.wait(PATIENCE)
+    if end == "killed":
+        first.kill()
+        first.wait(PATIENCE)
+    else:
+        first.communicate("stop\n", timeout=PATIENCE)
+        assert first.returncode == 0
 
     assert script(SERVER, store, str(ran), "goes on").wait(PATIENCE) == 0
 
