@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from microflow import ExecutionError, ExecutionStatus, UnknownNameError
 from microflow.model.events import Event, EventBus
-from microflow.store.database import Database
+from microflow.store.database import Database, _statements
 from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
 from microflow.store.partitions import PartitionStatuses
 
@@ -273,3 +274,14 @@ def test_what_a_dead_engine_left_ends_and_what_has_an_attempt_left_is_queued_aga
     assert [number for number, status in heard if status == "error"] == [task.id, manager.id], (
         "children end before their parents"
     )
+
+
+def test_what_has_not_ended_is_looked_for_among_the_few_that_have_not(database: Database) -> None:
+    texts = {
+        name: text for name, text in _statements().items() if re.match(r"SELECT[^;]*status <> 'success' AND", text)
+    }
+    assert len(texts) > 5
+    for name, text in texts.items():
+        values = dict.fromkeys(re.findall(r":(\w+)", text), 1)
+        plan = [row[3] for row in database.read_text(f"EXPLAIN QUERY PLAN {text}", values)]
+        assert any("INDEX executions_open" in step for step in plan), (name, plan)

@@ -49,10 +49,11 @@ WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'ski
     AND NOT (status = 'queued' AND trigger = 'schedule' AND parent_id IS NULL AND started_at IS NULL)
 ORDER BY id DESC
 
--- What nobody is at work on: its engine has ended, or there is none.
+-- What nobody is at work on: its engine has ended, or there is none. (With "+ 0" it is found among the few that have not ended,
+-- and not among the many that nobody called.)
 -- name: count_left
 SELECT flow, count(*) FROM executions e WHERE status IN ('running', 'queued') AND status <> 'success' AND status <> 'skipped'
-    AND root_id IS NULL AND NOT EXISTS (SELECT 1 FROM engines g WHERE g.id = e.engine_id AND g.ended_at IS NULL)
+    AND root_id + 0 IS NULL AND NOT EXISTS (SELECT 1 FROM engines g WHERE g.id = e.engine_id AND g.ended_at IS NULL)
 GROUP BY flow
 
 -- Few executions are open, and a run may have made many calls: so the parent is asked for in a way that no index answers.
@@ -88,7 +89,7 @@ SELECT execution_id, output FROM run_keys WHERE flow = :flow AND job = :job AND 
 -- The few that have not ended are looked through, whichever keys they have.
 -- name: run_key_elsewhere
 SELECT e.id, g.pid, g.process_started FROM executions e CROSS JOIN engines g ON g.id = e.engine_id
-WHERE e.status <> 'success' AND e.status <> 'skipped' AND e.status = 'running' AND e.run_key = :run_key AND e.flow = :flow
+WHERE e.status <> 'success' AND e.status <> 'skipped' AND e.status = 'running' AND e.run_key || '' = :run_key AND e.flow = :flow
     AND e.job = :job AND e.engine_id <> :engine_id AND g.ended_at IS NULL
 
 -- name: save_run_key
