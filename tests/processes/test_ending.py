@@ -357,3 +357,23 @@ def test_all_is_ended_though_too_many_files_are_open_to_look_for_it(
     ended(process.pid, started)
     assert failures >= 3
     process.communicate()
+
+
+@UNIX
+def test_what_is_just_becoming_a_program_is_ended_too(monkeypatch: pytest.MonkeyPatch, ended: Ended) -> None:
+    marked = {**os.environ, trees.MARKER: "of this test"}
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=marked)
+    environ, looks = psutil.Process.environ, 0
+
+    def environ_of(looked_at: psutil.Process) -> dict[str, str]:
+        nonlocal looks
+        looks += looked_at.pid == process.pid
+        return {} if looked_at.pid == process.pid and looks < 3 else environ(looked_at)
+
+    monkeypatch.setattr(psutil.Process, "environ", environ_of)
+
+    trees.end_marked("of this test")
+
+    ended(process.pid)
+    assert looks >= 3
+    process.communicate()

@@ -14,6 +14,13 @@ import psutil
 MARKER = "MICROFLOW_WORKER"
 """The environment variable that a worker and whatever it starts carry; its value names the worker."""
 
+_LOOKS = 5
+_MOMENT = 0.002
+"""How often all processes are looked at for those of one worker, and how many seconds lie between."""
+
+_YOUNG = 10.0
+"""Seconds after its start in which a process may still be becoming another program."""
+
 _TRIES = 20
 _PAUSE = 0.05
 """How often, and after how many seconds, what needs a file is tried again while the process may open none."""
@@ -34,8 +41,17 @@ def end_tree(pid: int, marker: str) -> None:
 
 
 def end_marked(marker: str) -> None:
-    """Kill every process that carries this marker: one that outlived its worker, in a session of its own."""
-    _kill(_patiently(lambda: [process for process in psutil.process_iter() if _carries(process, marker)]) or [])
+    """Kill every process that carries this marker: one that outlived its worker, in a session of its own.
+
+    They are looked for again until there are none: one that was found may have started another before it ended.
+    """
+    for _ in range(_LOOKS):
+        looked = _patiently(lambda: [(process, _carries(process, marker)) for process in psutil.process_iter()]) or []
+        found = [process for process, carries in looked if carries]
+        _kill(found)
+        if not found and all(carries is not None for _, carries in looked):
+            return
+        time.sleep(_MOMENT)
 
 
 def end_own_tree() -> None:
@@ -47,9 +63,15 @@ def end_own_tree() -> None:
     os._exit(1)
 
 
-def _carries(process: psutil.Process, marker: str) -> bool:
+def _carries(process: psutil.Process, marker: str) -> bool | None:
+    """Whether a process carries this marker; None if that can't be told yet: it has no environment while it becomes a program."""
     try:
-        return process.pid != os.getpid() and process.environ().get(MARKER) == marker
+        if process.pid == os.getpid():
+            return False
+        environment = process.environ()
+        if environment or time.time() - process.create_time() > _YOUNG:
+            return environment.get(MARKER) == marker
+        return None if process.status() != psutil.STATUS_ZOMBIE else False
     except psutil.Error:
         return False  # another user's process, or one that has just ended
 
