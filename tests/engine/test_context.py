@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from microflow import Flow, Skip, create_flow, current_execution
+from microflow import Flow, Skip, create_flow, current_execution, map_parallel
 from microflow.engine.engine import Engine
 
 Start = Callable[..., Engine]
@@ -305,3 +305,28 @@ def test_progress_is_seen_as_it_moves_and_kept_at_the_end(
     assert [tuple(progress) for progress in seen if progress is not None] == [(n, 3, f"row {n}") for n in (1, 2, 3)]
     assert look(engine, 1)["progress"] == {"done": 3, "total": 3, "message": "row 3"}
     assert engine.progress(1) is None
+
+
+@pytest.mark.parametrize(("tells", "kept"), [(False, (3, 3, None)), (True, (1, 9, "mine"))])
+def test_a_manager_that_maps_is_as_far_as_its_mapping_unless_it_says_itself(
+    flow: Flow, start: Start, look: Callable[..., dict[str, Any]], tells: bool, kept: tuple[Any, ...]
+) -> None:
+    load = flow.task(name="load", runner="thread")(lambda a: a)
+
+    @flow.manager
+    def manage() -> Any:
+        if tells:
+            current_execution().progress(1, 9, "mine")
+        map_parallel(load, ({} for _ in range(2)))
+        map_parallel(load, [{}, {}, {}])
+        return {}
+
+    engine = start(flow)
+    seen = []
+    engine.events.subscribe(lambda event: seen.append(engine.progress(1)) if event.topic == "progress" else None)
+
+    manage()
+
+    mapped = [(0, None, None), (1, None, None), (2, None, None), (0, 3, None), (1, 3, None), (2, 3, None), (3, 3, None)]
+    assert seen == ([kept] if tells else mapped)
+    assert look(engine, 1)["progress"] == dict(zip(("done", "total", "message"), kept, strict=True))

@@ -135,13 +135,16 @@ class Caller:
             self._resources.executions.after_commit(partial(go_on, execution))
         return Submitted(execution, future)
 
-    def reporter(self, total: int, done: int = 0) -> Callable[[int], None]:
-        """Reports how many of ``total`` calls have ended as the progress of the execution that makes them; ``done`` have by now."""
-        parent = self._parent
-        assert parent is not None
-        observation = parent.observation
-        observation.progress(Progress(done, total))
-        return lambda done: observation.progress(Progress(done, total))
+    def reporter(self, total: int | None, done: int = 0) -> Callable[[int], None] | None:
+        """Reports how many of ``total`` calls have ended as the progress of the execution that makes them; ``done`` have by now.
+
+        None outside of any execution.
+        """
+        if self._parent is None:
+            return None
+        count = self._parent.observation.counted
+        count(Progress(done, total))
+        return lambda done: count(Progress(done, total))
 
     def run_parallel(self, calls: Sequence[tuple[Job[Any], tuple[Any, ...]]]) -> list[ExecutionResult]:
         """Carry out several calls at the same time."""
@@ -162,7 +165,9 @@ class Caller:
             Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger=self._trigger) for item in inputs
         )
         # a generator may wait for what it gives next, while a worker could run what it has given
-        return self.map_calls(job, calls, max_concurrency, at_hand=isinstance(inputs, Sized)).results
+        total = len(inputs) if isinstance(inputs, Sized) else None
+        ended = self.reporter(total)
+        return self.map_calls(job, calls, max_concurrency, ended=ended, at_hand=total is not None).results
 
     def map_calls(
         self,
@@ -257,7 +262,7 @@ class Caller:
         if self._before is not None:
             for known in closure_of(job) if with_inputs else [job]:
                 self._before(known)
-        return self._partition_runs.run(self, plan).results
+        return self._partition_runs.run(self, plan, ended=self.reporter(plan.executions)).results
 
 
 def dag_call(

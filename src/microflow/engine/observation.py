@@ -29,6 +29,7 @@ class Observation:
         self._opened = opened
         self._log: Log | None = None
         self._tail = b""
+        self._tells = False
 
     def output(self, data: bytes) -> None:
         """The job printed this."""
@@ -47,6 +48,15 @@ class Observation:
 
     def progress(self, progress: Progress) -> None:
         """The job said how far it is."""
+        self._tells = True
+        self._show(progress)
+
+    def counted(self, progress: Progress) -> None:
+        """How far a mapping of the job's is: its progress, unless the job says itself how far it is."""
+        if not self._tells:
+            self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
         self.progress_made = progress
         if self._resources.events.listened:
             event = self._opened().event("running")
@@ -66,6 +76,7 @@ class Observation:
         """Another attempt follows: nobody has asked it to stop, and it has printed nothing. The log goes on."""
         self.stop = Stop()
         self._tail = b""
+        self._tells = False
 
     def close(self) -> None:
         """Nothing is observed any more."""
