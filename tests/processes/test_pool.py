@@ -264,3 +264,29 @@ def test_a_worker_that_ends_before_it_is_greeted_leaves_nothing_open() -> None:
     (channel,) = channels
     assert getattr(channel, "_process_descriptor", -1) == -1
     assert all(pipe.closed for pipe in getattr(channel, "_pipes", ()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are Unix's")
+@pytest.mark.parametrize(("seconds", "status"), [(150, "success"), (161, "error")])
+def test_the_time_that_a_new_worker_takes_to_load_what_it_runs_is_not_the_attempts(
+    flow: Flow, serve: Serve, clock: Any, tmp_path: Path, seconds: float, status: str
+) -> None:
+    class OpenedWhenLoaded:
+        def __init__(self, name: str) -> None:
+            self.path = str(tmp_path / name)
+            os.mkfifo(self.path)
+
+        def __reduce__(self) -> Any:  # who opens one end of it waits for who opens the other
+            return open, (self.path,)
+
+    begins, goes_on = OpenedWhenLoaded("begins"), OpenedWhenLoaded("goes on")
+    load = flow.task(name="load", timeout=100)(lambda: {"loaded": [begins.closed, goes_on.closed]})  # type: ignore[attr-defined]
+    submitted = serve(flow, clock=clock).submit(load)
+    open(begins.path, "w").close()
+
+    clock.until_asleep(100)
+    clock.advance(seconds)
+    if status == "success":
+        open(goes_on.path, "w").close()
+
+    assert submitted.future.result().status == status

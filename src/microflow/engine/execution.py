@@ -23,6 +23,7 @@ from ..store.executions import Ending, Opened, Waiting
 from .admission import Limit, Place
 from .calls import Prepared, earlier_success, new_execution, prepare, refused, request_of
 from .closing import Closing
+from .deadline import Deadline
 from .elsewhere import LOOK, waiting_elsewhere
 from .gates import waiting_paused
 from .settling import (
@@ -252,7 +253,8 @@ class Execution(Closing):
     def _set_timeout(self) -> None:
         if self.job.timeout is not None and self.call.body is None:
             stop = self.stop
-            self._timer = self._resources.timers.later(self.job.timeout, lambda: self._time_out(stop))
+            deadline = Deadline(self._resources.timers, self.job.timeout, lambda: self._time_out(stop))
+            self._timer = self.observation.deadline = deadline
 
     def _time_out(self, stop: Stop) -> None:
         if stop is self.stop:  # else that attempt is over, and the next one has its own

@@ -12,6 +12,7 @@ from ..runners.base import Stop
 from ..runtime import Progress
 from ..store.executions import Opened
 from ..store.logs import Log
+from .deadline import Deadline
 from .resources import Resources
 
 _TAIL = 4096
@@ -30,6 +31,12 @@ class Observation:
         self._log: Log | None = None
         self._tail = b""
         self._tells = False
+        self.deadline: Deadline | None = None
+
+    def loading(self, is_loading: bool) -> None:
+        """What the job needs is made ready, or has been."""
+        if self.deadline is not None:
+            self.deadline.loading(is_loading)
 
     def output(self, data: bytes) -> None:
         """The job printed this."""
@@ -77,9 +84,11 @@ class Observation:
         self.stop = Stop()
         self._tail = b""
         self._tells = False
+        self.deadline = None
 
     def close(self) -> None:
         """Nothing is observed any more."""
+        self.deadline = None
         if self._log is not None:
             self._log.close()
         row = self._opened()

@@ -112,6 +112,10 @@ class Observer(Protocol):
 
     stop: Stop
 
+    def loading(self, is_loading: bool) -> None:
+        """What the job needs is made ready now, such as a process and its imports, or has been: its timeout begins after that."""
+        ...
+
     def output(self, data: bytes) -> None:
         """The job printed this."""
         ...

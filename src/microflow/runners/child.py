@@ -42,6 +42,7 @@ from .frames import (
     FromWorker,
     Hello,
     Load,
+    Loaded,
     NotLoaded,
     Pickled,
     ProgressReport,
@@ -113,8 +114,10 @@ class Worker:
         if self._line and not self._is_watched:
             self._is_watched = True
             start_new_thread(self._watch_line, (surroundings,))
+        function = message.function
         while request is not None:
-            answer = self._run(request, message.function, meter, surroundings)
+            answer = self._run(request, function, meter, surroundings)
+            function = None  # those behind it find it loaded
             if not isinstance(answer, Done) or answer.retire:
                 self._give_back()
             if message.mark and not isinstance(answer, NotLoaded):
@@ -133,6 +136,8 @@ class Worker:
             if isinstance(function, Reference):
                 return NotLoaded(f"{type(error).__name__}: {error}")
             return Done(Outcome(ExecutionStatus.ERROR, error=error_of(error)), self._seconds())
+        if function is not None:
+            self._send(Loaded())
         data = decode(request.inputs)
         execution = current_execution_for(request, data, self._context, self._progress)
         try:

@@ -57,6 +57,10 @@ class ContextReply(msgspec.Struct, array_like=True, tag="context"):
     last_output: bytes
 
 
+class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
+    """The function that came with what is to be run is there, and begins."""
+
+
 class Done(msgspec.Struct, array_like=True, tag="done"):
     """The attempt ended so, and took so many ``seconds``.
 
@@ -99,7 +103,7 @@ class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
 
 
 ToWorker = Hello | Load | Run | ContextReply
-FromWorker = Done | Returned | Exited | NotLoaded | ContextQuery | ProgressReport
+FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | ProgressReport
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker = msgspec.msgpack.Decoder(ToWorker)

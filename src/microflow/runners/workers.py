@@ -24,6 +24,7 @@ from .frames import (
     Done,
     Exited,
     Hello,
+    Loaded,
     NotLoaded,
     Pickled,
     ProgressReport,
@@ -150,6 +151,8 @@ class Attempt:
         source: Reference | Pickled | None = None if self._key in worker.known else functions.source(job)
         worker.executions += len(line)
         line[0][1].stop.on_set(self._stop)
+        if source is not None:
+            line[0][1].loading(True)
         self.sent = self._send(source)
 
     def _send(self, source: Reference | Pickled | None) -> bool:
@@ -228,6 +231,8 @@ class Attempt:
                 if not self._is_first:
                     return None
                 self._answer()
+            elif isinstance(message, Loaded):
+                observer.loading(False)
             elif isinstance(message, NotLoaded):
                 self._send(self._functions.pickled(self._job, message.why))
             elif isinstance(message, Exited):
