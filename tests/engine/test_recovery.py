@@ -126,6 +126,29 @@ def test_a_server_clears_up_after_a_script_that_dies_beside_it(
     dead.close()
 
 
+def test_of_two_engines_that_find_the_same_dead_one_only_one_goes_on_with_what_it_left(
+    flow: Flow, start: Start, store: str, runner: Any, look: Look, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, other = start(flow), start(flow)
+    dead = Dead(store)
+    again = dead.open("again")
+    dead.close()
+    plan = engine._succession.call
+
+    def too_late(left: Any) -> Any:
+        call = plan(left)
+        other.recovery.run_once(3.0)
+        return call
+
+    monkeypatch.setattr(engine._succession, "call", too_late)
+    engine.recovery.run_once(3.0)
+    runner.next().succeed({"n": 2})
+
+    until(other, lambda: look(engine, again.id)["status"] != "running")
+    assert look(engine, again.id)["status"] == "success"
+    assert runner.started == 1
+
+
 def test_what_can_not_be_tried_again_ends_and_the_engine_starts(
     flow: Flow, start: Start, store: str, look: Look
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 from typing import Any
 
@@ -267,3 +268,35 @@ def test_cancelling_what_waits_for_its_next_attempt_ends_it(
     clock.advance(30)
     assert attempts(engine, submitted.id) == [(1, "error", "ValueError")]
     assert runner.started == 1
+
+
+def test_who_is_granted_a_place_at_the_moment_it_begins_to_wait_for_one_is_running(
+    flow: Flow, start: Start, clock: Any, runner: Any, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1, retry_delay=5)(lambda a: a)
+    engine = start(flow, clock=clock)
+    again = engine.submit(load, [{"n": 1}])
+    runner.next().fail("OSError")
+    clock.until_asleep(5)
+    engine.submit(load, [{"n": 2}])
+    other = runner.next()
+    park = engine._resources.admission.park
+    begun: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def park_and_be_granted(*arguments: Any) -> Any:
+        busy = park(*arguments)
+        other.succeed({})
+        begun.put(runner.next())
+        return busy
+
+    monkeypatch.setattr(engine._resources.admission, "park", park_and_be_granted)
+    clock.advance(5)
+    attempt = begun.get(timeout=60)
+    monkeypatch.undo()
+    engine._timers.later(0, lambda: begun.put(None))  # in the thread that parked it, once that is done
+    begun.get(timeout=60)
+
+    row = look(engine, again.id)
+    assert (row["status"], row["attempt"], row["waiting"]) == ("running", 2, None)
+    attempt.succeed({})
+    assert again.future.result().status == "success"

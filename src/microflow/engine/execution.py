@@ -326,10 +326,12 @@ class Execution(Closing):
         self._place = Place(self._place.limits, self._place.ancestors)
         self._place.execution_id = self.id
         try:
-            busy = self._resources.admission.park(self._place, self._granted)
-            if busy is not None:
+            if not self._resources.admission.take(self._place):
+                # before it is parked: whoever grants it its places makes it running
+                busy = next((limit for limit in self._place.limits if limit.full), None)
                 self._resources.executions.wait(self._opened, waiting_at(busy, self._resources.clock.now()))
-                return
+                if self._resources.admission.park(self._place, self._granted) is not None:
+                    return
         except (DeadlockError, StoreError) as error:
             if self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error))) is State.ENDED:
                 self._ready(self)

@@ -121,7 +121,10 @@ def _succeed(
             errors[left.root.id] = ExecutionError(Interrupted.__name__, why)
             continue
         kept |= left.waiting("the engine that ran it ended; it is tried again", now)
-    executions.interrupt(
-        engine_id, ExecutionError(Interrupted.__name__, message), now, kept, nobodys=nobodys, errors=errors
-    )
-    return again
+    with executions.together():
+        still = {opened.id for opened, _ in executions.unfinished(engine_id)}
+        executions.interrupt(
+            engine_id, ExecutionError(Interrupted.__name__, message), now, kept, nobodys=nobodys, errors=errors
+        )
+    # another engine that looked at the same time may have taken it over first
+    return [call for call in again if call.opened is not None and call.opened.id in still]
