@@ -37,6 +37,7 @@ class PartitionPlan(NamedTuple):
     max_concurrency: int | None
     with_inputs: bool
     counted: bool
+    again: int | None
 
     @property
     def executions(self) -> int:
@@ -97,7 +98,7 @@ class PartitionRuns(PartitionGrids):
         if behind is not None:
             grid = grid.behind(behind, selection.order)
         cells = Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
-        plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs, counted)
+        plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs, counted, again)
         if with_inputs:
             _check_closure(plan)
         else:
@@ -136,10 +137,13 @@ class PartitionRuns(PartitionGrids):
     def again(
         self, job: Job[Any], execution_id: int, options: str | bytes | None
     ) -> tuple[PartitionPlan, PartitionSelection]:
-        """What of an earlier run has not succeeded, in the same order, batches and bounds. Raises ``ConflictError`` if all has."""
+        """What of an earlier run has not succeeded, in the same order, batches and bounds. Raises ``ConflictError`` if all has.
+
+        Of one that was such a run itself: of the first one.
+        """
         asked = msgspec.json.decode(options or b"{}", type=RunOptions)
         selection = asked.selection
-        plan = self.plan(job, selection, *asked.bounds, again=execution_id)
+        plan = self.plan(job, selection, *asked.bounds, again=asked.again or execution_id)
         if not len(plan.cells):
             raise ConflictError(f"Everything that execution {execution_id} was to run has succeeded.")
         return plan, selection
@@ -155,7 +159,7 @@ class PartitionRuns(PartitionGrids):
             text, category = partitions.key(*_last_key(last))
             behind = text or "", category or ""
         asked = msgspec.json.decode(options or b"{}", type=RunOptions)
-        return self.plan(job, asked.selection, *asked.bounds, behind=behind)
+        return self.plan(job, asked.selection, *asked.bounds, again=asked.again, behind=behind)
 
     def estimate(self, plan: PartitionPlan) -> Estimate:
         """How much a run is, and how long it is likely to take."""
@@ -171,7 +175,10 @@ class PartitionRuns(PartitionGrids):
 
 
 class RunOptions(msgspec.Struct, omit_defaults=True):
-    """How a run over partitions was asked for, as the store keeps it, with the ends that its range had then."""
+    """How a run over partitions was asked for, as the store keeps it, with the ends that its range had then.
+
+    ``again``: it takes what did not succeed of what this earlier run took.
+    """
 
     time_partitions: list[str] | None = None
     cat_partitions: list[str] | None = None
@@ -183,6 +190,7 @@ class RunOptions(msgspec.Struct, omit_defaults=True):
     max_concurrency: int | None = None
     with_inputs: bool = False
     areas: list[tuple[str | None, str | None, list[str] | None]] | None = None
+    again: int | None = None
 
     @property
     def bounds(self) -> tuple[int | None, int | None, bool]:
@@ -224,6 +232,7 @@ def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:
             max_concurrency=plan.max_concurrency,
             with_inputs=plan.with_inputs,
             areas=_areas_of(plan, selection),
+            again=plan.again,
         )
     )
 

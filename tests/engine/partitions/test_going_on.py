@@ -127,6 +127,41 @@ def test_what_has_been_done_is_not_done_again(
     assert look(second, run.id)["output"] == {"skipped": 1, "success": 5}
 
 
+def test_another_try_of_a_run_goes_on_with_what_did_not_succeed(
+    serve: Start, end: End, runner: Any, look: Look, until: Any, load: Any
+) -> None:
+    first = serve(load.flow)
+    load.retries = 0
+    run = partitions(first, load)
+    for _ in range(6):
+        attempt = runner.next()
+        attempt.fail() if keys(attempt) in ("01a", "02a", "03a") else attempt.succeed({})
+    run.future.result()
+    load.retries = 1
+    again = first.retry(run.id)
+    assert sorted((keys(runner.next()), keys(runner.next()))) == ["01a", "02a"]
+    end(first)
+
+    second = serve(load.flow)
+    found = [runner.next(), runner.next()]
+    assert sorted(map(keys, found)) == ["01a", "02a"]
+    found[0].succeed({})
+    found += [runner.next()]
+    assert keys(found[2]) == "03a"
+    found[1].succeed({})
+    found[2].fail()
+    found += [runner.next()]  # its last attempt
+    found[3].fail()
+    wait(until, second, look, again.id, "error")
+    assert look(second, again.id)["output"] == {"error": 1, "success": 2}
+
+    once_more = second.retry(again.id)
+    attempt = runner.next()
+    assert keys(attempt) == "03a"
+    attempt.succeed({})
+    assert once_more.future.result() == {"success": 1}
+
+
 def test_batches_and_dag_runs_over_partitions_go_on(
     serve: Start, end: End, runner: Any, look: Look, until: Any, load: Any
 ) -> None:
