@@ -63,6 +63,46 @@ def test_an_interrupted_script_ends_what_it_waits_for(script: Script, tmp_path: 
     assert statuses(tmp_path) <= {"cancelled", "success"}
 
 
+OVERHEARD = """
+import signal, sys, threading, time
+from microflow import create_flow, map_parallel
+flow = create_flow("shop", max_concurrency=1, store="sqlite:///store.db")
+@flow.task
+def wait():
+    print("runs", flush=True)
+    time.sleep(3600)
+@flow.manager
+def manage(): return wait()
+@flow.task
+def wait_for(a): return wait.fn()
+def interrupt():
+    sys.stdin.readline()
+    seen = []
+    while len(seen) < 20 or len(set(seen[-20:])) > 1:  # until the main thread waits
+        frame = sys._current_frames()[threading.main_thread().ident]
+        seen.append((frame.f_code, frame.f_lasti))
+        del frame
+        time.sleep(0.005)
+    # to this thread, so that no wait of the main thread's is ended by it
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+{call}
+"""
+
+
+@UNIX
+@pytest.mark.parametrize(
+    "call", ["manage()", "map_parallel(wait_for, [{}, {}])", "wait.submit(); wait_for({})", "wait.submit()"]
+)
+def test_an_interrupt_that_came_just_before_the_script_began_to_wait_ends_it_too(script: Script, call: str) -> None:
+    process = script(OVERHEARD.replace("{call}", call))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "runs\n"
+
+    process.communicate("now\n", timeout=60)
+
+
 @UNIX
 def test_a_script_that_is_interrupted_while_it_waits_for_a_future_ends_at_once(script: Script, tmp_path: Path) -> None:
     process = script(INTERRUPTED.replace("{call}", "wait.submit().result()").replace("{goes_on}", "False"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..errors import CallError, WorkerDied
 from ..jobs import Job
+from ..model.clock import longest_wait
 from ..model.results import ExecutionResult
 from ..runtime import PartitionSelection, Progress
 from .calls import Call, prepare
@@ -89,7 +90,7 @@ class Caller:
             state = execution.begin()
             while state is not State.ENDED:
                 if state is State.PARKED:
-                    woken.get()
+                    _wait_for(woken)
                     state = execution.state
                 else:
                     state = execution.attempt()
@@ -263,6 +264,15 @@ class Caller:
             for known in closure_of(job) if with_inputs else [job]:
                 self._before(known)
         return self._partition_runs.run(self, plan, ended=self.reporter(plan.executions)).results
+
+
+def _wait_for(woken: SimpleQueue[None]) -> None:
+    """Wait until somebody says so. Looking at the state instead would be too early: it changes before all is done."""
+    while True:
+        try:
+            return woken.get(timeout=longest_wait())
+        except Empty:
+            continue
 
 
 def dag_call(

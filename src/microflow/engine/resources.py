@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ConflictError, StoreError
-from ..model.clock import Clock
+from ..model.clock import Clock, longest_wait
 from ..model.events import EventBus
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome, Request
@@ -57,8 +58,10 @@ class Live:
 
     def wait_until_empty(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> bool:
         """Wait until nothing lives, or for so many seconds, or until ``hurry`` and ``unless``; whether nothing lives."""
+        end = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: not self._known or unless(), seconds)
+            while self._known and not unless() and (left := end - time.monotonic()) > 0:
+                self._changed.wait(min(left, longest_wait() or left))
         return not self._known
 
     def hurry(self) -> None:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..model.clock import longest_wait
+
 
 class Watchable(Protocol):
     """Something with descriptors that become readable when it has something to say."""
@@ -81,14 +83,15 @@ class Waiter:
                     return  # it has been woken thousands of times and has not looked yet: it will
 
     def wait(self) -> list[Any]:
-        """Wait; the attempts that have something to say. What others asked to be called has been called then."""
+        """Wait, for a while; the attempts that have something to say. What others asked to be called has been called then."""
         ready: dict[Any, None] = {}  # a set that keeps the order
+        seconds = longest_wait()
         if sys.platform == "win32":
-            self._bell.wait()
+            self._bell.wait(seconds)
             self._bell.clear()
         else:
             self._let_go()
-            for descriptor, _ in self._poll.poll():
+            for descriptor, _ in self._poll.poll(None if seconds is None else 1000 * seconds):
                 if descriptor == self._reading:
                     os.read(self._reading, 4096)
                 else:

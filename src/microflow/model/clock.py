@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from threading import Event
 from typing import Protocol
+
+_GLANCE = 1.0
+"""Seconds for which the main thread waits at a time."""
+
+
+def longest_wait() -> float | None:
+    """Seconds for which this thread may wait at a time; None for as long as it takes.
+
+    The main thread looks up now and then: a Ctrl-C that comes just before a wait begins does not end it, and on Windows none does.
+    """
+    return _GLANCE if threading.get_ident() == threading.main_thread().ident else None
 
 
 class Clock(Protocol):

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..model.clock import longest_wait
 from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
 
 CHUNK = 65536
@@ -149,9 +150,9 @@ class ThreadedChannel:
     def _take_next(self, output: Output) -> bool:
         """Handle the next piece; False if none will come: the process has ended, and who else has its pipes is silent."""
         try:
-            kind, data = self._queue.get(timeout=_LAST_WORDS if self._process_ended else None)
+            kind, data = self._queue.get(timeout=_LAST_WORDS if self._process_ended else longest_wait())
         except queue.Empty:
-            return False
+            return not self._process_ended
         if kind == "ended":
             self._process_ended = True
         elif kind == "frames":

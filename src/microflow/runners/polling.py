@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+from ..model.clock import longest_wait
 from .channels import CHUNK, MarkedOutput, Output, Silence, decoded
 from .frames import FrameBuffer, FromWorker, framed, write_all
 
@@ -41,7 +42,6 @@ class PollingChannel:
         if hasattr(os, "pidfd_open"):
             self._process_descriptor = os.pidfd_open(process.pid)
             self._poll.register(self._process_descriptor, select.POLLIN)
-        self._patience = None if self._process_descriptor >= 0 else 1000
         found = (self._frames, self._output, self._process_descriptor)
         self.descriptors: tuple[int, ...] = found if self._process_descriptor >= 0 else found[:2]
 
@@ -61,7 +61,8 @@ class PollingChannel:
             if (body := self._buffer.next()) is not None:
                 return decoded(body)
             if wait:
-                self._poll.poll(self._patience)
+                seconds = longest_wait() if self._process_descriptor >= 0 else 1.0
+                self._poll.poll(None if seconds is None else 1000 * seconds)
             elif self._is_empty:
                 self._is_empty = False
                 return Silence.SO_FAR
