@@ -125,10 +125,11 @@ def test_one_that_asks_for_another_gets_it(clock: Any, done: list[str]) -> None:
 
 def test_the_thread_lives_only_while_there_is_something_to_wait_for(clock: Any, done: list[str]) -> None:
     timers, bell = Timers(clock), Bell(done)
+    others = threading.enumerate()
     for _ in range(2):
         timers.later(5, lambda: bell.ring("done"))
         clock.until_asleep(5)
-        (thread,) = [thread for thread in threading.enumerate() if thread.name == "microflow-timers"]
+        (thread,) = [thread for thread in threading.enumerate() if thread not in others]
         clock.advance(5)
         thread.join(60)
         assert not thread.is_alive()
@@ -138,9 +139,10 @@ def test_the_thread_lives_only_while_there_is_something_to_wait_for(clock: Any, 
 
 def test_nothing_is_done_after_the_end(clock: Any, done: list[str]) -> None:
     timers, bell = Timers(clock), Bell(done)
+    others = threading.enumerate()
     timers.later(5, lambda: bell.ring("too late"))
     clock.until_asleep(5)
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "microflow-timers"]
+    (thread,) = [thread for thread in threading.enumerate() if thread not in others]
 
     timers.stop()
     clock.advance(10)
