@@ -129,7 +129,7 @@ def test_the_thread_lives_only_while_there_is_something_to_wait_for(clock: Any, 
     for _ in range(2):
         timers.later(5, lambda: bell.ring("done"))
         clock.until_asleep(5)
-        (thread,) = [thread for thread in threading.enumerate() if thread not in others]
+        (thread,) = [new for new in threading.enumerate() if new.name == "microflow-timers" and new not in others]
         clock.advance(5)
         thread.join(60)
         assert not thread.is_alive()
@@ -142,7 +142,7 @@ def test_nothing_is_done_after_the_end(clock: Any, done: list[str]) -> None:
     others = threading.enumerate()
     timers.later(5, lambda: bell.ring("too late"))
     clock.until_asleep(5)
-    (thread,) = [thread for thread in threading.enumerate() if thread not in others]
+    (thread,) = [new for new in threading.enumerate() if new.name == "microflow-timers" and new not in others]
 
     timers.stop()
     clock.advance(10)
