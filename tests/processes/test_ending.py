@@ -21,6 +21,7 @@ from microflow.engine.engine import Engine
 from microflow.runners import trees
 from microflow.runners.base import Request
 from microflow.runners.frames import Hello, Pickled, Run, framed
+from microflow.runners.workers import Worker
 
 Serve = Callable[..., Engine]
 Ended = Callable[..., None]
@@ -357,6 +358,20 @@ def test_all_is_ended_though_too_many_files_are_open_to_look_for_it(
     ended(process.pid, started)
     assert failures >= 3
     process.communicate()
+
+
+def test_a_worker_is_ended_though_a_second_interrupt_comes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(process: psutil.Process, recursive: bool) -> None:
+        raise KeyboardInterrupt
+
+    worker = Worker()
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil.Process, "children", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worker.end()
+
+    assert worker._process.wait(60) != 0
+    worker.close()
 
 
 @UNIX

@@ -113,6 +113,7 @@ class PollingChannel:
     def close(self) -> None:
         for pipe in self._pipes:
             pipe.close()
+        self._requests = self._frames = self._output = -1  # their numbers may be those of other files soon
         if self._process_descriptor >= 0:
             os.close(self._process_descriptor)
             self._process_descriptor = -1

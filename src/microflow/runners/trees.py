@@ -33,9 +33,11 @@ def end_tree(pid: int, marker: str) -> None:
 
     Called before the process is waited for, so that the number is still its. The process itself is killed whatever goes wrong.
     """
-    _suspend(pid)  # so that it starts nothing more while its descendants are listed
-    descendants = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
-    _kill_group(pid)
+    try:
+        _suspend(pid)  # so that it starts nothing more while its descendants are listed
+        descendants = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
+    finally:  # also when Ctrl-C, a second time, interrupts this: what is suspended would stay for ever
+        _kill_group(pid)
     _kill(descendants)
     end_marked(marker)
 

@@ -186,7 +186,9 @@ class Attempt:
 
     def withdraw(self) -> None:
         """It was not sent, and will be carried out by another worker."""
-        self._line[0][1].stop.forget(self._stop)
+        _, observer = self._line[0]
+        observer.stop.forget(self._stop)
+        observer.loading(False)  # the other one may have loaded it already
         self._worker.close()
 
     def wait(self) -> Outcome:
