@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from microflow import create_flow, map_parallel
+from microflow.engine import fanout
 from microflow.engine.engine import Engine
-from microflow.engine.pace import MOST
+from microflow.engine.pace import MOST, Pace
 from microflow.runners.processes import ProcessPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
@@ -42,6 +43,48 @@ def test_two_mappings_at_once_hand_each_other_the_places_line_by_line(
     assert [result.output for result in results] == [{"success": 2000}] * 2
     assert max(length for length, others_wait in lines if others_wait) > 1
     assert not [holder for state in engine.concurrency() for holder in (*state.holders, *state.waiters)]
+
+
+def test_calls_that_must_wait_are_opened_in_the_order_of_the_inputs(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = create_flow("shop", max_concurrency=2)
+    over = threading.Event()
+    flow.task(name="block", runner="thread")(lambda: {} if over.wait(60) else None)
+    flow.task(name="small")(lambda a: a)
+
+    class Swift(Pace):
+        """Several at once from the beginning."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.size = 4
+
+        def slow_down(self) -> None:
+            pass
+
+    monkeypatch.setattr(fanout, "Pace", Swift)
+    engine = start(flow)
+    blocking = [engine.submit(flow.jobs["block"]) for _ in range(2)]
+    queued: list[int] = []
+
+    def count(event: Any) -> None:
+        if event.job == "small" and event.status == "queued":
+            queued.append(event.id)
+            if len(queued) == 2:  # as many as may wait, of two lines
+                over.set()
+
+    unsubscribe = engine.events.subscribe(count)
+    mapping = engine.submit_map(flow.jobs["small"], [{"n": number} for number in range(12)])
+    assert mapping.future.result(timeout=120).output == {"success": 12}
+    unsubscribe()
+
+    for submitted in blocking:
+        assert submitted.future.result().status == "success"
+    positions = engine.database.read_text(
+        "SELECT position FROM executions WHERE job = 'small' AND parent_id IS NOT NULL ORDER BY id"
+    )
+    assert positions == [(number,) for number in range(12)]
 
 
 def test_whoever_waits_for_a_place_gets_it_when_a_line_is_over(start: Start) -> None:

@@ -247,7 +247,10 @@ class FanOut:
                 for execution in begun:
                     execution.started()
                 for calls in new:
-                    lines += self._open(calls, states, left)
+                    if left:  # opened in the order of their numbers: who goes on with a run looks at the last one
+                        left += calls
+                    else:
+                        lines += self._open(calls, states, left)
         except BaseException as error:
             self._hold_back(left)
             for execution, _ in together:
