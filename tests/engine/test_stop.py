@@ -169,6 +169,28 @@ def test_what_a_server_left_and_nobody_can_try_again_ends_at_the_next_start(
     assert look(second, 1)["error"]["type"] == "Interrupted"
 
 
+def test_what_a_server_left_is_not_ended_by_a_server_of_other_flows(
+    flow: Flow, start: Start, runner: Any, look: Look
+) -> None:
+    load = flow.task(name="load", runner=runner, retries=1)(lambda: {})
+    first = start(flow, kind="server")
+    first.submit(load)
+    runner.next()
+    first.stop(grace=0)
+
+    other = start(create_flow("warehouse"), kind="server")
+    other.recovery.run_once(3.0)
+    assert look(other, 1)["status"] == "queued"
+    assert "waits for a server" in look(other, 1)["waiting"]["message"]
+    other.stop()
+
+    second = start(flow, kind="server")
+    attempt = runner.next()
+    assert attempt.request.attempt == 2
+    attempt.succeed({})
+    assert second.stop()
+
+
 def test_a_manager_that_can_not_be_ended_is_left_to_the_next_server_too(flow: Flow, start: Start, store: str) -> None:
     begun, over = threading.Event(), threading.Event()
 

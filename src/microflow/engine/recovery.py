@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import psutil
@@ -79,17 +79,19 @@ def recover(executions: Executions, succession: Succession, now: float, *, serve
     """End what dead engines left unfinished; returns the calls that go on with the rest, queued already as this engine's.
 
     An engine is dead when its process is gone: never because of its age. A server (``serves``) also takes over what the one before
-    it left when it stopped. Runs are gone on with by servers alone: the engine of a script, which may end soon, leaves those of a
-    server to the next one.
+    it left when it stopped, unless it is of flows that it does not serve: a server of theirs may come yet. Runs are gone on with by
+    servers alone: the engine of a script, which may end soon, leaves those of a server to the next one.
     """
     again: list[Call] = []
     for engine_id, pid, started, kind in executions.engines():
         if not is_alive(pid, started):
             message = f"The {kind} engine (process {pid}) that ran this ended before the execution did."
             again += _succeed(executions, succession, engine_id, message, now, serves=serves, served=kind == "server")
-    if serves and executions.unfinished(NOBODY):
+    left = executions.unfinished(NOBODY) if serves else []
+    others = {opened.id for opened, _ in left if not succession.serves(opened)}
+    if len(others) < len(left):
         message = "The server that ran this stopped, and its job has no attempt left, or is gone."
-        again += _succeed(executions, succession, NOBODY, message, now, serves=True, served=True)
+        again += _succeed(executions, succession, NOBODY, message, now, serves=True, served=True, others=others)
     return again
 
 
@@ -102,8 +104,9 @@ def _succeed(
     *,
     serves: bool,
     served: bool,
+    others: Collection[int] = (),
 ) -> list[Call]:
-    """Go on with what one engine left; ``served``: it was a server."""
+    """Go on with what one engine left; ``served``: it was a server. ``others`` are of another server than this one."""
     again: list[Call] = []
     kept: dict[int, Waiting] = {}
     nobodys: set[int] = set()
@@ -124,7 +127,13 @@ def _succeed(
     with executions.together():
         still = {opened.id for opened, _ in executions.unfinished(engine_id)}
         executions.interrupt(
-            engine_id, ExecutionError(Interrupted.__name__, message), now, kept, nobodys=nobodys, errors=errors
+            engine_id,
+            ExecutionError(Interrupted.__name__, message),
+            now,
+            kept,
+            nobodys=nobodys,
+            errors=errors,
+            spared=others,
         )
     # another engine that looked at the same time may have taken it over first
     return [call for call in again if call.opened is not None and call.opened.id in still]

@@ -102,6 +102,10 @@ class Succession:
         """What an engine left that may go on, oldest first."""
         return may_go_on(self._executions.unfinished(engine_id), self._retries_of)
 
+    def serves(self, opened: Opened) -> bool:
+        """Whether an execution is of one of the flows that this engine has."""
+        return opened.flow in self._flows
+
     def _retries_of(self, opened: Opened) -> int:
         job = self._flows[opened.flow].jobs.get(opened.job) if opened.flow in self._flows else None
         return -1 if job is None else job.retries

@@ -342,8 +342,9 @@ class Executions(Engines):
         *,
         nobodys: Collection[int] = (),
         errors: Mapping[int, ExecutionError] = {},
+        spared: Collection[int] = (),
     ) -> int:
-        """End what an engine left unfinished, all in one transaction; how many there were.
+        """End what an engine left unfinished, but for the ``spared``, all in one transaction; how many there were.
 
         ``kept`` names those that are queued instead, as this engine's or as nobody's, with the attempt that was interrupted if one
         was. ``errors`` has those of which something else is to be said than ``error``.
@@ -351,6 +352,8 @@ class Executions(Engines):
         with self._database.transaction():
             unfinished = self.unfinished(engine_id)
             for opened, kind in unfinished:
+                if opened.id in spared:
+                    continue
                 why = errors.get(opened.id, error)
                 if (waiting := kept.get(opened.id)) is not None:
                     owner = NOBODY if opened.id in nobodys else self.engine_id
