@@ -211,3 +211,28 @@ def test_what_ends_while_the_store_is_away_is_recorded_when_it_is_back(
     until(engine, lambda: engine.database.read_text("SELECT status FROM executions") == [("error",)])
     runner.answer = lambda attempt: attempt.succeed({})
     assert load().status == "success"
+
+
+def test_of_two_that_record_a_refused_end_at_once_neither_fails(
+    start: Start, runner: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = create_flow("shop")
+    load = flow.task(name="load", runner=runner)(lambda: {})
+    engine = start(flow, clock=clock)
+    submitted = engine.submit(load)
+    attempt = runner.next()
+    with failing(range(1, 2)):
+        attempt.succeed({})
+        submitted.future.result()
+    finish = engine.executions.finish
+
+    def beside_the_timers(*arguments: Any) -> bool:
+        monkeypatch.undo()
+        engine._resources.record_refused_ends()
+        return finish(*arguments)
+
+    monkeypatch.setattr(engine.executions, "finish", beside_the_timers)
+    engine._resources.record_refused_ends()
+
+    assert unfinished(engine) == []
+    assert engine._resources._refused == {}

@@ -127,7 +127,10 @@ def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
     with closing(Database(store)) as database:
         assert "waits for a server" in database.read_text("SELECT waiting FROM executions WHERE id = 1")[0][0]
 
-    start(flow).stop()  # a script, which leaves them alone
+    script = start(flow)  # which leaves them alone
+    with pytest.raises(ConflictError, match=f"Execution {running.id} has not ended"):
+        script.retry(running.id)
+    script.stop()
     second = start(flow, kind="server")
     for number, tried in ((1, 2), (2, 1)):
         attempt = runner.next()

@@ -16,6 +16,7 @@ from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
+from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress, batches
@@ -328,7 +329,7 @@ class Engine:
         Of a run over partitions, what did not succeed is run again.
         """
         row = self.executions.call_of(execution_id)
-        if self._resources.live.get(execution_id) is not None:
+        if self._resources.live.get(execution_id) is not None or not ExecutionStatus(row.status).final:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         served = self.scheduler.served.get((row.flow, schedule_of(row.options)))
         if served is not None and served.runs_as(row.job, row.kind):

@@ -160,7 +160,7 @@ class Resources:
         for opened, ending in tuple(self._refused.values()):
             self.executions.finish(opened, ending, self.clock.now())
             with self._refused_lock:
-                del self._refused[opened.id]
+                self._refused.pop(opened.id, None)  # the timers' thread may have done it just now
 
     def _record_refused_ends(self) -> None:
         try:
