@@ -19,6 +19,7 @@ from .calls import Call, prepare
 from .dag import NEW_RUN, BegunDag, DagRun, closure_of, outcome_of_run
 from .execution import Execution
 from .fanout import FanOut
+from .interruption import let_go
 from .limits import UNLIMITED
 from .lines import LineExecution
 from .partition_runs import PartitionRuns
@@ -94,7 +95,8 @@ class Caller:
                     state = execution.state
                 else:
                     state = execution.attempt()
-        except BaseException:
+        except BaseException as error:
+            let_go(error)
             execution.abandon()
             raise
         return execution.result

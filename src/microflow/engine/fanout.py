@@ -19,6 +19,7 @@ from ..runners.base import Outcome
 from ..runners.workers import Attempt
 from .calls import Call
 from .gates import Gate
+from .interruption import let_go
 from .lines import LineExecution
 from .pace import Pace
 from .sources import Source
@@ -78,6 +79,7 @@ class FanOut:
             self._work()
         except BaseException as error:  # noqa: BLE001 - raised again below
             self._error = error
+            let_go(error)
             self._let_go()
             self._work()  # until that has happened; who interrupts this too does not wait for it
         finally:
@@ -252,6 +254,7 @@ class FanOut:
                     else:
                         lines += self._open(calls, states, left)
         except BaseException as error:
+            let_go(error)
             self._hold_back(left)
             for execution, _ in together:
                 execution.retract(error)
