@@ -211,9 +211,17 @@ def _last_key(call: LastCall) -> tuple[Any, str | None]:
     inputs = decode(call.inputs)
     first = inputs[0] if inputs else None
     keys = first[-1] if isinstance(first, list) else first
+    if keys is None and call.options is not None:
+        return msgspec.json.decode(call.options, type=_CellOptions).cell
     return (
         (call.time_partition, call.cat_partition) if keys is None else (keys["time_partition"], keys["cat_partition"])
     )
+
+
+class _CellOptions(msgspec.Struct):
+    """What is kept of a call that is handed no inputs: the cell that it is for, whatever its result names afterwards."""
+
+    cell: tuple[str | None, str | None] = (None, None)
 
 
 def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:
@@ -334,10 +342,14 @@ def _calls(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
             yield Call(job=job, trigger=trigger, time_partition=text, cat_partition=category)
         return
     period, last = None, -1
+    tells = bool(job.parameters.names or job.parameters.variable)  # what it is handed says which cell it is for
     for column, row in plan.cells.positions():
         if axis is not None and column != last:
             period, last = period_of(axis.starts[column], axis.end(column), axis.texts[column]), column
-        yield Call(job=job, trigger=trigger, planned=Planned(period, cats[row]))
+        call = Call(job=job, trigger=trigger, planned=Planned(period, cats[row]))
+        if not tells:
+            call.options = msgspec.json.encode(_CellOptions((plan.grid.times[column], cats[row])))
+        yield call
 
 
 def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: str) -> Call:

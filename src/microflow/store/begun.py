@@ -25,12 +25,13 @@ class EndedCall(NamedTuple):
 
 
 class LastCall(NamedTuple):
-    """The last of a run's calls, in the order of its inputs: ``position`` counts from 0, ``inputs`` are encoded."""
+    """The last of a run's calls, in the order of its inputs: ``position`` counts from 0, ``inputs`` and ``options`` are encoded."""
 
     position: int
     inputs: bytes
     time_partition: str | None
     cat_partition: str | None
+    options: str | None
 
 
 class BegunRuns:

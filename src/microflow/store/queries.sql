@@ -79,7 +79,7 @@ WHERE root_id = :root_id AND parent_id = :parent_id AND status IN ('error', 'can
 ORDER BY id LIMIT 1
 
 -- name: last_call
-SELECT position, inputs, time_partition, cat_partition FROM executions
+SELECT position, inputs, time_partition, cat_partition, options FROM executions
 WHERE root_id = :root_id AND parent_id = :parent_id
 ORDER BY position DESC LIMIT 1
 

@@ -232,6 +232,38 @@ def test_a_paused_run_stays_paused(serve: Start, end: End, runner: Any, look: Lo
     assert second.partitions.grid(load, "2026-05-01", "2026-05-03").lines == ["s.s", ".s."]
 
 
+@pytest.mark.parametrize("only", ["all", "missing"])
+def test_a_job_without_inputs_that_names_its_partition_afterwards_does_not_move_the_run(
+    serve: Start, end: End, runner: Any, look: Look, until: Any, only: str
+) -> None:
+    flow = create_flow("shop", timezone="UTC")
+    job = flow.task(name="load", time_partitions="daily", cat_partitions=["a", "b"], retries=1, runner=runner)(
+        lambda: {}
+    )
+    first = serve(flow)
+    selection = PartitionSelection(start="2026-05-01", end="2026-05-02", only=only)
+    run = first.submit_partitions(job, selection, max_concurrency=1)
+    attempt = runner.next()
+    first.pause(run.id)
+    attempt.succeed({}, cat_partition="b", time_partition=b'"2026-05-02"')
+    until(first, lambda: first.progress(run.id) == (1, 4, None))
+    assert look(first, run.id + 1)["cat_partition"] == "b"
+    end(first)
+
+    second = serve(flow)
+    wait(until, second, look, run.id, "running")
+    second.resume(run.id)
+    seen = []
+    for _ in range(3 if only == "all" else 2):
+        attempt = runner.next()
+        seen.append(attempt.request.cat_partition)
+        attempt.succeed({})
+    wait(until, second, look, run.id)
+
+    # of what was missing the one that the first had named is not
+    assert seen == (["b", "a", "b"] if only == "all" else ["b", "a"])
+
+
 def test_a_script_leaves_the_runs_of_a_dead_server_to_the_next_one(
     serve: Start, start: Start, kill: End, runner: Any, look: Look, until: Any, load: Any
 ) -> None:
