@@ -174,6 +174,18 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced(flow: Flow, s
     assert who().status == "success"
 
 
+def test_so_is_one_that_has_never_had_anything_to_do(flow: Flow, serve: Serve) -> None:
+    engine = serve(flow)
+    who = flow.jobs["who"]
+    engine._pool.warm([who])
+    (worker,) = engine._pool._idle
+    psutil.Process(worker.pid).kill()
+    while worker._process.poll() is None:
+        pass
+
+    assert who().status == "success"
+
+
 def test_an_engine_that_stops_ends_its_workers(
     flow: Flow, serve: Serve, workers_of: WorkersOf, ended: Callable[..., None]
 ) -> None:

@@ -56,13 +56,14 @@ class ProcessPool:
         Raises ``WorkerDied`` if no worker can be started.
         """
         while True:
-            worker = self._take()
+            idle = self._take()
+            worker = idle or started(self._start_worker)
             try:
                 attempt = Attempt(worker, job, line, self.functions, self._give_back, self._later)
             except BaseException:
                 worker.close()
                 raise
-            if attempt.sent or worker.executions == len(line):
+            if attempt.sent or idle is None:
                 return attempt
             attempt.withdraw()  # it was killed while it had nothing to do
 
@@ -81,10 +82,9 @@ class ProcessPool:
                 worker.send(Load(reference))
             self._give_back(worker, "")
 
-    def _take(self) -> Worker:
+    def _take(self) -> Worker | None:
         with self._lock:
-            worker = self._idle.pop() if self._idle else None
-        return worker or started(self._start_worker)
+            return self._idle.pop() if self._idle else None
 
     def _give_back(self, worker: Worker, retire: str) -> None:
         worker.idle_since = self._now()
