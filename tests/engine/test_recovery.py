@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,39 @@ def test_of_two_engines_that_find_the_same_dead_one_only_one_goes_on_with_what_i
     until(other, lambda: look(engine, again.id)["status"] != "running")
     assert look(engine, again.id)["status"] == "success"
     assert runner.started == 1
+
+
+def test_an_engine_that_stops_while_it_looks_takes_over_nothing(
+    flow: Flow, start: Start, store: str, runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(flow)
+    dead = Dead(store)
+    again = dead.open("again")
+    dead.close()
+    looks, has_signed_off = threading.Event(), threading.Event()
+    plan, close = engine._succession.call, engine.database.close
+
+    def slowly(left: Any) -> Any:
+        looks.set()
+        assert has_signed_off.wait(60)
+        return plan(left)
+
+    def close_after_the_look() -> None:
+        has_signed_off.set()
+        look.join()
+        close()
+
+    monkeypatch.setattr(engine._succession, "call", slowly)
+    monkeypatch.setattr(engine.database, "close", close_after_the_look)
+    look = threading.Thread(target=engine.recovery.run_once, args=(3.0,))
+    look.start()
+    assert looks.wait(60)
+    engine.stop()
+
+    start(flow)
+    attempt = runner.next()
+    assert (attempt.request.execution_id, attempt.request.attempt) == (again.id, 2)
+    attempt.succeed({})
 
 
 def test_what_can_not_be_tried_again_ends_and_the_engine_starts(

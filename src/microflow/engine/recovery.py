@@ -125,6 +125,8 @@ def _succeed(
             continue
         kept |= left.waiting("the engine that ran it ended; it is tried again", now)
     with executions.together():
+        if executions.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
+            return []
         still = {opened.id for opened, _ in executions.unfinished(engine_id)}
         executions.interrupt(
             engine_id,

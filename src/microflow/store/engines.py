@@ -11,11 +11,12 @@ NOBODY = 0
 
 
 class Engines:
-    """Records engines, this process's own among them: ``engine_id``, 0 before it is registered."""
+    """Records engines, this process's own among them: ``engine_id``, 0 before it is registered; ``has_ended`` afterwards."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.engine_id = 0
+        self.has_ended = False
 
     def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
         """Record a new engine, the owner of what is opened from now on."""
@@ -26,6 +27,7 @@ class Engines:
 
     def unregister(self, *, now: float, reason: str) -> None:
         """Record that the engine ended, and why."""
+        self.has_ended = True
         self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
 
     def engines(self) -> list[tuple[int, int, float, str]]:
