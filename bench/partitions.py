@@ -135,7 +135,7 @@ def rates(count: int) -> None:
         map_parallel(plain, ({"i": number} for number in range(200)))
         for _ in range(3):
             for name, call in (
-                ("map_parallel", lambda: map_parallel(plain, ({"i": number} for number in range(count)))),
+                ("map_parallel", lambda: map_parallel(plain, [{"i": number} for number in range(count)])),
                 ("map_partitions", lambda: map_partitions(long, start=times[0], end=times[-1])),
             ):
                 begin, wall = time.process_time(), time.perf_counter()
