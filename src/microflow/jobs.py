@@ -200,7 +200,10 @@ class Job(Generic[P]):
         """The positional parameters of the function. A parameter ``schedule`` with a string default is no input."""
         import inspect
 
-        every = inspect.signature(self.fn).parameters.values()
+        try:
+            every = inspect.signature(self.fn).parameters.values()
+        except ValueError:  # what is built in need not tell; then it takes any number
+            return Parameters((), 0, True, None)
         positional = [
             parameter
             for parameter in every

@@ -363,6 +363,18 @@ def test_plain_data_counts_as_success(flow: Flow, start: Start) -> None:
     assert target({}, [{}, {}]) == {"ran": True}
 
 
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_what_is_built_in_and_does_not_tell_its_parameters_is_called_with_what_it_is_given(
+    flow: Flow, start: Start, runner: str
+) -> None:
+    copy = flow.task(name="copy", runner=runner)(dict)
+    start(flow)
+
+    assert copy({"a": 1}) == {"a": 1}
+    assert copy() == {}
+    assert copy({}, {}, {}).error.type == "TypeError"
+
+
 def live_executions() -> list[Execution]:
     return [found for found in gc.get_objects() if isinstance(found, Execution)]
 
