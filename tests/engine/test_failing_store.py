@@ -132,9 +132,8 @@ def test_an_end_that_is_refused_is_recorded_later(start: Start, runner: Any, clo
     assert engine.database.read_text("SELECT status FROM executions") == [("error",)]
 
 
-def test_an_end_that_was_refused_is_recorded_when_the_engine_stops(
-    start: Start, runner: Any, clock: Any, store: str
-) -> None:
+def with_a_refused_end(start: Start, runner: Any, clock: Any) -> Engine:
+    """An engine whose store did not take the end of its one execution."""
     flow = create_flow("shop")
     load = flow.task(name="load", runner=runner)(lambda: {})
     engine = start(flow, clock=clock)
@@ -143,6 +142,13 @@ def test_an_end_that_was_refused_is_recorded_when_the_engine_stops(
     with failing(range(1, 2)):
         attempt.succeed({})
         submitted.future.result()
+    return engine
+
+
+def test_an_end_that_was_refused_is_recorded_when_the_engine_stops(
+    start: Start, runner: Any, clock: Any, store: str
+) -> None:
+    engine = with_a_refused_end(start, runner, clock)
 
     engine.stop()
 
@@ -216,14 +222,7 @@ def test_what_ends_while_the_store_is_away_is_recorded_when_it_is_back(
 def test_of_two_that_record_a_refused_end_at_once_neither_fails(
     start: Start, runner: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flow = create_flow("shop")
-    load = flow.task(name="load", runner=runner)(lambda: {})
-    engine = start(flow, clock=clock)
-    submitted = engine.submit(load)
-    attempt = runner.next()
-    with failing(range(1, 2)):
-        attempt.succeed({})
-        submitted.future.result()
+    engine = with_a_refused_end(start, runner, clock)
     finish = engine.executions.finish
 
     def beside_the_timers(*arguments: Any) -> bool:

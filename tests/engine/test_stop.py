@@ -157,14 +157,19 @@ def test_a_server_knows_how_many_of_its_executions_wait_for_the_next_one(flow: F
     assert beside.left == 0, "they are of none of its flows"
 
 
-def test_what_a_server_left_and_nobody_can_try_again_ends_at_the_next_start(
-    flow: Flow, start: Start, runner: Any, store: str, look: Look
-) -> None:
+def leave_to_the_next_server(flow: Flow, start: Start, runner: Any) -> None:
+    """One execution that has an attempt left."""
     load = flow.task(name="load", runner=runner, retries=1)(lambda: {})
     first = start(flow, kind="server")
     first.submit(load)
     runner.next()
     first.stop(grace=0)
+
+
+def test_what_a_server_left_and_nobody_can_try_again_ends_at_the_next_start(
+    flow: Flow, start: Start, runner: Any, store: str, look: Look
+) -> None:
+    leave_to_the_next_server(flow, start, runner)
 
     second = start(create_flow("shop"), kind="server")
 
@@ -175,11 +180,7 @@ def test_what_a_server_left_and_nobody_can_try_again_ends_at_the_next_start(
 def test_what_a_server_left_is_not_ended_by_a_server_of_other_flows(
     flow: Flow, start: Start, runner: Any, look: Look
 ) -> None:
-    load = flow.task(name="load", runner=runner, retries=1)(lambda: {})
-    first = start(flow, kind="server")
-    first.submit(load)
-    runner.next()
-    first.stop(grace=0)
+    leave_to_the_next_server(flow, start, runner)
 
     other = start(create_flow("warehouse"), kind="server")
     other.recovery.run_once(3.0)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,13 +49,6 @@ class History:
         opened = self.opened(job, parent, **given)
         assert self.executions.finish(opened, Ending(status=status), self.now)
         return opened.id
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/store.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +13,6 @@ from microflow.store.executions import Ending, Executions, NewExecution, Opened
 from microflow.store.reading import Reading
 
 CLOSED = ExecutionError("ValueError", "the shop is closed", "Traceback …")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/store.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..errors import ConflictError, DefinitionError
 from ..model.schedules import DueTick, decide_overlap, due, overlap_of, resolve_zone
 from ..store.executions import Waiting
 from ..store.schedules import ScheduleRow, Schedules, TickRecord
+from ..store.views import utc
 from .schedule_runs import ScheduleRuns, ServedSchedule
 
 logger = logging.getLogger("microflow")
@@ -83,9 +83,9 @@ class Claims:
         return due(
             served.schedule.cron,
             served.zone,
-            since=moment(row.seen_until),
-            now=moment(now),
-            served_since=moment(self.watched_since),
+            since=utc(row.seen_until),
+            now=utc(now),
+            served_since=utc(self.watched_since),
             catch_up=served.schedule.catch_up,
             paused=row.paused_at is not None,
         )
@@ -135,11 +135,6 @@ class Claims:
         return 1
 
 
-def moment(seconds: float) -> datetime:
-    """The same in UTC."""
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 def _record(tick: DueTick, reason: str | None = None) -> TickRecord:
     first = tick.first.timestamp()
     return TickRecord(tick.at.timestamp(), tick.outcome, reason or tick.reason or None, None, tick.count, first)
@@ -153,9 +148,9 @@ def passed(row: ScheduleRow, now: float, what: str = "") -> list[TickRecord]:
         found = due(
             row.cron,
             resolve_zone(row.timezone),
-            since=moment(row.seen_until),
-            now=moment(now),
-            served_since=moment(now),
+            since=utc(row.seen_until),
+            now=utc(now),
+            served_since=utc(now),
             catch_up="none",
             paused=row.paused_at is not None,
         )

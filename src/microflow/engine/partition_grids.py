@@ -12,6 +12,7 @@ from ..model.clock import Clock
 from ..model.partitions import ABSENT_LETTER, MISSING_LETTER, Partitions, TimeAxis
 from ..runtime import PartitionArea, PartitionSelection
 from ..store.partitions import PartitionStatuses, StoredKey
+from ..store.views import utc
 
 
 class Grid(NamedTuple):
@@ -120,7 +121,7 @@ class PartitionGrids:
             if start is None and partitions.time.start is None:
                 cats = partitions.categories()
                 earliest = self.statuses.earliest(job.flow.name, job.name, partitions.time.kind, cats)
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        now = utc(self._clock.now())
         return partitions.time_axis(start, end, now, earliest)
 
     def _within(self, job: Job[Any], areas: Sequence[PartitionArea], with_statuses: bool) -> Grid:

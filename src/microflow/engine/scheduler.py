@@ -19,8 +19,9 @@ from ..errors import ConflictError, StoreError, UnknownNameError
 from ..model.clock import Clock
 from ..model.schedules import decide_overlap, next_ticks
 from ..store.schedules import ScheduleRow, Schedules
+from ..store.views import utc
 from .caller import Submitted
-from .claims import Claims, Counts, moment, passed
+from .claims import Claims, Counts, passed
 from .schedule_runs import Key, ScheduleRuns, ServedSchedule
 
 logger = logging.getLogger("microflow")
@@ -227,7 +228,7 @@ class Scheduler:
     def _expect(self, served: ServedSchedule, now: float, again: float | None) -> None:
         """Look at it again when its next tick is due, or at ``again``."""
         if again is None:
-            following = next_ticks(served.schedule.cron, served.zone, moment(now), 1)
+            following = next_ticks(served.schedule.cron, served.zone, utc(now), 1)
             if not following:
                 return  # the calendar has no further one
             again = following[0].timestamp()
