@@ -27,8 +27,10 @@
     │   └── DeadlockError
     ├── StoreError
     │   ├── StoreUnavailable
+    │   │   └── StoreMissing
     │   ├── StoreLocked
-    │   └── StoreTooNew
+    │   ├── StoreTooNew
+    │   └── StoreTooOld
     ├── UnknownNameError           (a LookupError too) no such flow, job, execution, schedule
     ├── ConflictError              the thing is not in a state that allows it
     └── ServerError                the server can't start
@@ -162,12 +164,20 @@ class StoreUnavailable(StoreError):
     """The store can't be opened."""
 
 
+class StoreMissing(StoreUnavailable):
+    """There is no such store: nothing has been executed with it yet."""
+
+
 class StoreLocked(StoreError):
     """Another server runs on this store; stop it, or give this one another store with --store."""
 
 
 class StoreTooNew(StoreError):
     """The store was written by a newer version of Microflow; upgrade Microflow, or use another store."""
+
+
+class StoreTooOld(StoreError):
+    """The store was written by an older version of Microflow and can't be looked at as it is; serve it, or run a job on it."""
 
 
 class UnknownNameError(MicroflowError, LookupError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,44 @@ def test_a_terminal_that_is_narrow_is_not_overrun(call: Call, monkeypatch: pytes
     assert max(map(len, call("jobs", "-f", "work_flow").stdout.splitlines())) <= 60
     assert "…" in call("jobs", "-f", "work_flow").stdout
     assert sys.stdout is not None
+
+
+LOOKS = [
+    ("executions",),
+    ("executions", "--json"),
+    ("show", "3", "--tree"),
+    ("logs", "1"),
+    ("schedules", "-f", "work_flow"),
+    ("partitions", "area", "-f", "work_flow"),
+    ("partitions", "area", "-f", "work_flow", "--run", "--dry-run"),
+    ("jobs", "-f", "work_flow"),
+    ("check", "-f", "work_flow"),
+]
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("command", LOOKS, ids=" ".join)
+def test_a_command_that_looks_changes_nothing(call: Call, work: Path, command: tuple[str, ...]) -> None:
+    def contents() -> dict[str, bytes]:
+        folder = work / ".microflow"
+        return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+    before = contents()
+    assert call(*command).exit_code == 0
+
+    assert contents() == before
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize(
+    "command", [*LOOKS[:4], ("partitions", "area", "-f", "work_flow"), ("schedules", "-f", "work_flow")]
+)
+def test_a_store_of_an_old_version_is_one_message(call: Call, work: Path, command: tuple[str, ...]) -> None:
+    store = work / ".microflow" / "store.db"
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("DELETE FROM schema_version WHERE version > 1")
+    refused = call(*command)
+
+    assert refused.exit_code == 2
+    assert "has schema version 1" in refused.stderr
+    assert "`microflow serve` or `microflow run`" in refused.stderr

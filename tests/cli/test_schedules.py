@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,3 +129,75 @@ def test_a_server_s_schedules(call: Call, shop: str, serve: Callable[..., Server
     assert call("schedules", "weekly", *there).exit_code == 2
     items = json.loads(call("schedules", "--json", *there).stdout)["items"]
     assert [(item["name"], item["served_since"] is None) for item in items] == [("nightly", False), ("poll", False)]
+
+
+DAY = """
+from microflow import Schedule, create_flow, current_execution
+
+flow = create_flow("work", timezone="Europe/Berlin")
+nightly = Schedule("30 2 * * *", name="nightly")
+
+
+@flow.task(runner="thread", schedule=nightly)
+def load():
+    return {"day": current_execution().scheduled_at.date().isoformat()}
+
+
+@flow.task(runner="thread", schedule=nightly, inputs=[load])
+def report(day):
+    return {"day": day["day"], "at": current_execution().scheduled_at.isoformat()}
+"""
+
+
+def test_a_job_that_computes_its_day_runs_as_of_any_tick(call: Call, work: Path) -> None:
+    (work / "work_flow.py").write_text(DAY, "utf-8")
+
+    def output(job: str, *arguments: str) -> Any:
+        assert call(*arguments, "-f", "work_flow").exit_code == 0
+        return json.loads(call("executions", job, "--status", "success", "--limit", "1", "--json").stdout)["items"][0][
+            "output"
+        ]
+
+    assert output("report", "schedules", "nightly", "--run", "--at", "2026-11-22T00:30") == {
+        "day": "2026-11-21",
+        "at": "2026-11-21T23:30:00+00:00",
+    }
+    assert output("load", "run", "load", "--at", "2026-11-22T23:30:00-05:00") == {"day": "2026-11-23"}
+    assert output("report", "run", "report", "--with-inputs", "--at", "2026-11-22")["at"] == "2026-11-21T23:00:00+00:00"
+    assert output("load", "schedules", "nightly", "--run")["day"] >= "2026"
+    retried = call("schedules", "nightly", "-f", "work_flow", "--json")
+    assert json.loads(retried.stdout)["ticks"] == [], "a run by hand takes no tick's record"
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "1969-12-31", "9999-12-31T23:59:59-12:00"])
+def test_a_tick_that_is_no_moment_is_refused(call: Call, shop: str, text: str) -> None:
+    for command in (["schedules", "nightly", "--run"], ["run", "load"]):
+        refused = call(*command, "-f", shop, "--at", text)
+        assert refused.exit_code == 2
+        assert f"{text!r} is not a moment from 1970 on" in refused.stderr
+
+
+def test_a_tick_without_a_run_is_wrong_use(call: Call, shop: str) -> None:
+    refused = call("schedules", "nightly", "-f", shop, "--at", "2026-11-22")
+
+    assert refused.exit_code == 2
+    assert "give it with --run" in refused.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops the server by a signal")
+def test_where_no_server_runs_it_is_said_since_when(call: Call, serve: Callable[..., Server], shop: str) -> None:
+    def note() -> str:
+        return call("schedules", "-f", shop).stderr
+
+    assert note() == "No server has run on this store yet, so no tick runs. Start one with `microflow serve`.\n"
+    server = serve()
+    assert note() == ""
+    server.signal(signal.SIGTERM)
+    server.wait()
+    assert re.fullmatch(
+        r"No server runs on this store \(the last one ended \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\), so no tick runs\. .*\n",
+        note(),
+    )
+    server = serve()
+    server.end()
+    assert "ended without a word" in note()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from microflow import StoreError, StoreTooNew, StoreUnavailable
-from microflow.store import database as database_module
-from microflow.store.database import Database, default_url, migrations, path_from_url, statement
+from microflow.store import migrations as migrations_module
+from microflow.store.database import Database, default_url, path_from_url, statement
+from microflow.store.migrations import migrations
 
 ENGINE = {"pid": 1, "process_started": 0.0, "kind": "local", "started_at": 0.0}
 
@@ -103,13 +104,13 @@ def test_a_migration_that_fails_leaves_the_version_before_it(
     known = migrations()
     with closing(Database(store)) as database:
         database.insert("open_engine", ENGINE)
-    monkeypatch.setattr(database_module, "migrations", lambda: (*known, "CREATE TABLE extra (a);\nNONSENSE;\n"))
+    monkeypatch.setattr(migrations_module, "migrations", lambda: (*known, "CREATE TABLE extra (a);\nNONSENSE;\n"))
 
     with pytest.raises(StoreUnavailable, match=r'near "NONSENSE": syntax error'):
         Database(store)
 
     assert version_of(tmp_path / "store.db") == len(known)
-    monkeypatch.setattr(database_module, "migrations", lambda: (*known, "CREATE TABLE extra (a);\n"))
+    monkeypatch.setattr(migrations_module, "migrations", lambda: (*known, "CREATE TABLE extra (a);\n"))
     with closing(Database(store)) as database:
         assert database.read_text("SELECT count(*) FROM extra") == [(0,)]
         assert database.read_text("SELECT pid FROM engines") == [(1,)]

@@ -125,12 +125,37 @@ def test_run_now(client: Any, gate: Any) -> None:
     started = answer.json
 
     assert (answer.status, answer.headers["location"]) == (201, f"/api/executions/{started['id']}")
-    assert (started["kind"], started["trigger"], started["scheduled_at"]) == ("dag", "api", None)
+    assert (started["kind"], started["trigger"], started["scheduled_at"]) == ("dag", "api", "2026-10-24T10:00:00Z")
     assert gate.reached.wait(60)
     assert client.get(DAILY).json["running"] == [started["id"]]
     refused = client.post(f"{DAILY}/run")
     assert refused.status == 409
     assert f"still running (execution {started['id']})" in refused.detail
+
+
+@pytest.mark.parametrize(
+    ("at", "utc"),
+    [
+        ("2026-11-22T06:30:00+01:00", "2026-11-22T05:30:00Z"),
+        ("2026-11-22T06:30", "2026-11-22T05:30:00Z"),
+        ("2026-07-01", "2026-06-30T22:00:00Z"),
+    ],
+)
+def test_run_as_of_a_tick(client: Any, gate: Any, at: str, utc: str) -> None:
+    gate.opened.set()
+    started = client.post(f"{DAILY}/run", {"at": at})
+
+    assert (started.status, started.json["scheduled_at"]) == (201, utc)
+    assert client.get(f"{DAILY}/ticks").json["items"] == [], "it takes no tick's record"
+
+
+@pytest.mark.parametrize("at", ["yesterday", "", "2026-02-30", "1969-01-01", "9999-12-31T23:59:59-12:00", "x" * 5_000])
+def test_a_tick_that_is_no_moment_is_refused(client: Any, at: str) -> None:
+    for address, body in ((f"{DAILY}/run", {"at": at}), ("/api/jobs/shop/load/executions", {"inputs": [], "at": at})):
+        refused = client.post(address, body)
+        assert refused.status == 422
+        assert "is not a moment from 1970 on" in refused.detail
+        assert len(refused.detail) < 300
 
 
 def test_a_retry_of_a_run_runs_all_its_jobs_again(client: Any, gate: Any, engine: Engine) -> None:

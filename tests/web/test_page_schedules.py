@@ -182,6 +182,34 @@ def test_a_schedule_is_run_now_and_shows_its_run(client: Any, engine: Engine, ga
     assert '<a href="/schedules/greenhouse/water%20all">water all</a>' in client.get(f"/executions/{run['id']}").text
 
 
+def test_a_tick_that_has_passed_is_run_again_from_its_row(client: Any, engine: Engine, gate: Any) -> None:
+    gate.opened.set()
+    missed = datetime(2026, 11, 22, 2, 30, tzinfo=PARIS)
+    record(engine, TickRecord(missed.timestamp(), "missed", "Missed: no server ran at that time."))
+    html = client.get("/schedules/greenhouse/water%20all").text
+    (at,) = re.findall(r'<input type="hidden" name="at" value="([^"]+)">', html)
+    answer = client.form("/schedules/greenhouse/water%20all/run", {"at": at})
+
+    assert answer.status == 303
+    (run,) = client.get("/api/executions?trigger=web").json["items"]
+    assert run["scheduled_at"] == "2026-11-22T01:30:00Z"
+    assert [tick.outcome for tick in engine.schedules.ticks("greenhouse", "water all")] == ["missed"]
+    refused = client.form("/schedules/greenhouse/water%20all/run", {"at": "long ago"})
+    assert refused.status == 422
+    assert "'long ago' is not a moment" in words(refused.text)
+
+
+def test_schedules_of_a_flow_that_this_server_does_not_have_are_named(client: Any, engine: Engine) -> None:
+    since = datetime(2026, 11, 20, 8, tzinfo=PARIS).timestamp()
+    for name in ("hourly", "nightly"):
+        engine.schedules.serve("stock", name, "@daily", "UTC", since)
+    for path in ("/", "/schedules"):
+        told = words(client.get(path).text)
+        assert "No server runs the schedules hourly, nightly of flow stock since" in told
+    engine.schedules.remove("stock", "hourly", since)
+    assert "No server runs the schedule nightly of flow stock since" in words(client.get("/").text)
+
+
 def test_a_run_that_must_not_overlap_is_refused_with_the_reason(client: Any, gate: Any) -> None:
     path = "/schedules/greenhouse/water%20all"
     client.form(f"{path}/run", {})

@@ -114,6 +114,10 @@ class Client:
 
         return self._get(f"{_schedule(flow, name)}/ticks", _Items[TickView], {"limit": limit}).items
 
+    def note(self) -> str:
+        """Why no tick of its schedules runs now: none, since it is a server."""
+        return ""
+
     def partitions(self, flow: str, job: str, query: Mapping[str, Any]) -> PartitionMatrix:
         """The partitions of a job with their statuses; ``query`` is what the REST API takes."""
         from ..web.partition_views import PartitionMatrix
@@ -160,9 +164,9 @@ class Client:
         """Pause or resume a schedule; ``act`` says which."""
         self._send(f"{_schedule(flow, name)}/{act}", None, msgspec.Raw)
 
-    def run_schedule(self, flow: str, name: str) -> ExecutionView:
-        """Begin a run of a schedule."""
-        return self._post(f"{_schedule(flow, name)}/run")
+    def run_schedule(self, flow: str, name: str, at: str | None = None) -> ExecutionView:
+        """Start a run of a schedule, as of the tick ``at``."""
+        return self._post(f"{_schedule(flow, name)}/run", {} if at is None else {"at": at})
 
     @contextmanager
     def events(self) -> Iterator[Iterator[Event | None]]:

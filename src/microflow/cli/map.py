@@ -12,6 +12,7 @@ from .where import (
     Where,
     flow_option,
     json_option,
+    no_copy_option,
     server_options,
     store_option,
     takes_where,
@@ -34,6 +35,7 @@ from .where import (
 @json_option
 @store_option
 @server_options
+@no_copy_option
 @traceback_option
 @takes_where
 def command(

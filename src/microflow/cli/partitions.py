@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ..errors import StoreUnavailable
 from ..model.clock import SystemClock
 from ..model.frequencies import Frequency
 from ..model.partitions import STATUS_LETTERS
-from ..model.stores import MEMORY
 from ..runtime import PartitionSelection
-from ..store.database import Database
 from ..store.partitions import PartitionStatuses
+from ..store.readers import Readable
 from ..web.formats import duration, number
 from ..web.partition_views import PartitionMatrix, is_small, matrix, texts_of
 from .display import Display, open_display
@@ -29,6 +27,7 @@ from .where import (
     Where,
     flow_option,
     json_option,
+    no_copy_option,
     server_options,
     store_option,
     takes_where,
@@ -116,6 +115,7 @@ class Asked(NamedTuple):
 @json_option
 @store_option
 @server_options
+@no_copy_option
 @traceback_option
 @takes_where
 def command(
@@ -186,8 +186,8 @@ def _look_here(
 
     _, job = where.job_here(text)
     job.flow.check()  # a job with a mistake has no partitions that could be shown
-    with _database(where) as database:
-        grid = PartitionGrids(PartitionStatuses(database), SystemClock()).grid(job, start, end, cats or None)
+    with _store(where) as store:
+        grid = PartitionGrids(PartitionStatuses(store), SystemClock()).grid(job, start, end, cats or None)
     return matrix(job, grid, is_plain=as_json and is_small(grid))
 
 
@@ -200,22 +200,12 @@ def _look_there(
 
 
 @contextmanager
-def _database(where: Where) -> Iterator[Database]:
-    """The store; one that does not exist yet stands for partitions that were never executed."""
-    from .source import open_database
+def _store(where: Where) -> Iterator[Readable]:
+    """The store, to look at; one that does not exist yet stands for partitions that were never executed."""
+    from .source import open_or_empty
 
-    try:
-        with open_database(where.store or where.store_of_flow()) as database:
-            yield database
-            return
-    except StoreUnavailable as error:
-        if not str(error).startswith("There is no store"):
-            raise
-    nothing = Database(MEMORY)
-    try:
-        yield nothing
-    finally:
-        nothing.close()
+    with open_or_empty(where.store_url()) as store:
+        yield store
 
 
 def _has_signs() -> bool:
@@ -267,8 +257,8 @@ def _plan_here(where: Where, job: Job[Any], asked: Asked, as_json: bool) -> None
     from ..engine.partition_runs import PartitionRuns
 
     job.flow.check()
-    with _database(where) as database:
-        runs = PartitionRuns(PartitionStatuses(database), Limits(), SystemClock())
+    with _store(where) as store:
+        runs = PartitionRuns(PartitionStatuses(store), Limits(), SystemClock())
         _preview(runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=True)), as_json)
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from .outcome import print_json
 from .quantities import DURATION
-from .where import Where, flow_option, json_option, store_option, takes_where
+from .where import Where, copying, flow_option, json_option, no_copy_option, store_option, takes_where
+
+if TYPE_CHECKING:
+    from ..store.database import Database
 
 _PAUSE = 0.005
 """Seconds between two steps, in which whoever writes to the store meanwhile gets at it."""
@@ -25,6 +31,7 @@ _PAUSE = 0.005
 @flow_option("The flow whose store is meant.")
 @store_option
 @json_option
+@no_copy_option
 @takes_where
 def command(where: Where, older_than: float, as_json: bool) -> None:
     """Delete old history.
@@ -40,9 +47,8 @@ def command(where: Where, older_than: float, as_json: bool) -> None:
     """
     from ..store.logs import Logs, log_folder
     from ..store.retention import Retention
-    from .source import open_database
 
-    with open_database(where.store_url()) as database:
+    with _open(where.store_url()) as database:
         folder = log_folder(database.path)
         assert folder is not None, "a store in memory can't be opened from outside"
         deleted = 0
@@ -53,3 +59,17 @@ def command(where: Where, older_than: float, as_json: bool) -> None:
         print_json({"deleted": deleted})
     else:
         click.echo(f"Deleted {deleted:,} execution{'' if deleted == 1 else 's'}.")
+
+
+@contextmanager
+def _open(url: str) -> Iterator[Database]:
+    """The store, to change it; none is made. Raises ``StoreError``."""
+    from ..store.database import Database
+    from ..store.read_only import find_store
+
+    find_store(url)
+    database = Database(url, copying=copying())
+    try:
+        yield database
+    finally:
+        database.close()

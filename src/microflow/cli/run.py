@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import click
 
+from ..model.zones import resolve_zone
 from .display import open_display
 from .inputs import decoded, read_inputs
 from .outcome import finish
 from .where import (
     Where,
+    at_option,
     flow_option,
     json_option,
+    no_copy_option,
     server_options,
     store_option,
     takes_where,
+    tick_of,
     traceback_option,
 )
 
@@ -33,9 +37,11 @@ from .where import (
 @click.option("--force", is_flag=True, help="Execute even if its run key has succeeded before.")
 @click.option("--time-partition", metavar="TIME", help="The time partition, as 2026-11-22 or 2026-W47.")
 @click.option("--cat-partition", metavar="NAME", help="The category.")
+@at_option
 @json_option
 @store_option
 @server_options
+@no_copy_option
 @traceback_option
 @takes_where
 def command(
@@ -46,6 +52,7 @@ def command(
     force: bool,
     time_partition: str | None,
     cat_partition: str | None,
+    at: str | None,
     as_json: bool,
 ) -> None:
     """Execute a job once, and print its result.
@@ -58,6 +65,7 @@ def command(
       microflow run compute -f my_flow:flow --input '{"my_value": 1}'
       microflow run load -f my_flow.py --input @order.json --input '{"dry": true}'
       microflow run compute --server http://localhost:3000 -i '{"my_value": 1}'
+      microflow run report -f my_flow:flow --with-inputs --at 2026-11-22T06:30
 
     A job that ends as skipped says why, with exit code 0. Ctrl-C cancels the execution; on a server it goes on.
     """
@@ -74,10 +82,12 @@ def command(
             "force": force,
             "time_partition": time_partition,
             "cat_partition": cat_partition,
+            "at": at,
         }
         ended = run_there(client, lambda: client.execute(*found, body), display)
     else:
         flows, known = where.job_here(job)
+        tick = tick_of(at, resolve_zone(known.flow.timezone))
         ended = run_here(
             flows,
             where.store,
@@ -89,6 +99,7 @@ def command(
                 force=force,
                 time_partition=time_partition,
                 cat_partition=cat_partition,
+                at=tick,
             ),
             display,
         )

@@ -20,6 +20,7 @@ from ..store.views import ExecutionView
 from .commands import INTERRUPTED
 from .display import Display, Step
 from .leaving import leave_at_once
+from .where import copying
 
 if TYPE_CHECKING:
     from ..engine.caller import Submitted
@@ -51,7 +52,7 @@ def run_here(
     """
     from ..engine.engine import Engine
 
-    engine = Engine(flows, store=store, kind="local", echo=display.log)
+    engine = Engine(flows, store=store, kind="local", echo=display.log, copying=copying())
     submitted = None
     with _interruptible():
         engine.start()

@@ -12,25 +12,31 @@ import msgspec
 
 from ..errors import DefinitionError
 from ..model.schedules import resolve_zone
-from ..store.schedules import TickView
+from ..store.engines import server_state
+from ..store.readers import Readable
+from ..store.schedules import ScheduleHistory, TickView
+from ..store.views import utc
 from ..web.schedules import ScheduleState, schedule_states
 from .outcome import print_json
-from .tables import first_line, print_table
+from .tables import first_line, moment, print_table
 from .where import (
     Where,
+    at_option,
+    copying,
     find_named,
     flow_option,
     json_option,
+    no_copy_option,
     server_options,
     store_option,
     takes_where,
+    tick_of,
     traceback_option,
 )
 
 if TYPE_CHECKING:
     from ..engine.schedule_runs import ServedSchedule
     from ..flow import Flow
-    from ..store.schedules import Schedules
 
 SHOWN = 10
 """How many of a schedule's last ticks are shown."""
@@ -49,6 +55,7 @@ class _Source(Protocol):
 
     def schedules(self) -> list[ScheduleState]: ...
     def ticks(self, flow: str, name: str, limit: int) -> list[TickView]: ...
+    def note(self) -> str: ...
 
 
 @click.command("schedules")
@@ -57,12 +64,16 @@ class _Source(Protocol):
 @click.option("--pause", is_flag=True, help="Let no tick run until it is resumed.")
 @click.option("--resume", is_flag=True, help="Let its ticks run again; those that passed do not.")
 @click.option("--run", is_flag=True, help="Run its jobs now, paused or not.")
+@at_option
 @json_option
 @store_option
+@no_copy_option
 @server_options
 @traceback_option
 @takes_where
-def command(where: Where, schedule: str | None, pause: bool, resume: bool, run: bool, as_json: bool) -> None:
+def command(
+    where: Where, schedule: str | None, pause: bool, resume: bool, run: bool, at: str | None, as_json: bool
+) -> None:
     """List schedules, show one, pause, resume or run it.
 
     SCHEDULE is a schedule's name, or FLOW/SCHEDULE. Only a server runs what is due; --pause and --resume are kept in
@@ -73,16 +84,19 @@ def command(where: Where, schedule: str | None, pause: bool, resume: bool, run: 
       microflow schedules -f my_flow:flow
       microflow schedules report -f my_flow:flow --pause
       microflow schedules report --run --server http://localhost:3000
+      microflow schedules report --run --at 2026-11-22T06:30 -f my_flow:flow
     """
     acts = [name for name, asked in (("pause", pause), ("resume", resume), ("run", run)) if asked]
     if len(acts) > 1:
         raise click.UsageError(f"--{acts[0]} and --{acts[1]} can't be asked at once; give one of them.")
     act = acts[0] if acts else None
+    if at is not None and act != "run":
+        raise click.UsageError("--at says as of which tick a schedule's jobs run: give it with --run.")
     if act is not None and schedule is None:
         raise click.UsageError(f"Name the schedule that is to be acted on, as in microflow schedules NAME --{act}.")
     if act == "run":
         assert schedule is not None
-        _run(where, schedule, as_json)
+        _run(where, schedule, at, as_json)
         return
     if act is not None:
         assert schedule is not None
@@ -93,6 +107,8 @@ def command(where: Where, schedule: str | None, pause: bool, resume: bool, run: 
     with _source(where) as source:
         names = where.names()
         states = [state for state in source.schedules() if not names or state.flow in names]
+        if states and (note := source.note()):
+            click.secho(note, fg="yellow", err=True)
         if schedule is None:
             _print_list(states, as_json)
             return
@@ -106,33 +122,41 @@ def _source(where: Where) -> Iterator[_Source]:
     if where.server is not None:
         yield where.client()
         return
-    from ..engine.schedule_runs import served_schedules
-    from ..model.events import EventBus
-    from ..model.stores import MEMORY
-    from ..store.database import Database, path_from_url
-    from ..store.schedules import Schedules
+    from .source import open_or_empty
 
     flows = _checked(where)
-    path = path_from_url(url := where.store_url())
-    # where nothing has run yet there is no store, and looking makes none
-    database = Database(url if path is not None and path.exists() else MEMORY)
-    try:
-        yield _Store(served_schedules(flows), Schedules(database, EventBus()))
-    finally:
-        database.close()
+    with open_or_empty(where.store_url()) as store:
+        yield _Store(flows, store)
 
 
 class _Store:
     """The schedules of flows, as a store on this machine knows them."""
 
-    def __init__(self, served: list[ServedSchedule], store: Schedules) -> None:
-        self._served = served
-        self._store = store
-        self.ticks = store.ticks
+    def __init__(self, flows: list[Flow], store: Readable) -> None:
+        from ..engine.schedule_runs import served_schedules
+
+        history = ScheduleHistory(store)
+        self._served = served_schedules(flows)
+        self._history = history
+        self._server = server_state(store)
+        self.ticks = history.ticks
 
     def schedules(self) -> list[ScheduleState]:
         """Every schedule of the flows."""
-        return schedule_states(self._served, self._store, datetime.now(UTC))
+        return schedule_states(self._served, self._history, datetime.now(UTC))
+
+    def note(self) -> str:
+        """Why none of their ticks runs now: there is no server. "" where one runs."""
+        server = self._server
+        if server.process is not None:
+            return ""
+        if server.started_at is None:
+            return "No server has run on this store yet, so no tick runs. Start one with `microflow serve`."
+        if server.ended_at is None:
+            since = f"the last one, started {moment(utc(server.started_at))}, ended without a word"
+        else:
+            since = f"the last one ended {moment(utc(server.ended_at))}"
+        return f"No server runs on this store ({since}), so no tick runs. Start one with `microflow serve`."
 
 
 def _checked(where: Where) -> list[Flow]:
@@ -142,11 +166,12 @@ def _checked(where: Where) -> list[Flow]:
     return flows
 
 
-def _named_here(where: Where, text: str) -> tuple[list[Flow], tuple[str, str]]:
+def _named_here(where: Where, text: str) -> tuple[list[Flow], ServedSchedule]:
     from ..engine.schedule_runs import served_schedules
 
     flows = _checked(where)
-    return flows, find_named([schedule.key for schedule in served_schedules(flows)], text, "schedule")
+    served = {schedule.key: schedule for schedule in served_schedules(flows)}
+    return flows, served[find_named(list(served), text, "schedule")]
 
 
 def _named_there(where: Where, text: str) -> tuple[str, str]:
@@ -162,27 +187,33 @@ def _change(where: Where, schedule: str, act: str) -> tuple[str, str]:
         return found
     from ..engine.engine import Engine
 
-    flows, found = _named_here(where, schedule)
-    engine = Engine(flows, store=where.store)
+    flows, served = _named_here(where, schedule)
+    engine = Engine(flows, store=where.store, copying=copying())
     engine.start()
     try:
-        (engine.pause_schedule if act == "pause" else engine.resume_schedule)(*found)
+        (engine.pause_schedule if act == "pause" else engine.resume_schedule)(*served.key)
     finally:
         engine.stop(grace=0, reason="the command was done")
-    return found
+    return served.key
 
 
-def _run(where: Where, schedule: str, as_json: bool) -> None:
+def _run(where: Where, schedule: str, at: str | None, as_json: bool) -> None:
     from .display import open_display
     from .outcome import finish
     from .running import run_here, run_there
 
     if where.server is not None:
         client, found = where.client(), _named_there(where, schedule)
-        ended = run_there(client, lambda: client.run_schedule(*found), open_display())
+        ended = run_there(client, lambda: client.run_schedule(*found, at), open_display())
     else:
-        flows, found = _named_here(where, schedule)
-        ended = run_here(flows, where.store, lambda engine: engine.run_schedule(*found, trigger="cli"), open_display())
+        flows, served = _named_here(where, schedule)
+        tick = tick_of(at, served.zone)
+        ended = run_here(
+            flows,
+            where.store,
+            lambda engine: engine.run_schedule(*served.key, trigger="cli", at=tick),
+            open_display(),
+        )
     finish(ended, as_json=as_json)
 
 

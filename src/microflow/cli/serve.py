@@ -13,7 +13,7 @@ from ..model.stores import MEMORY
 from .leaving import leave_at_once
 from .listening import LOCAL, listen, port_of, url_of
 from .quantities import DURATION, SECONDS, WholeNumber
-from .where import Where, flow_option, store_option, takes_where, traceback_option
+from .where import Where, copying, flow_option, no_copy_option, store_option, takes_where, traceback_option
 
 if TYPE_CHECKING:
     from .serving import End
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     help="How long history stays: a number and a unit, as 90d, 12h or 2w.",
 )
 @click.option("--reload", is_flag=True, help="Restart when a source file of the flows changes; for development.")
+@no_copy_option
 @traceback_option
 @takes_where
 def command(
@@ -95,7 +96,7 @@ def command(
         flows = where.flows()
         if watch is not None:
             watch.add_imported()
-        engine = Engine(flows, store=where.store, kind="server", keep=keep)
+        engine = Engine(flows, store=where.store, kind="server", keep=keep, copying=copying())
     except (LoadError, DefinitionError) as error:
         if before is None or watch is None:
             raise

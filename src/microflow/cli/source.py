@@ -8,9 +8,12 @@ from typing import Protocol
 
 import msgspec
 
-from ..errors import StoreUnavailable
-from ..store.database import Database, default_url, path_from_url
+from ..errors import StoreMissing
+from ..model.stores import MEMORY
+from ..store.database import Database, default_url
 from ..store.logs import Logs, log_folder
+from ..store.read_only import ReadOnlyStore
+from ..store.readers import Readable
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView, Page, Tree
 
@@ -53,10 +56,10 @@ class Source(Protocol):
 class Store:
     """A store on this machine, whoever else uses it."""
 
-    def __init__(self, database: Database) -> None:
-        folder = log_folder(database.path)
+    def __init__(self, store: ReadOnlyStore) -> None:
+        folder = log_folder(store.path)
         assert folder is not None, "only a file can be looked at from outside"
-        self._reading = Reading(database)
+        self._reading = Reading(store)
         self._logs = Logs(folder)
         self.execution = self._reading.execution
         self.executions = self._reading.executions
@@ -72,30 +75,26 @@ class Store:
 
 @contextmanager
 def open_store(url: str | None) -> Iterator[Store]:
-    """The store of this URL, to look at; see ``open_database``."""
-    with open_database(url) as database:
-        yield Store(database)
+    """The store of this URL, or the one of the environment or the working directory, to look at. Raises ``StoreError``.
+
+    One that does not exist is an error (``StoreMissing``), and is not made: looking at nothing is mostly a wrong name.
+    """
+    store = ReadOnlyStore(url or default_url())
+    try:
+        yield Store(store)
+    finally:
+        store.close()
 
 
 @contextmanager
-def open_database(url: str | None) -> Iterator[Database]:
-    """The store of this URL, or the one of the environment or the working directory. Raises ``StoreError``.
-
-    One that does not exist is an error, and is not made: looking at nothing is mostly a wrong name.
-    """
-    url = url or default_url()
-    path = path_from_url(url)
-    if path is None:
-        raise StoreUnavailable(
-            f"The store {url} is in the memory of another process, and can't be looked at from here."
-        )
-    if not path.exists():
-        raise StoreUnavailable(
-            f"There is no store {url}: nothing has been executed with it yet. Name another one with --store or "
-            "MICROFLOW_STORE, or go to the folder where Microflow was started."
-        )
-    database = Database(url)
+def open_or_empty(url: str) -> Iterator[Readable]:
+    """The store of this URL, to look at; an empty one in memory where there is none yet. Raises ``StoreError``."""
+    store: ReadOnlyStore | Database
     try:
-        yield database
+        store = ReadOnlyStore(url)
+    except StoreMissing:
+        store = Database(MEMORY)
+    try:
+        yield store
     finally:
-        database.close()
+        store.close()

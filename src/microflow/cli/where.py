@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from datetime import datetime, tzinfo
 from difflib import get_close_matches
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -17,7 +18,9 @@ import click
 from click.core import ParameterSource
 
 from ..errors import DefinitionError, UnknownNameError
+from ..model.zones import read_moment
 from ..store.database import default_url
+from ..store.migrations import Copying
 from .commands import SHOW_TRACEBACK
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from ..jobs import Job
     from .client import Client
     from .source import Source
+
+_NO_COPY = "microflow.no_copy"
+"""Where a command leaves the wish for no copy."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -145,6 +151,51 @@ def traceback_option(command: F) -> F:
         callback=keep,
         help="If the flow can't be imported, show the traceback.",
     )(command)
+
+
+def at_option(command: F) -> F:
+    """``--at``."""
+    return click.option(
+        "--at",
+        metavar="TICK",
+        help="The tick that jobs see as scheduled_at, such as 2026-11-22T06:30; without an offset, in the schedule's time zone.",
+    )(command)
+
+
+def tick_of(text: str | None, zone: tzinfo) -> datetime | None:
+    """The moment that ``--at`` names; None without it. Raises ``BadParameter``."""
+    try:
+        return None if text is None else read_moment(text, zone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--at'") from None
+
+
+def no_copy_option(command: F) -> F:
+    """``--no-copy``, for commands that may migrate the store."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.meta[_NO_COPY] = value
+
+    return click.option(
+        "--no-copy",
+        is_flag=True,
+        expose_value=False,
+        callback=keep,
+        help="Keep no copy of the store before a migration that rewrites it.",
+    )(command)
+
+
+def copying() -> Copying:
+    """Whether a copy of the store is kept before a migration that rewrites it; how far it is goes to standard error."""
+    return Copying(not click.get_current_context().meta.get(_NO_COPY, False), _show_copy)
+
+
+def _show_copy(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        click.echo(f"\rKeeping a copy of the store: {100 * done // max(total, 1)} %{end}", err=True, nl=False)
+    elif done == total:
+        click.echo("A copy of the store is kept beside it, before its migration.", err=True)
 
 
 def takes_where(command: F) -> Callable[..., Any]:

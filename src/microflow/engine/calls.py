@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import PayloadError
+from ..errors import ConflictError, PayloadError
 from ..jobs import Job
 from ..model.payloads import decode, encode_inputs
 from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
@@ -119,6 +119,23 @@ def prepare(call: Call) -> Prepared:
         time_text=keyed.text,
         cat_partition=keyed.cat_partition,
     )
+
+
+def how_asked(**given: Any) -> bytes | None:
+    """How a run was asked for, as the store keeps it; None if nothing special was."""
+    kept = {name: value for name, value in given.items() if value}
+    return msgspec.json.encode(kept) if kept else None
+
+
+def inputs_again(execution_id: int, encoded: bytes) -> list[Any]:
+    """The inputs of an execution, for another one like it. Raises ``ConflictError`` if one was a result without data."""
+    inputs: list[Any] = decode(encoded)
+    if any(value is None or (isinstance(value, list) and None in value) for value in inputs):
+        raise ConflictError(
+            f"Execution {execution_id} was given the result of one that ended without data, and what became of that is known "
+            "to its caller alone. Retry the execution that called both."
+        )
+    return inputs
 
 
 def refused() -> Prepared:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import psutil
-
 from ..jobs import Job
 from ..store.executions import Executions, Waiting
+from ..store.liveness import is_alive
 from ..store.schedules import Schedules
 
 LOOK = 0.5
@@ -30,13 +29,3 @@ def runs_elsewhere(schedules: Schedules, flow: str, name: str, engine_id: int) -
     """(execution, pid) of a schedule's runs that go on in other processes, which are alive, in the order of their beginning."""
     found = schedules.running_elsewhere(flow, name, engine_id)
     return [(number, pid) for number, pid, started in found if is_alive(pid, started)]
-
-
-def is_alive(pid: int, started: float) -> bool:
-    """Whether the process of an engine still runs: the same number and the same start, and more than its entry is left."""
-    try:
-        process = psutil.Process(pid)
-        # the clock that processes' starts are counted from may be set while one runs
-        return abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

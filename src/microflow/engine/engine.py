@@ -5,17 +5,15 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
-
-import msgspec
 
 from ..errors import CallError, ConflictError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
-from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
@@ -25,11 +23,13 @@ from ..store.database import Database
 from ..store.executions import Executions
 from ..store.lock import ServerLock
 from ..store.logs import Logs, log_folder
+from ..store.migrations import KEEP_COPY, Copying
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
+from ..store.views import utc
 from .caller import Caller, Submitted, dag_call
-from .calls import Call, prepare
+from .calls import Call, how_asked, inputs_again, prepare
 from .dispatch import Dispatch
 from .execution import Execution
 from .gates import Gate, Gates
@@ -64,7 +64,8 @@ class Engine:
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
     holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
-    server keeps history. ``left``: once it has stopped, how many executions wait for the next server.
+    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``left``: once the
+    engine has stopped, how many executions wait for the next server.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Engine:
         clock: Clock | None = None,
         echo: Callable[[bytes], None] | None = None,
         keep: float = HousekeepingConfig().keep,
+        copying: Copying = KEEP_COPY,
     ) -> None:
         self.flows = by_name(flows)
         check_all(self.flows)
@@ -84,6 +86,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._echo = echo
         self._keep = keep
+        self._copying = copying
         self._lock: ServerLock | None = None
         self._stop_lock = threading.Lock()
         self._stopped = False
@@ -99,7 +102,7 @@ class Engine:
 
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
-        self.database = Database(self._url)
+        self.database = Database(self._url, copying=self._copying)
         try:
             if self.kind == "server" and self.database.path is not None:
                 self._lock = ServerLock(self.database.path)
@@ -234,12 +237,16 @@ class Engine:
         force: bool = False,
         time_partition: Any = None,
         cat_partition: str | None = None,
+        at: datetime | None = None,
     ) -> Submitted:
         """Begin an execution of a job. ``with_inputs``: its declared inputs are executed first, as a DAG run.
 
+        ``at`` (aware): the tick that the job sees as its ``scheduled_at``, though no schedule runs it.
+
         Raises ``PayloadError``, ``InputCountError``, ``PartitionError``, ``CallError``; nothing has happened then.
         """
-        options = _options(with_inputs=with_inputs, force=force)
+        options = how_asked(with_inputs=with_inputs, force=force)
+        scheduled_at = None if at is None else at.timestamp()
         if with_inputs:
             if inputs:
                 raise CallError(
@@ -247,12 +254,13 @@ class Engine:
                 )
             time, cat = check_closure_key(job, time_partition, cat_partition)
             template = Call(job=job, trigger="call", force=force, time_partition=time, cat_partition=cat)
-            return self._start(dag_call([job], template, trigger=trigger, options=options))
+            return self._start(dag_call([job], template, trigger=trigger, options=options, scheduled_at=scheduled_at))
         call = Call(
             job=job,
             inputs=tuple(inputs),
             trigger=trigger,
             force=force,
+            scheduled_at=scheduled_at,
             time_partition=time_partition,
             cat_partition=cat_partition,
             options=options,
@@ -281,7 +289,7 @@ class Engine:
             ended = caller.reporter(len(calls))
             return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False).summary(job.name)
 
-        options = _options(batch_size=batch_size, max_concurrency=max_concurrency)
+        options = how_asked(batch_size=batch_size, max_concurrency=max_concurrency)
         return self._submit(job, "map", trigger, body, options=options, gate=Gate())
 
     def submit_partitions(
@@ -341,20 +349,15 @@ class Engine:
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
             )
-        inputs = () if row.kind == "dag" else decode(row.inputs)
-        if any(value is None or (isinstance(value, list) and None in value) for value in inputs):
-            raise ConflictError(
-                f"Execution {execution_id} was given the result of one that ended without data, and what became of that is known "
-                "to its caller alone. Retry the execution that called both."
-            )
         return self.submit(
             self.job(row.flow, row.job),
-            inputs,
+            () if row.kind == "dag" else inputs_again(execution_id, row.inputs),
             trigger="retry",
             with_inputs=row.kind == "dag",
             force=True,
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
+            at=None if row.scheduled_at is None else utc(row.scheduled_at),
         )
 
     def pause_schedule(self, flow: str, name: str) -> None:
@@ -365,9 +368,13 @@ class Engine:
         """From now on its ticks run again; none of those that passed meanwhile does. Raises ``UnknownNameError``."""
         self.scheduler.resume(self.scheduler.find(flow, name))
 
-    def run_schedule(self, flow: str, name: str, *, trigger: str = "python") -> Submitted:
-        """Begin a run of a schedule now; it is no tick. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap."""
-        return self.scheduler.run(self.scheduler.find(flow, name), trigger)
+    def run_schedule(self, flow: str, name: str, *, trigger: str = "python", at: datetime | None = None) -> Submitted:
+        """Start a run of a schedule now, as of the tick ``at`` (aware; default: now), which its jobs see as ``scheduled_at``.
+
+        It is not a tick, and takes no tick's record. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap.
+        """
+        served = self.scheduler.find(flow, name)
+        return self.scheduler.run(served, trigger, self._clock.now() if at is None else at.timestamp())
 
     def concurrency(self) -> list[LimitState]:
         """Every limit of flows and groups, and those of keys and run keys in use, with who holds their places and who waits."""
@@ -388,9 +395,3 @@ class Engine:
         """How far a running execution is, if it said so."""
         execution = self._resources.live.get(execution_id)
         return execution.observation.progress_made if execution is not None else None
-
-
-def _options(**given: Any) -> bytes | None:
-    """How a run was asked for, as the store keeps it; None if nothing special was."""
-    kept = {name: value for name, value in given.items() if value}
-    return msgspec.json.encode(kept) if kept else None

@@ -13,8 +13,8 @@ from ..model.clock import Clock
 from ..model.results import ExecutionError
 from ..store.engines import NOBODY
 from ..store.executions import Executions, Waiting
+from ..store.liveness import is_alive
 from .calls import Call
-from .elsewhere import is_alive
 from .succession import RUNS, Succession
 
 logger = logging.getLogger("microflow")

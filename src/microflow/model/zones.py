@@ -158,3 +158,23 @@ def next_clock_change(zone: tzinfo, after: datetime) -> ClockChange | None:
             return ClockChange(at, before, offset_at(zone, at))
         low = high
     return None
+
+
+def read_moment(text: str, zone: tzinfo) -> datetime:
+    """The aware datetime that a text names, such as ``2026-11-22T06:30:00+01:00``; without an offset it is one of this zone.
+
+    A date is its midnight. Raises ``ValueError``, in words, for any other text.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        moment = found.replace(tzinfo=zone) if found.tzinfo is None else found
+        if not _EARLIEST <= moment.astimezone(UTC) <= _LATEST:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text[:80]!r} is not a moment from 1970 on; give one such as 2026-11-22T06:30:00+01:00 or 2026-11-22T06:30."
+        ) from None
+    return moment
+
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)

@@ -11,21 +11,18 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from ..errors import StoreError, StoreTooNew, StoreUnavailable
+from ..errors import StoreError, StoreUnavailable
 from ..model.stores import MEMORY, file_of, url_mistake
 from .checkpoints import Checkpoints
+from .migrations import KEEP_COPY, Copying, check_not_newer, migrate, version_of
 from .presence import Presence
-
-BUSY_TIMEOUT = 30.0
-"""Seconds that a statement waits for another process that writes."""
+from .readers import BUSY_TIMEOUT, CLOSED, Readers, Row, Values, connect
 
 TRY_AGAIN = 0.005
 """Seconds between two tries of what SQLite does not wait for itself."""
@@ -37,11 +34,6 @@ A bound: long before, it is done in the background (see ``checkpoints``).
 """
 
 _ROLLED_BACK = "The store has undone a transaction after one of its statements failed."
-
-_CLOSED = "The store is closed: the engine that used it has stopped."
-
-Row = tuple[Any, ...]
-Values = Mapping[str, Any] | Sequence[Any]
 
 
 def default_url() -> str:
@@ -58,18 +50,19 @@ def path_from_url(url: str) -> Path | None:
 
 
 class Database:
-    """An open store. ``path`` is its file (None for ``:memory:``); ``open_readers`` counts the connections that readers have."""
+    """An open store. ``path`` is its file (None for ``:memory:``).
 
-    def __init__(self, url: str) -> None:
+    ``copying`` is about the copy of the store that is kept before a migration that rewrites it.
+    """
+
+    def __init__(self, url: str, *, copying: Copying = KEEP_COPY) -> None:
         self.url = url
         self.path = path_from_url(url)
         self._lock = threading.RLock()
-        self._readers_lock = threading.Lock()
-        self._idle_readers: list[sqlite3.Connection] = []
         self._checkpoint_lock = threading.Lock()
         self._checkpointer: sqlite3.Connection | None = None
         self._checkpoints = Checkpoints(self.checkpoint) if self.path is not None else None
-        self.open_readers = 0
+        self._readers = None if self.path is None else Readers(url, self.path, is_held=True)
         self._after_commit: list[Callable[[], None]] = []
         self._statements = _statements()
         self._is_joined = False
@@ -86,13 +79,15 @@ class Database:
                 cached_statements=256,
             )
             try:
+                # before anything is changed: the file may be another program's, or of a newer version
+                check_not_newer(url, version_of(self._writer, url))
                 # A commit writes whole pages, and an execution touches a few bytes in each of several: small pages cost
                 # half as much. That takes effect in a new file only.
                 self._writer.execute("PRAGMA page_size = 1024")
                 self._use_write_ahead_log()
                 self._writer.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 self._writer.execute("PRAGMA synchronous = NORMAL")
-                self._migrate()
+                migrate(self._writer, url, self.path, copying)
             except BaseException:
                 self._writer.close()
                 raise
@@ -117,24 +112,10 @@ class Database:
                     raise
             time.sleep(TRY_AGAIN)
 
-    def _migrate(self) -> None:
-        """Bring the schema up to date, each migration in a transaction of its own. Raises ``StoreTooNew``."""
-        self._writer.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
-        version = self._writer.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
-        steps = migrations()
-        if version > len(steps):
-            raise StoreTooNew(
-                f"The store {self.url!r} has schema version {version}, and this Microflow knows versions up to {len(steps)}. "
-                "Upgrade Microflow, or name another store with --store or MICROFLOW_STORE."
-            )
-        for number, script in enumerate(steps[version:], start=version + 1):
-            with self.transaction():
-                # another process may have done it while this one waited for the lock
-                if self._writer.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0] >= number:
-                    continue
-                for statement in _split(script):
-                    self._writer.execute(statement)
-                self._writer.execute("INSERT INTO schema_version (version) VALUES (?)", (number,))
+    @property
+    def open_readers(self) -> int:
+        """How many connections readers have."""
+        return 0 if self._readers is None else self._readers.open
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -184,7 +165,7 @@ class Database:
         """The one place where something is written; tests make it fail."""
         with self._lock:
             if self._closed:
-                raise StoreError(_CLOSED)
+                raise StoreError(CLOSED)
             if self._is_joined:
                 if not self._writer.in_transaction:
                     raise StoreError(_ROLLED_BACK)
@@ -211,50 +192,10 @@ class Database:
 
     def read_text(self, text: str, values: Values = ()) -> list[Row]:
         """All rows of a query that was put together from named parts."""
-        if self.path is None:
+        if self._readers is None:
             with self._lock:
                 return self.execute_text(text, values).fetchall()
-        reader = self._take_reader()
-        try:
-            return reader.execute(text, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"The store {self.url!r} can't be read: {error}.") from error
-        finally:
-            self._give_back(reader)
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        """A connection to the file beside the one that writes: "ro", or "rw". It makes no new file where that is gone."""
-        assert self.path is not None
-        return sqlite3.connect(
-            f"file:{quote(self.path.as_posix(), safe='/:')}?mode={mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-
-    def _take_reader(self) -> sqlite3.Connection:
-        """A connection that nobody else uses until it is given back, the last one used first."""
-        with self._readers_lock:
-            if self._closed:
-                raise StoreError(_CLOSED)
-            if self._idle_readers:
-                return self._idle_readers.pop()
-            self.open_readers += 1
-        try:
-            return self._connect("ro")
-        except sqlite3.Error as error:
-            with self._readers_lock:
-                self.open_readers -= 1
-            raise StoreError(f"The store {self.url!r} can't be read: {error}.") from error
-
-    def _give_back(self, reader: sqlite3.Connection) -> None:
-        with self._readers_lock:
-            if not self._closed:
-                self._idle_readers.append(reader)
-                return
-            self.open_readers -= 1
-        reader.close()
+        return self._readers.read_text(text, values)
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds to the file while others write, so that no commit of theirs has to do it.
@@ -265,10 +206,10 @@ class Database:
             return
         with self._checkpoint_lock:
             if self._closed:
-                raise StoreError(_CLOSED)
+                raise StoreError(CLOSED)
             try:
                 if self._checkpointer is None:
-                    self._checkpointer = self._connect("rw")
+                    self._checkpointer = connect(self.path, "rw")
                 self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except sqlite3.Error as error:
                 raise StoreError(f"The store {self.url!r} failed: {error}.") from error
@@ -277,24 +218,15 @@ class Database:
         """Close every connection; what comes later raises ``StoreError``. Calling it twice is fine."""
         if self._checkpoints is not None:
             self._checkpoints.close()
-        with self._lock, self._readers_lock, self._checkpoint_lock:
+        with self._lock, self._checkpoint_lock:
             if self._closed:
                 return
             self._closed = True
             if self._checkpointer is not None:
                 self._checkpointer.close()
-            for reader in self._idle_readers:  # one that is in use is closed when it is given back
-                reader.close()
-            self.open_readers -= len(self._idle_readers)
-            self._idle_readers.clear()
+            if self._readers is not None:
+                self._readers.close()
             self._writer.close()
-
-
-@lru_cache
-def migrations() -> tuple[str, ...]:
-    """The scripts that bring an empty store up to date, in order."""
-    folder = files(__package__).joinpath("schema")
-    return tuple(entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda entry: entry.name))
 
 
 def statement(name: str) -> str:
@@ -314,15 +246,4 @@ def _statements() -> dict[str, str]:
             found[name.strip()] = (
                 "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
             )
-    return found
-
-
-def _split(script: str) -> list[str]:
-    """The statements of a script. ``executescript`` would commit, and a migration is one transaction."""
-    found, current = [], ""
-    for line in script.splitlines(keepends=True):
-        current += line
-        if sqlite3.complete_statement(current):
-            found.append(current)
-            current = ""
     return found

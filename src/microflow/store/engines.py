@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import NamedTuple
 
 from .database import Database
+from .liveness import is_alive
+from .lock import server_of
+from .readers import Readable
 
 NOBODY = 0
 """The engine that owns what a server left queued when it stopped, until the next one takes it over."""
@@ -39,3 +43,27 @@ class Engines:
     def count_left(self, flows: Container[str]) -> int:
         """How many executions of these flows that nobody called wait for the next server: the engines that had them have ended."""
         return sum(count for flow, count in self._database.execute("count_left") if flow in flows)
+
+
+class ServerState(NamedTuple):
+    """Whether a server runs on a store: the number of its process as text (None: none runs), and what is known of the last one.
+
+    ``started_at`` and ``ended_at`` are those of the newest server, in seconds since the epoch; ``started_at`` is None if no server
+    has ever run, ``ended_at`` if the last one did not say that it ended.
+    """
+
+    process: str | None
+    started_at: float | None
+    ended_at: float | None
+
+
+def server_state(store: Readable) -> ServerState:
+    """Look for the server of a store. Raises ``StoreError`` if the store can't be read."""
+    rows = store.read("last_server")
+    if not rows:
+        return ServerState(None, None, None)
+    pid, process_started, started_at, ended_at = rows[0]
+    if ended_at is None and is_alive(pid, process_started):
+        return ServerState(str(pid), started_at, None)
+    # one in another container has a number that means nothing here, and holds the lock
+    return ServerState(None if store.path is None else server_of(store.path), started_at, ended_at)

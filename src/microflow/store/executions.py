@@ -16,9 +16,10 @@ from ..errors import UnknownNameError
 from ..model.events import Event, EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
-from .database import Database, Row
+from .database import Database
 from .engines import NOBODY, Engines
 from .partitions import Mark, PartitionMarks, StoredKey
+from .readers import Row
 
 _json = msgspec.json.Encoder()
 

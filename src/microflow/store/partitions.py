@@ -15,7 +15,8 @@ import msgspec
 
 from ..model.frequencies import Frequency
 from ..model.partitions import LETTERLESS, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
-from .database import Database, Row
+from .database import Database
+from .readers import Readable, Row
 
 StoredKey = tuple[str, str]
 """(time, category) in text; "" for a dimension that the job does not have."""
@@ -106,7 +107,7 @@ class PartitionStatuses:
     the look before, or came later (``cursor``).
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Readable) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._known: dict[tuple[Any, ...], _Known] = {}

@@ -42,6 +42,9 @@ UPDATE engines SET ended_at = :ended_at, reason = :reason WHERE id = :id AND end
 -- name: open_engines
 SELECT id, pid, process_started, kind, started_at FROM engines WHERE ended_at IS NULL ORDER BY id
 
+-- name: last_server
+SELECT pid, process_started, started_at, ended_at FROM engines WHERE kind = 'server' ORDER BY id DESC LIMIT 1
+
 -- The run of a tick that has not begun is nobody's yet: the next server begins it.
 -- name: unfinished_of_engine
 SELECT id, flow, job, kind, parent_id, root_id, attempt, started_at, time_partition, cat_partition FROM executions

@@ -21,7 +21,8 @@ import msgspec
 
 from ..errors import UnknownNameError
 from ..model.results import ExecutionStatus, Trigger
-from .database import Database, statement
+from .database import statement
+from .readers import Readable
 from .schedules import schedule_of
 from .views import (
     AttemptView,
@@ -105,7 +106,7 @@ class Reading:
     Every method raises ``StoreError`` if the store can't be read.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Readable) -> None:
         self._database = database
 
     def check(self) -> None:

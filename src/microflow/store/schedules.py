@@ -5,7 +5,7 @@ Moments are seconds since the epoch. The store decides races: a tick has one rec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -14,8 +14,9 @@ import msgspec
 
 from ..model.events import Event, EventBus
 from ..model.results import ExecutionStatus
-from .database import Database, Row
+from .database import Database
 from .executions import Opened
+from .readers import Readable, Row
 from .views import Moment, error_view, utc
 
 TickState = Literal["run", "queued", "overlap", "missed", "paused"]
@@ -91,13 +92,66 @@ def schedule_of(options: str | bytes | None) -> str:
     return _options.decode(options).schedule if options else ""
 
 
-class Schedules:
+class Unserved(NamedTuple):
+    """The schedules of a flow that no server runs, and the moment until which their ticks are recorded."""
+
+    flow: str
+    names: tuple[str, ...]
+    seen_until: datetime
+
+
+class ScheduleHistory:
+    """Reads schedules and what became of their ticks; usable from every thread, also of a store that is only looked at.
+
+    Every method raises ``StoreError`` if the store can't be read.
+    """
+
+    def __init__(self, database: Readable) -> None:
+        self._readable = database
+
+    def of_flow(self, flow: str) -> dict[str, ScheduleRow]:
+        """Every schedule that the flow has ever had, by name."""
+        return {row[0]: ScheduleRow(*row) for row in self._readable.read("schedules_of_flow", {"flow": flow})}
+
+    def find(self, flow: str, name: str) -> ScheduleRow | None:
+        """One schedule; None if it has never been served or paused."""
+        rows = self._readable.read("schedule", {"flow": flow, "name": name})
+        return ScheduleRow(*rows[0]) if rows else None
+
+    def unserved(self, flows: Container[str]) -> list[Unserved]:
+        """The schedules of other flows than these, which a server ran once and which this store's server does not run."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        for flow, name, seen_until in self._readable.read("served_schedules"):
+            if flow not in flows:
+                found.setdefault(flow, []).append((name, seen_until))
+        return [
+            Unserved(flow, tuple(name for name, _ in known), utc(max(seen for _, seen in known)))
+            for flow, known in found.items()
+        ]
+
+    def ticks(self, flow: str, name: str, limit: int = SHOWN_TICKS, before: datetime | None = None) -> list[TickView]:
+        """What became of the newest ticks, newest first; of those before a moment, if one is given."""
+        edge = _END_OF_TIME if before is None else before.timestamp()
+        values = {"flow": flow, "schedule": name, "before": edge, "limit": limit}
+        return [_tick_view(row) for row in self._readable.read("newest_ticks", values)]
+
+    def running(self) -> dict[tuple[str, str], list[int]]:
+        """The executions that are runs of schedules and have not ended, oldest first, by (flow, schedule)."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for id_, flow, options in self._readable.read("open_top_level"):
+            if name := schedule_of(options):
+                found.setdefault((flow, name), []).append(id_)
+        return found
+
+
+class Schedules(ScheduleHistory):
     """Reads and writes schedules and their ticks; usable from every thread and beside a server that runs.
 
     Every method raises ``StoreError`` if the store fails.
     """
 
     def __init__(self, database: Database, events: EventBus) -> None:
+        super().__init__(database)
         self._database = database
         self._events = events
 
@@ -106,15 +160,6 @@ class Schedules:
         return self._database.transaction()
 
     # Schedules
-
-    def of_flow(self, flow: str) -> dict[str, ScheduleRow]:
-        """Every schedule that the flow has ever had, by name."""
-        return {row[0]: ScheduleRow(*row) for row in self._database.read("schedules_of_flow", {"flow": flow})}
-
-    def find(self, flow: str, name: str) -> ScheduleRow | None:
-        """One schedule; None if it has never been served or paused."""
-        rows = self._database.read("schedule", {"flow": flow, "name": name})
-        return ScheduleRow(*rows[0]) if rows else None
 
     def serve(self, flow: str, name: str, cron: str, timezone: str, now: float) -> None:
         """From now on the schedule is served, with this expression; ticks before now are none of its own."""
@@ -182,21 +227,7 @@ class Schedules:
         self._database.execute("see_schedule", {"flow": flow, "name": name, "until": record.at})
         return new
 
-    def ticks(self, flow: str, name: str, limit: int = SHOWN_TICKS, before: datetime | None = None) -> list[TickView]:
-        """What became of the newest ticks, newest first; of those before a moment, if one is given."""
-        edge = _END_OF_TIME if before is None else before.timestamp()
-        values = {"flow": flow, "schedule": name, "before": edge, "limit": limit}
-        return [_tick_view(row) for row in self._database.read("newest_ticks", values)]
-
     # Runs
-
-    def running(self) -> dict[tuple[str, str], list[int]]:
-        """The executions that are runs of schedules and have not ended, oldest first, by (flow, schedule)."""
-        found: dict[tuple[str, str], list[int]] = {}
-        for id_, flow, options in self._database.read("open_top_level"):
-            if name := schedule_of(options):
-                found.setdefault((flow, name), []).append(id_)
-        return found
 
     def running_elsewhere(self, flow: str, name: str, engine_id: int) -> list[tuple[int, int, float]]:
         """(execution, pid, when its process started) of a schedule's runs that other engines than this one have running.

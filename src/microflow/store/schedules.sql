@@ -6,6 +6,9 @@ SELECT name, cron, timezone, served_since, seen_until, paused_at, removed_at FRO
 -- name: schedule
 SELECT name, cron, timezone, served_since, seen_until, paused_at, removed_at FROM schedules WHERE flow = :flow AND name = :name
 
+-- name: served_schedules
+SELECT flow, name, seen_until FROM schedules WHERE served_since IS NOT NULL AND removed_at IS NULL ORDER BY flow, name
+
 -- name: serve_schedule
 INSERT INTO schedules (flow, name, cron, timezone, served_since, seen_until)
 VALUES (:flow, :name, :cron, :timezone, :now, :now)

@@ -14,6 +14,7 @@ import msgspec
 from starlette.responses import Response
 
 from ..model.payloads import decode
+from ..model.zones import resolve_zone
 from ..store.reading import ExecutionView, Filters, Tree, read_cursor
 from . import metrics
 from .definitions import JobView, flow_view, job_view, job_views
@@ -31,13 +32,14 @@ from .messages import (
     LogText,
     NewExecution,
     NewMapping,
+    NewScheduleRun,
     OfFlowQuery,
     ScheduleList,
     TickList,
     TicksQuery,
 )
 from .openapi import document
-from .parameters import part_of
+from .parameters import part_of, tick_of
 from .partition_handlers import (
     execute_partitions,
     list_partitions,
@@ -106,14 +108,16 @@ async def execute_job(site: Site, call: Call) -> Answer:
 
 def _submit(site: Site, call: Call) -> Submitted:
     asked: NewExecution = call.body
+    job = site.engine.job(call.path["flow"], call.path["job"])
     return site.engine.submit(
-        site.engine.job(call.path["flow"], call.path["job"]),
+        job,
         _payloads(asked.inputs),
         trigger="api",
         with_inputs=asked.with_inputs,
         force=asked.force,
         time_partition=asked.time_partition,
         cat_partition=asked.cat_partition,
+        at=None if asked.at is None else tick_of(asked.at, resolve_zone(job.flow.timezone)),
     )
 
 
@@ -247,7 +251,7 @@ ENDPOINTS = (
     Endpoint("GET", f"{_SCHEDULE}/ticks", list_ticks, TickList, query=TicksQuery),
     Endpoint("POST", f"{_SCHEDULE}/pause", pause_schedule, ScheduleState),
     Endpoint("POST", f"{_SCHEDULE}/resume", resume_schedule, ScheduleState),
-    Endpoint("POST", f"{_SCHEDULE}/run", run_schedule, ExecutionView, _CREATED),
+    Endpoint("POST", f"{_SCHEDULE}/run", run_schedule, ExecutionView, _CREATED, body=NewScheduleRun),
     Endpoint("GET", "/api/concurrency", list_limits, LimitList, query=ListQuery),
     Endpoint("GET", "/api/events", stream_events, media_type="text/event-stream"),
     Endpoint("GET", "/api/openapi.json", show_openapi),

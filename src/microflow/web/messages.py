@@ -92,7 +92,8 @@ class NewExecution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ``inputs``: its positional inputs, each an object or a list of objects; a date is ``{"$date": "2026-11-22"}``, a
     time ``{"$datetime": "2026-11-22T05:00:00+01:00"}``. ``with_inputs``: execute its declared inputs first.
     ``force``: even if its run key has succeeded already. ``wait``: seconds to wait for the end before answering.
-    ``time_partition`` and ``cat_partition``: the partition to execute, for a partitioned job.
+    ``time_partition`` and ``cat_partition``: the partition to execute, for a partitioned job. ``at``: the tick that the
+    job sees as its ``scheduled_at``, such as 2026-11-22T06:30:00+01:00 (without an offset, in the flow's time zone).
     """
 
     inputs: tuple[Payload, ...] = ()
@@ -101,6 +102,17 @@ class NewExecution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     wait: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0
     time_partition: str | None = None
     cat_partition: str | None = None
+    at: str | None = None
+
+
+class NewScheduleRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to run a schedule's jobs.
+
+    ``at``: the tick that they see as their ``scheduled_at``, such as 2026-11-22T06:30:00+01:00 (without an offset, in
+    the schedule's time zone); without it, the moment of the request.
+    """
+
+    at: str | None = None
 
 
 class NewMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ and why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ..model.zones import read_moment
 from .problems import Problem
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ def part_of(items: list[T], limit: int | None, cursor: str | None) -> tuple[list
     start = int(cursor or 0)
     end = len(items) if limit is None else min(start + limit, len(items))
     return items[start:end], str(end) if end < len(items) else None
+
+
+def tick_of(text: str, zone: tzinfo) -> datetime:
+    """The moment that a body's ``at`` names, in this zone unless it has an offset; anything else is a 422."""
+    try:
+        return read_moment(text, zone)
+    except ValueError as error:
+        raise _bad(f"at: {error}", "body") from None
 
 
 def read_id(text: str) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from .endpoints import Answer, Call
 from .live_views import with_live_state
-from .messages import OfFlowQuery, ScheduleList, TickList, TicksQuery
-from .parameters import part_of
+from .messages import NewScheduleRun, OfFlowQuery, ScheduleList, TickList, TicksQuery
+from .parameters import part_of, tick_of
 from .problems import Problem
 from .schedules import ScheduleState, schedule_state, schedule_states
 
@@ -62,11 +62,14 @@ def resume_schedule(site: Site, call: Call) -> ScheduleState:
 
 
 def run_schedule(site: Site, call: Call) -> Answer:
-    """Run a schedule's jobs now, paused or not.
+    """Run a schedule's jobs now, paused or not, as of the tick `at`.
 
-    The run is no tick. It is refused while one is going that it must not overlap.
+    The run is not a tick, and takes no tick's record. It is refused while a run is going that it must not overlap.
     """
-    submitted = site.engine.run_schedule(*_named(site, call).key, trigger="api")
+    served = _named(site, call)
+    asked: NewScheduleRun = call.body
+    at = None if asked.at is None else tick_of(asked.at, served.zone)
+    submitted = site.engine.run_schedule(*served.key, trigger="api", at=at)
     execution = with_live_state(site.engine, site.reading.execution(submitted.id))
     return Answer(execution, f"/api/executions/{submitted.id}")
 

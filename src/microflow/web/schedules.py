@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ..model.schedules import ClockChange, describe, next_clock_change, next_ticks, ticks_around
-from ..store.schedules import Schedules, TickView
+from ..store.schedules import ScheduleHistory, TickView
 from ..store.views import Moment, utc
 
 if TYPE_CHECKING:
@@ -61,18 +61,18 @@ class ScheduleState(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[int, ...]
 
 
-def schedule_states(served: Iterable[ServedSchedule], store: Schedules, now: datetime) -> list[ScheduleState]:
+def schedule_states(served: Iterable[ServedSchedule], store: ScheduleHistory, now: datetime) -> list[ScheduleState]:
     """The schedules as they stand, in the order given. Raises ``StoreError`` if the store can't be read."""
     running = store.running()
     return [_state(schedule, store, now, running.get(schedule.key, [])) for schedule in served]
 
 
-def schedule_state(served: ServedSchedule, store: Schedules, now: datetime) -> ScheduleState:
+def schedule_state(served: ServedSchedule, store: ScheduleHistory, now: datetime) -> ScheduleState:
     """One schedule as it stands; as ``schedule_states``."""
     return schedule_states([served], store, now)[0]
 
 
-def _state(served: ServedSchedule, store: Schedules, now: datetime, running: list[int]) -> ScheduleState:
+def _state(served: ServedSchedule, store: ScheduleHistory, now: datetime, running: list[int]) -> ScheduleState:
     row = store.find(*served.key)
     coming = _coming(served.schedule.cron, served.zone, now.replace(second=0, microsecond=0))
     return ScheduleState(

@@ -203,7 +203,7 @@ class Simulation:
         self.release()
         every = [execution for execution in self.server.executions() if execution.trigger != "call"]
         runs = [execution for execution in every if execution.trigger == "schedule"]
-        by_hand = Counter(execution.job for execution in every if execution.scheduled_at is None)
+        by_hand = Counter(execution.job for execution in every if execution.trigger == "python")
         assert by_hand == Counter(
             {expected.name: expected.runs_now for expected in self.schedules if expected.runs_now}
         )
@@ -224,8 +224,12 @@ class Simulation:
             assert ran == {at for job, at in fired if job == expected.name}
             by_id = {execution.id: execution for execution in runs}
             assert all(by_id[recorded[at].execution_id].scheduled_at == at for at in ran)
-        times = {key: count for key, count in self.server.runner.runs.items() if key[1] is not None}
-        assert max(times.values(), default=1) == 1, "a function ran twice for one tick"
+        # a run by hand may be as of the very moment of a tick
+        by_hand = Counter(
+            (execution.job, execution.scheduled_at.timestamp()) for execution in every if execution.trigger == "python"
+        )
+        times = [count - by_hand[key] for key, count in self.server.runner.runs.items()]
+        assert max(times, default=1) <= 1, "a function ran twice for one tick"
 
 
 moments = st.integers(1, 72)

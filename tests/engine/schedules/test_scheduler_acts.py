@@ -118,11 +118,12 @@ def test_the_schedules_of_flows_that_are_not_served_are_left_alone(server: Any) 
 def test_run_now_is_a_run_without_a_tick(server: Any) -> None:
     server.start(flow_with(server.runner, "0 * * * *"))
     server.engine.pause_schedule("shop", "load")
+    moment = datetime.fromtimestamp(server.clock.now(), UTC)
     submitted = server.engine.run_schedule("shop", "load", trigger="web")
 
     assert submitted.future.result(60).status == "success"
     (run,) = server.executions()
-    assert (run.id, run.trigger, run.scheduled_at) == (submitted.id, "web", None)
+    assert (run.id, run.trigger, run.scheduled_at) == (submitted.id, "web", moment)
     assert server.ticks("shop", "load") == []
 
 

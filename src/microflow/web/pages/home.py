@@ -95,6 +95,7 @@ def show_home(desk: Desk, request: Request) -> Response:
             "recent": desk.executions(Filters(top_level=True), 15).items,
             "coming": coming_runs(desk, moment),
             "scheduled": len(desk.engine.scheduler.served),
+            "unserved": desk.engine.schedules.unserved(desk.engine.flows),
             "lines": _flow_lines(desk, moment),
             "spark_height": SPARK_HEIGHT,
         },

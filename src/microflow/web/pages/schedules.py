@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
 from ...model.schedules import describe, next_ticks
+from ...model.zones import read_moment
 from ...store.reading import ExecutionView
 from ...store.views import utc
 from ..parameters import read_bytes
@@ -60,15 +61,16 @@ class ComingRun(NamedTuple):
     timezone: str
 
 
-Act = Callable[["Engine", str, str], object]
+Act = Callable[["Engine", "ServedSchedule", str], object]
+"""What a button does to a schedule; the text is the form's ``at``, "" where it has none. Raises ``ValueError`` for a bad one."""
 
 
 def routes(desk: Desk) -> list[Route]:
     """The list, a schedule's page, and the three buttons."""
     acts: dict[str, Act] = {
-        "pause": lambda engine, flow, name: engine.pause_schedule(flow, name),
-        "resume": lambda engine, flow, name: engine.resume_schedule(flow, name),
-        "run": lambda engine, flow, name: engine.run_schedule(flow, name, trigger="web"),
+        "pause": lambda engine, served, _: engine.pause_schedule(*served.key),
+        "resume": lambda engine, served, _: engine.resume_schedule(*served.key),
+        "run": _run,
     }
     return [
         Route("/schedules", threaded(desk, show_schedules), methods=["GET"], name="schedules"),
@@ -83,6 +85,10 @@ def routes(desk: Desk) -> list[Route]:
             for word, act in acts.items()
         ),
     ]
+
+
+def _run(engine: Engine, served: ServedSchedule, at: str) -> None:
+    engine.run_schedule(*served.key, trigger="web", at=read_moment(at, served.zone) if at else None)
 
 
 def paused_since(desk: Desk, job: JobView) -> datetime | None:
@@ -135,18 +141,19 @@ def coming_runs(desk: Desk, now: datetime) -> list[ComingRun]:
 async def _act(desk: Desk, act: Act, request: Request) -> Response:
     fields = parse_qs((await read_bytes(request)).decode("utf-8", "replace"))
     page = read_page(fields["page"][0]) if "page" in fields else None
-    return await desk.site.run(_carry_out, desk, request, act, page)
+    return await desk.site.run(_carry_out, desk, request, act, page, fields.get("at", [""])[0].strip())
 
 
-def _carry_out(desk: Desk, request: Request, act: Act, page: int | None) -> Response:
+def _carry_out(desk: Desk, request: Request, act: Act, page: int | None, at: str) -> Response:
     """Do it, and go back to where the button was (a page of the list, or the schedule's), with why it can't be done."""
     served = _served(desk, request)
     try:
-        act(desk.engine, *served.key)
-    except ConflictError as error:
+        act(desk.engine, served, at)
+    except (ConflictError, ValueError) as error:
+        status = HTTPStatus.CONFLICT if isinstance(error, ConflictError) else HTTPStatus.UNPROCESSABLE_ENTITY
         if page is not None:
-            return _list(desk, request, page, str(error), HTTPStatus.CONFLICT)
-        return _detail(desk, request, served, str(error), HTTPStatus.CONFLICT)
+            return _list(desk, request, page, str(error), status)
+        return _detail(desk, request, served, str(error), status)
     return RedirectResponse(_address(served) if page is None else _list_address(page), HTTPStatus.SEE_OTHER)
 
 
@@ -180,6 +187,7 @@ def _list(desk: Desk, request: Request, page: int, notice: str, status: HTTPStat
             "notice": notice,
             "lines": lines,
             "count": len(served),
+            "unserved": desk.engine.schedules.unserved(desk.engine.flows),
             "page": page,
             "here": _list_address(page),
             "before": _list_address(page - 1) if page > 1 else "",

@@ -1,0 +1,15 @@
+"""Whether the process of an engine lives: a store records engines by what tells that."""
+
+from __future__ import annotations
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether the process of an engine still runs: the same number and the same start, and more than its entry is left."""
+    import psutil  # late: commands that only look at a store have no need of it
+
+    try:
+        process = psutil.Process(pid)
+        # the clock that processes' starts are counted from may be set while one runs
+        return abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

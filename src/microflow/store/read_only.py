@@ -1,0 +1,65 @@
+"""A store that is only looked at: nothing of it is changed, not even its schema."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from ..errors import StoreMissing, StoreUnavailable
+from .database import path_from_url, statement
+from .migrations import check_readable, version_of
+from .readers import Readers, Row, Values, connect
+
+
+def find_store(url: str) -> Path:
+    """The file of a store that exists. Raises ``StoreMissing`` where there is none, ``StoreUnavailable`` for one in memory."""
+    path = path_from_url(url)
+    if path is None:
+        raise StoreUnavailable(
+            f"The store {url} is in the memory of another process, and can't be looked at from here."
+        )
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreMissing(
+            f"There is no store {url}: nothing has been executed with it yet. Name another one with --store or "
+            "MICROFLOW_STORE, or go to the folder where Microflow was started."
+        ) from None
+    except OSError as error:
+        raise StoreUnavailable(f"The store {url!r} can't be opened: {error}.") from error
+    return path
+
+
+class ReadOnlyStore:
+    """The store of this URL, which another process may be writing to.
+
+    Raises ``StoreMissing`` where there is none; ``StoreTooNew`` and ``StoreTooOld`` for a schema that this version can't look at;
+    ``StoreUnavailable`` where it can't be read. ``path`` is its file.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.path: Path = find_store(url)
+        self._readers = Readers(url, self.path, is_held=False)
+        try:
+            with closing(connect(self.path, self._readers.mode())) as connection:
+                version = version_of(connection, url)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The store {url!r} can't be looked at: {error}.") from error
+        if version == 0:
+            raise StoreMissing(f"The store {url} is an empty file: nothing has been executed with it yet.")
+        check_readable(url, version)
+
+    def read(self, name: str, values: Values = ()) -> list[Row]:
+        """All rows of the query of this name. Raises ``StoreError``."""
+        return self._readers.read_text(statement(name), values)
+
+    def read_text(self, text: str, values: Values = ()) -> list[Row]:
+        """All rows of a query that was put together from named parts. Raises ``StoreError``."""
+        return self._readers.read_text(text, values)
+
+    def close(self) -> None:
+        """Close every connection. Calling it twice is fine."""
+        self._readers.close()
