@@ -263,12 +263,13 @@ def _submit(engine: Engine, job: Job[Any], asked: Asked, display: Display) -> Su
 
 
 def _plan_here(where: Where, job: Job[Any], asked: Asked, as_json: bool) -> None:
+    from ..engine.admission import Admission
     from ..engine.limits import Limits
     from ..engine.partition_runs import PartitionRuns
 
     job.flow.check()
     with _database(where) as database:
-        runs = PartitionRuns(PartitionStatuses(database), Limits(), SystemClock())
+        runs = PartitionRuns(PartitionStatuses(database), Limits(Admission()), SystemClock())
         _preview(runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=True)), as_json)
 
 

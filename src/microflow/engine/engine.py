@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakSet
 
 import msgspec
 
@@ -14,7 +15,7 @@ from ..errors import CallError, ConflictError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
-from ..model.events import EventBus
+from ..model.events import Event, EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
@@ -77,7 +78,7 @@ class Engine:
         echo: Callable[[bytes], None] | None = None,
         keep: float = HousekeepingConfig().keep,
     ) -> None:
-        self.flows = by_name(flows)
+        self.flows: Mapping[str, Flow] = by_name(flows)
         check_all(self.flows)
         self.kind = kind
         self._url = store or store_of(flows)
@@ -88,6 +89,7 @@ class Engine:
         self._stop_lock = threading.Lock()
         self._stopped = False
         self._hurried = False
+        self._bound: WeakSet[Flow] = WeakSet()  # those that were replaced too, as long as something of them lives
         self.left = 0
         self.events = EventBus()
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
@@ -112,8 +114,7 @@ class Engine:
                 self._lock.release()
             self.database.close()
             raise
-        for flow in self.flows.values():
-            flow.runtime = self._outside
+        self._bind()
         for call in again:
             self._schedule_runs.take_over(call)
         if self.kind == "server":
@@ -146,6 +147,7 @@ class Engine:
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
         self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
+        self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
@@ -187,7 +189,7 @@ class Engine:
             self.recovery.stop()
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
-            for flow in self.flows.values():
+            for flow in self._bound:
                 if flow.runtime is self._outside:
                     flow.runtime = None
             self._gates.interrupt()
@@ -211,6 +213,36 @@ class Engine:
         """End what is left at once; for a second Ctrl-C, while ``stop`` waits."""
         self._hurried = True
         self._resources.live.hurry()
+
+    # What it serves
+
+    def _bind(self) -> None:
+        for flow in self.flows.values():
+            flow.runtime = self._outside
+            self._bound.add(flow)
+
+    def serve(self, flows: Sequence[Flow]) -> None:
+        """Serve other flows instead, from the next top-level execution on; what was begun or queued before keeps its jobs.
+
+        1. The flows are checked. 2. Their schedules are compared with the store, as when a server starts. 3. Everything that names
+        flows, jobs, schedules and limits is replaced. Raises ``DefinitionError``, ``FlowCheckError``, ``StoreError``, and
+        ``ConflictError`` when the engine stops; then everything is served as before.
+        """
+        new = by_name(flows)
+        check_all(new)
+        served = served_schedules(new.values())
+
+        def swap() -> None:
+            self._resources.limits.define(new.values())
+            self._schedule_runs.serve(served)
+            self._succession.serve(new, served)
+            self.flows = new
+            self._bind()
+
+        with self._stop_lock:
+            self._resources.refuse_if_stopping(None)
+            self.scheduler.serve(new, served, swap)
+        self.events.publish(Event("code"))
 
     # What it is asked to do
 

@@ -1,0 +1,411 @@
+"""An engine that serves other definitions: new executions have the new jobs, what was begun keeps its own, limits are shared."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from microflow import ConcurrencyGroup, Flow, create_flow, run_dag
+from microflow.engine.engine import Engine
+from microflow.errors import ConflictError, DefinitionError, FlowCheckError, UnknownNameError
+from microflow.model.events import Event
+
+Start = Callable[..., Engine]
+Look = Callable[[Engine, int], dict[str, Any]]
+
+
+def shop(runner: Any, label: str, **arguments: Any) -> Flow:
+    """A flow whose job ``load`` runs in ``runner``; ``label`` tells the versions apart."""
+    flow = create_flow("shop", **arguments)
+    flow.task(name="load", runner=runner)(lambda a=None: {"label": label})
+    flow.jobs["load"].label = label  # type: ignore[attr-defined]
+    return flow
+
+
+def label_of(attempt: Any) -> str:
+    return str(attempt.job.label)
+
+
+# What runs, and what is new
+
+
+def test_the_next_execution_is_of_the_new_jobs_and_the_one_that_runs_keeps_its_own(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old"))
+    begun = engine.submit(engine.job("shop", "load"))
+    first = runner.next()
+
+    engine.serve([shop(runner, "new")])
+    later = engine.submit(engine.job("shop", "load"))
+    second = runner.next()
+
+    assert (label_of(first), label_of(second)) == ("old", "new")
+    first.succeed({})
+    second.succeed({})
+    assert begun.future.result().status == later.future.result().status == "success"
+
+
+def test_a_manager_that_runs_goes_on_calling_the_jobs_of_its_own_version(start: Start, runner: Any) -> None:
+    old = shop(runner, "old")
+    served = threading.Event()
+
+    @old.manager
+    def nightly() -> Any:
+        load = old.jobs["load"]
+        first = load()
+        assert served.wait(60)
+        return [first, load(), *run_dag(load, load)]
+
+    engine = start(old)
+    begun = engine.submit(old.jobs["nightly"])
+    attempts = [runner.next()]
+    attempts[0].succeed({})
+    engine.serve([shop(runner, "new")])
+    served.set()
+    for _ in range(2):
+        attempts.append(runner.next())
+        attempts[-1].succeed({})
+
+    assert begun.future.result().status == "success"
+    assert [label_of(attempt) for attempt in attempts] == ["old"] * 3
+
+
+def test_what_was_queued_before_runs_as_it_was_accepted(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old", max_concurrency=1))
+    both = [engine.submit(engine.job("shop", "load")) for _ in range(2)]
+    first = runner.next()
+
+    engine.serve([shop(runner, "new", max_concurrency=1)])
+    first.succeed({})
+    second = runner.next()
+    second.succeed({})
+
+    assert label_of(second) == "old"
+    assert [each.future.result().status for each in both] == ["success", "success"]
+
+
+def test_the_next_attempt_of_what_failed_keeps_its_version_and_a_retry_has_the_new_one(
+    start: Start, runner: Any, clock: Any, until: Any, look: Look
+) -> None:
+    def version(label: str) -> Flow:
+        flow = create_flow("shop")
+        flow.task(name="load", runner=runner, retries=1, retry_delay=10)(lambda: {})
+        flow.jobs["load"].label = label  # type: ignore[attr-defined]
+        return flow
+
+    engine = start(version("old"), clock=clock)
+    begun = engine.submit(engine.job("shop", "load"))
+    runner.next().fail()
+    until(engine, lambda: look(engine, begun.id)["status"] == "queued")
+    engine.serve([version("new")])
+
+    clock.until_asleep(10)
+    clock.advance(10)
+    again = runner.next()
+    again.fail()
+    assert label_of(again) == "old"
+    assert begun.future.result().status == "error"
+
+    engine.retry(begun.id)
+    retried = runner.next()
+    retried.succeed({})
+    assert label_of(retried) == "new"
+
+
+def test_a_mapping_that_runs_keeps_its_version(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old", max_concurrency=1))
+    mapping = engine.submit_map(engine.job("shop", "load"), [{"n": n} for n in range(3)])
+    first = runner.next()
+    engine.serve([shop(runner, "new", max_concurrency=1)])
+    seen = [first]
+    first.succeed({})
+    for _ in range(2):
+        seen.append(runner.next())
+        seen[-1].succeed({})
+
+    assert mapping.future.result().status == "success"
+    assert [label_of(attempt) for attempt in seen] == ["old"] * 3
+
+
+def test_a_job_that_is_gone_can_no_longer_be_asked_for_and_what_runs_of_it_ends(start: Start, runner: Any) -> None:
+    old = shop(runner, "old")
+    old.task(name="extra", runner=runner)(lambda: {})
+    engine = start(old)
+    begun = engine.submit(old.jobs["extra"])
+    attempt = runner.next()
+
+    engine.serve([shop(runner, "new")])
+    attempt.succeed({"fine": True})
+
+    assert begun.future.result() == {"fine": True}
+    with pytest.raises(UnknownNameError):
+        engine.job("shop", "extra")
+    with pytest.raises(UnknownNameError):
+        engine.retry(begun.id)
+
+
+def test_a_flow_of_another_name_takes_the_place_of_the_old_one(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old"))
+    other = create_flow("store")
+    other.task(name="load", runner=runner)(lambda: {})
+
+    engine.serve([other])
+
+    assert list(engine.flows) == ["store"]
+    with pytest.raises(UnknownNameError):
+        engine.flow("shop")
+    engine.submit(engine.job("store", "load"))
+    runner.next().succeed({})
+
+
+def test_a_call_outside_any_execution_finds_the_engine_by_the_new_flow_and_by_the_old_one(
+    start: Start, runner: Any
+) -> None:
+    runner.answer = lambda attempt: attempt.succeed({"label": label_of(attempt)})
+    old, new = shop(runner, "old"), shop(runner, "new")
+    engine = start(old)
+    engine.serve([new])
+
+    assert new.jobs["load"]() == {"label": "new"}
+    assert old.jobs["load"]() == {"label": "old"}  # a thread that its module started has it still
+
+    engine.stop(grace=5)
+    assert old.runtime is None
+    assert new.runtime is None
+
+
+# What is refused
+
+
+def test_definitions_with_mistakes_are_refused_with_all_of_them_and_everything_stays(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old"))
+    told: list[Event] = []
+    engine.events.subscribe(told.append)
+    broken = shop(runner, "new")
+    broken.task(name="a", inputs=["nobody"])(lambda x: {})
+    broken.task(name="b", retries=-1)(lambda: {})
+
+    with pytest.raises(FlowCheckError) as refused:
+        engine.serve([broken])
+    assert "nobody" in str(refused.value)
+    assert "retries" in str(refused.value)
+    with pytest.raises(DefinitionError, match="Two flows are named 'shop'"):
+        engine.serve([shop(runner, "new"), shop(runner, "newer")])
+
+    assert broken.runtime is None
+    assert told == []
+    engine.submit(engine.job("shop", "load"))
+    attempt = runner.next()
+    attempt.succeed({})
+    assert label_of(attempt) == "old"
+
+
+def test_an_engine_that_stops_serves_nothing_else(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old"))
+    engine.stop(grace=5)
+
+    with pytest.raises(ConflictError, match="stopping"):
+        engine.serve([shop(runner, "new")])
+
+
+def test_whoever_listens_is_told_that_the_code_is_another_one(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old"))
+    told: list[Event] = []
+    engine.events.subscribe(told.append)
+
+    engine.serve([shop(runner, "new")])
+
+    assert told == [Event("code")]
+
+
+# Limits
+
+
+def grouped(runner: Any, places: int, **group: Any) -> Flow:
+    flow = create_flow("shop", max_concurrency=8)
+    flow.task(name="load", runner=runner, max_concurrency=ConcurrencyGroup(places, name="api", **group))(lambda a: {})
+    return flow
+
+
+def only_number(runner: Any, places: int) -> Flow:
+    flow = create_flow("shop", max_concurrency=8)
+    flow.task(name="load", runner=runner, max_concurrency=places)(lambda a: {})
+    return flow
+
+
+def of_flow(runner: Any, places: int) -> Flow:
+    flow = create_flow("shop", max_concurrency=places)
+    flow.task(name="load", runner=runner)(lambda a: {})
+    return flow
+
+
+def keyed(runner: Any, places: int) -> Flow:
+    return grouped(runner, places, key="customer")
+
+
+@pytest.mark.parametrize("version", [of_flow, grouped, only_number, keyed])
+def test_a_limit_of_both_versions_is_one_limit(start: Start, runner: Any, version: Any, until: Any, look: Look) -> None:
+    engine = start(version(runner, 1))
+    given = [{"customer": "a"}]
+    engine.submit(engine.job("shop", "load"), given)
+    first = runner.next()
+
+    engine.serve([version(runner, 1)])
+    waiting = engine.submit(engine.job("shop", "load"), given)
+    assert look(engine, waiting.id)["status"] == "queued"
+    assert engine.held_by(waiting.id) == [1]
+    assert runner.none_began()
+
+    first.succeed({})
+    runner.next().succeed({})
+    assert waiting.future.result().status == "success"
+
+
+@pytest.mark.parametrize("version", [of_flow, grouped, only_number, keyed])
+def test_a_limit_with_more_places_lets_in_who_waits_already(start: Start, runner: Any, version: Any) -> None:
+    engine = start(version(runner, 1))
+    given = [{"customer": "a"}]
+    for _ in range(3):
+        engine.submit(engine.job("shop", "load"), given)
+    attempts = [runner.next()]
+    assert runner.none_began()
+
+    engine.serve([version(runner, 2)])
+
+    attempts.append(runner.next())
+    assert runner.none_began()
+    attempts[0].succeed({})
+    attempts.append(runner.next())
+    for attempt in attempts[1:]:
+        attempt.succeed({})
+
+
+@pytest.mark.parametrize("version", [of_flow, grouped, only_number, keyed])
+def test_a_limit_with_fewer_places_lets_nobody_in_until_enough_are_free(
+    start: Start, runner: Any, version: Any, until: Any, look: Look
+) -> None:
+    engine = start(version(runner, 2))
+    given = [{"customer": "a"}]
+    numbers = [engine.submit(engine.job("shop", "load"), given).id for _ in range(3)]
+    attempts = [runner.next(), runner.next()]
+
+    engine.serve([version(runner, 1)])
+
+    attempts[0].succeed({})
+    ended = attempts[0].request.execution_id
+    until(engine, lambda: look(engine, ended)["status"] == "success")
+    assert look(engine, numbers[2])["status"] == "queued"
+    attempts[1].succeed({})
+    runner.next().succeed({})
+
+
+def test_groups_of_one_name_in_one_flow_stay_different_limits_and_find_their_own_again(
+    start: Start, runner: Any
+) -> None:
+    def version() -> Flow:
+        flow = create_flow("shop", max_concurrency=8)
+        for name, places in (("first", 1), ("second", 2)):
+            group = ConcurrencyGroup(places, name="api")
+            flow.task(name=name, runner=runner, max_concurrency=group)(lambda: {})
+        return flow
+
+    engine = start(version())
+    engine.submit(engine.job("shop", "first"))
+    first = runner.next()
+    engine.serve([version()])
+    engine.submit(engine.job("shop", "second"))
+    second = runner.next()
+    waits = engine.submit(engine.job("shop", "first"))
+
+    assert engine.held_by(waits.id) == [1]
+    assert sorted(state.limit for state in engine.concurrency() if state.name == "api") == [1, 2]
+    first.succeed({})
+    second.succeed({})
+    runner.next().succeed({})
+
+
+def test_a_run_key_runs_once_at_a_time_across_versions(start: Start, runner: Any) -> None:
+    engine = start(shop(runner, "old", max_concurrency=8))
+    engine.submit(engine.job("shop", "load"), [{"run_key": "k"}])
+    first = runner.next()
+    engine.serve([shop(runner, "new", max_concurrency=8)])
+    second = engine.submit(engine.job("shop", "load"), [{"run_key": "k"}])
+
+    assert runner.none_began()
+    first.succeed({"done": True})
+
+    result = second.future.result()
+    assert (str(result.status), dict(result)) == ("skipped", {"done": True})
+
+
+def test_a_call_that_waits_for_its_own_caller_since_its_limit_shrank_is_let_in(
+    start: Start, runner: Any, until: Any
+) -> None:
+    def version(places: int) -> Flow:
+        flow = create_flow("shop", max_concurrency=8)
+        group = ConcurrencyGroup(places, name="api")
+        flow.task(name="load", runner=runner, max_concurrency=group)(lambda: {})
+
+        @flow.manager(max_concurrency=group)
+        def manage() -> Any:
+            return flow.jobs["load"]()
+
+        return flow
+
+    engine = start(version(2))
+    engine.submit(engine.job("shop", "load"))
+    other = runner.next()
+    managing = engine.submit(engine.job("shop", "manage"))
+    until(engine, lambda: engine.held_by(3))  # what the manager called waits for a place
+    engine.serve([version(1)])
+
+    other.succeed({})  # now the manager alone holds the only place, and waits for the call that waits for it
+    runner.next().succeed({"fine": True})
+    assert managing.future.result() == {"fine": True}
+
+
+def test_limits_are_shown_as_the_new_version_has_them_and_others_as_long_as_they_are_used(
+    start: Start, runner: Any
+) -> None:
+    engine = start(grouped(runner, 3))
+    engine.submit(engine.job("shop", "load"), [{}])
+    attempt = runner.next()
+
+    engine.serve([of_flow(runner, 5)])
+    assert {(state.name, state.limit, len(state.holders)) for state in engine.concurrency()} == {
+        ("shop", 5, 1),
+        ("api", 3, 1),
+    }
+    attempt.succeed({})
+    assert engine._resources.live.wait_until_empty(60)
+    assert {(state.name, state.limit) for state in engine.concurrency()} == {("shop", 5)}
+
+
+# What is left behind
+
+
+def test_definitions_that_were_replaced_are_freed_once_nothing_of_them_lives(start: Start, runner: Any) -> None:
+    engine = start(grouped(runner, 2))
+    old = weakref.ref(engine.flow("shop"))
+    begun = engine.submit(engine.job("shop", "load"), [{}])
+    attempt = runner.next()
+
+    engine.serve([grouped(runner, 2)])
+    gc.collect()
+    assert old() is not None
+
+    attempt.succeed({})
+    begun.future.result()
+    del attempt, begun
+    assert engine._resources.live.wait_until_empty(60)
+    seen = [old]
+    for _ in range(3):
+        seen.append(weakref.ref(engine.flow("shop")))
+        engine.serve([grouped(runner, 2)])
+    gc.collect()
+    assert [flow() for flow in seen] == [None] * 4
+    assert len(engine._resources.limits._flows) == len(engine._resources.limits._groups) == 1
