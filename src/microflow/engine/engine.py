@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from weakref import WeakSet
 
 import msgspec
 
 from ..errors import CallError, ConflictError
-from ..flow import Flow, check_all
+from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
-from ..model.events import Event, EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
@@ -36,12 +33,12 @@ from .execution import Execution
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
-from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
 from .recovery import Recovery, recover, sign_on
 from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
+from .served import Served
 from .stopping import end_live, leave_retries, sign_off
 from .succession import Succession
 from .thread_pool import ThreadPool
@@ -60,7 +57,7 @@ _HURRIED_SECONDS = 1.0
 """The same, for somebody who does not want to wait."""
 
 
-class Engine:
+class Engine(Served):
     """What carries out executions in one process.
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
@@ -78,20 +75,15 @@ class Engine:
         echo: Callable[[bytes], None] | None = None,
         keep: float = HousekeepingConfig().keep,
     ) -> None:
-        self.flows: Mapping[str, Flow] = by_name(flows)
-        check_all(self.flows)
+        super().__init__(flows, store)
         self.kind = kind
-        self._url = store or store_of(flows)
         self._clock = clock or SystemClock()
         self._echo = echo
         self._keep = keep
         self._lock: ServerLock | None = None
-        self._stop_lock = threading.Lock()
         self._stopped = False
         self._hurried = False
-        self._bound: WeakSet[Flow] = WeakSet()  # those that were replaced too, as long as something of them lives
         self.left = 0
-        self.events = EventBus()
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
     # Its life
@@ -189,9 +181,7 @@ class Engine:
             self.recovery.stop()
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
-            for flow in self._bound:
-                if flow.runtime is self._outside:
-                    flow.runtime = None
+            self._unbind()
             self._gates.interrupt()
             leave_retries(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
@@ -214,47 +204,7 @@ class Engine:
         self._hurried = True
         self._resources.live.hurry()
 
-    # What it serves
-
-    def _bind(self) -> None:
-        for flow in self.flows.values():
-            flow.runtime = self._outside
-            self._bound.add(flow)
-
-    def serve(self, flows: Sequence[Flow]) -> None:
-        """Serve other flows instead, from the next top-level execution on; what was begun or queued before keeps its jobs.
-
-        1. The flows are checked. 2. Their schedules are compared with the store, as when a server starts. 3. Everything that names
-        flows, jobs, schedules and limits is replaced. Raises ``DefinitionError``, ``FlowCheckError``, ``StoreError``, and
-        ``ConflictError`` when the engine stops; then everything is served as before.
-        """
-        new = by_name(flows)
-        check_all(new)
-        served = served_schedules(new.values())
-
-        def swap() -> None:
-            self._resources.limits.define(new.values())
-            self._schedule_runs.serve(served)
-            self._succession.serve(new, served)
-            self.flows = new
-            self._bind()
-
-        with self._stop_lock:
-            self._resources.refuse_if_stopping(None)
-            self.scheduler.serve(new, served, swap)
-        self.events.publish(Event("code"))
-
     # What it is asked to do
-
-    def flow(self, name: str) -> Flow:
-        """The flow of this name. Raises ``UnknownNameError``."""
-        found: Flow = named(self.flows, name, "flow", "this engine")
-        return found
-
-    def job(self, flow: str, job: str) -> Job[Any]:
-        """The job of these names. Raises ``UnknownNameError``."""
-        found: Job[Any] = named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
-        return found
 
     def submit(
         self,

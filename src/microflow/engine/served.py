@@ -1,0 +1,98 @@
+"""What an engine serves: flows by their names, replaced as a whole while it runs.
+
+Whoever has begun or queued an execution keeps the job that it was of. So several versions of the code are at work at the same time,
+and share what is found by names: limits, run keys, the runs of schedules.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakSet
+
+from ..errors import DefinitionError
+from ..flow import Flow, check_all
+from ..jobs import Job
+from ..model.events import Event, EventBus
+from .caller import Caller
+from .names import by_name, named, store_of
+from .resources import Resources
+from .schedule_runs import ScheduleRuns, served_schedules
+from .scheduler import Scheduler
+from .succession import Succession
+
+
+class Served:
+    """An engine, as far as it knows flows.
+
+    ``store``: the URL of its store; default: that of the flows. Raises ``DefinitionError``, ``FlowCheckError`` for flows that it
+    can't serve.
+    """
+
+    scheduler: Scheduler
+    _resources: Resources
+    _outside: Caller
+    _schedule_runs: ScheduleRuns
+    _succession: Succession
+
+    def __init__(self, flows: Sequence[Flow], store: str | None) -> None:
+        self.events = EventBus()
+        self.flows = _checked(flows)
+        self._named_store = store
+        self._url = store or store_of(flows)
+        self._bound: WeakSet[Flow] = WeakSet()  # those that were replaced too, as long as something of them lives
+        self._stop_lock = threading.Lock()
+
+    def _bind(self) -> None:
+        """Calls outside any execution are carried out by this engine."""
+        for flow in self.flows.values():
+            flow.runtime = self._outside
+            self._bound.add(flow)
+
+    def _unbind(self) -> None:
+        for flow in self._bound:
+            if flow.runtime is self._outside:
+                flow.runtime = None
+
+    def flow(self, name: str) -> Flow:
+        """The flow of this name. Raises ``UnknownNameError``."""
+        found: Flow = named(self.flows, name, "flow", "this engine")
+        return found
+
+    def job(self, flow: str, job: str) -> Job[Any]:
+        """The job of these names. Raises ``UnknownNameError``."""
+        found: Job[Any] = named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
+        return found
+
+    def serve(self, flows: Sequence[Flow]) -> None:
+        """Serve other flows instead, from the next top-level execution on; what was begun or queued before keeps its jobs.
+
+        1. The flows are checked. 2. Their schedules are compared with the store, as when a server starts. 3. Everything that names
+        flows, jobs, schedules and limits is replaced. Raises ``DefinitionError``, ``FlowCheckError``, ``StoreError``, and
+        ``ConflictError`` when the engine stops; then everything is served as before.
+        """
+        new = _checked(flows)
+        if self._named_store is None and (url := store_of(flows)) != self._url:
+            raise DefinitionError(
+                f"The flows have the store {url} now, and this server has {self._url}; start it again to use the other one."
+            )
+        served = served_schedules(new.values())
+
+        def replace() -> None:
+            self._resources.limits.define(new.values())
+            self._schedule_runs.serve(served)
+            self._succession.serve(new, served)
+            self.flows = new
+            self._bind()
+
+        with self._stop_lock:
+            self._resources.refuse_if_stopping(None)
+            self.scheduler.serve(new, served, replace)
+        self.events.publish(Event("code"))
+
+
+def _checked(flows: Sequence[Flow]) -> Mapping[str, Flow]:
+    found = by_name(flows)
+    check_all(found)
+    return found
