@@ -262,7 +262,9 @@ def test_definitions_that_name_another_store_are_refused(runner: Any, tmp_path: 
     engine.start()
     try:
         engine.serve([version("one")])
-        with pytest.raises(DefinitionError, match=r"two\.db now, and this server has .*one\.db; start it again"):
+        with pytest.raises(
+            DefinitionError, match=r"name the store .*two\.db now, and this server has .*one\.db; start it again"
+        ):
             engine.serve([version("two")])
     finally:
         engine.stop(grace=0)

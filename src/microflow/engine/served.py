@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from ..errors import DefinitionError
+from ..errors import ConflictError, DefinitionError
 from ..flow import Flow, check_all
 from ..jobs import Job
+from ..loading import shown
 from ..model.events import Event, EventBus
 from .caller import Caller
+from .changes import Changes, changes
 from .names import by_name, named, store_of
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
@@ -26,7 +29,8 @@ from .succession import Succession
 class Served:
     """An engine, as far as it knows flows.
 
-    ``store``: the URL of its store; default: that of the flows. Raises ``DefinitionError``, ``FlowCheckError`` for flows that it
+    ``store``: the URL of its store; default: that of the flows. ``reloads``: how often other definitions took the place of the
+    first ones. Raises ``DefinitionError``, ``FlowCheckError`` for flows that it
     can't serve.
     """
 
@@ -43,6 +47,8 @@ class Served:
         self._url = store or store_of(flows)
         self._bound: WeakSet[Flow] = WeakSet()  # those that were replaced too, as long as something of them lives
         self._stop_lock = threading.Lock()
+        self._reload_lock = threading.Lock()
+        self.reloads = 0
 
     def _bind(self) -> None:
         """Calls outside any execution are carried out by this engine."""
@@ -73,9 +79,10 @@ class Served:
         ``ConflictError`` when the engine stops; then everything is served as before.
         """
         new = _checked(flows)
-        if self._named_store is None and (url := store_of(flows)) != self._url:
+        if self._named_store is None and any(flow.store not in (None, self._url) for flow in flows):
             raise DefinitionError(
-                f"The flows have the store {url} now, and this server has {self._url}; start it again to use the other one."
+                f"The flows name the store {store_of(flows)} now, and this server has {self._url}; start it again to use the other "
+                "one."
             )
         served = served_schedules(new.values())
 
@@ -84,12 +91,37 @@ class Served:
             self._schedule_runs.serve(served)
             self._succession.serve(new, served)
             self.flows = new
+            self.reloads += 1
             self._bind()
 
         with self._stop_lock:
             self._resources.refuse_if_stopping(None)
             self.scheduler.serve(new, served, replace)
         self.events.publish(Event("code"))
+
+    def reload(self) -> Changes:
+        """Load the flows' code again from their files, and serve it as ``serve`` says; what changed.
+
+        One reload at a time. Raises ``LoadError`` if the code can't be loaded, ``ConflictError`` if it was not loaded from a file,
+        and what ``serve`` raises; then everything is served as before.
+        """
+        from ..loading import load_anew
+
+        with self._reload_lock:
+            before, files = self.flows, self.changed_files()
+            version = next((flow.version for flow in before.values() if flow.version is not None), None)
+            if version is None or not version.specs:
+                raise ConflictError(
+                    "The code of these flows can't be loaded again, since they were made by the program that serves them. Start it "
+                    "again instead."
+                )
+            load_anew(version, lambda new: self.serve(new.flows))
+            return changes(before, self.flows, map(shown, files))
+
+    def changed_files(self) -> list[Path]:
+        """The files of the flows' own modules that hold something else than what was imported, or are gone; sorted."""
+        versions = {id(flow.version): flow.version for flow in self.flows.values() if flow.version is not None}
+        return sorted({file for version in versions.values() for file in version.changed()})
 
 
 def _checked(flows: Sequence[Flow]) -> Mapping[str, Flow]:

@@ -117,9 +117,13 @@ class NewMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The server answers, and its store can be read."""
+    """The server answers, and its store can be read.
+
+    ``newer_files``: those of the flows that hold something else than the code that is served; a reload serves them.
+    """
 
     status: str
+    newer_files: tuple[str, ...]
 
 
 class FlowList(msgspec.Struct, frozen=True):
