@@ -70,7 +70,8 @@ class Flow:
     """A named set of jobs. Make one with ``create_flow``.
 
     ``jobs`` maps names to jobs in the order of definition. ``runtime`` is the engine that serves the flow in this process, if any.
-    ``is_stand_in``: this only stands for a flow that could not be imported in a worker process.
+    ``is_stand_in``: this only stands for a flow that could not be imported in a worker process. ``version``: the ``CodeVersion``
+    that it is of, once it is loaded to be run.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Flow:
         self.context = FlowContext()
         self.runtime: Runtime | None = None
         self.is_stand_in = False
+        self.version: Any = None
 
     @overload
     def task(self, fn: Callable[P, Any], /) -> Task[P]: ...

@@ -28,12 +28,16 @@ from typing import Any
 
 from .. import runtime
 from ..errors import WorkerDied
+from ..meanings import Meanings
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
+from ..reserved import reserve
 from ..runtime import Progress
+from ..sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
 from .calling import call, current_execution_for, error_of
 from .frames import (
+    Code,
     ContextQuery,
     ContextReply,
     Done,
@@ -49,6 +53,8 @@ from .frames import (
     Reference,
     Returned,
     Run,
+    Source,
+    SourceQuery,
     framed,
     to_worker,
     write_all,
@@ -79,6 +85,9 @@ class Worker:
         self._head_began = 0.0
         self._is_watched = False
         self._sending = threading.Lock()
+        self._asking = threading.Lock()
+        self._next: Run | None = None
+        self._pid = os.getpid()
         self._giving_back = threading.Lock()
         self._busy = False
         self._orphaned = False
@@ -95,6 +104,8 @@ class Worker:
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
                 sys.path[:] = message.path
+            elif isinstance(message, Code):
+                self._find_modules(message)
             elif isinstance(message, Load):
                 with contextlib.suppress(Exception, SystemExit):  # it is raised again when the function is run
                     _imported(message.function)
@@ -194,7 +205,39 @@ class Worker:
             self._functions[key] = _imported(source)
         return self._functions[key]
 
+    def _find_modules(self, code: Code) -> None:
+        """Import what the parent imports: the same files, with the same content."""
+        sys.path[:] = code.path
+        if code.reserves:
+            reserve(*code.own)
+        meanings = Meanings(code.flows)
+        if meanings.can_differ:
+            sys.meta_path.insert(0, meanings)
+        OwnPaths(Folders(tuple(code.own), tuple(code.others)), told_content(code.digests, self._source)).install()
+
+    def _source(self, path: str, source: bytes) -> bytes:
+        """What to import for a module that the parent has not told of, in whichever thread."""
+        if os.getpid() != self._pid:
+            return source  # a copy of the worker, which has nobody to ask
+        with self._asking:
+            self._send(SourceQuery(path, source))
+            reply = self._reply()
+        if not isinstance(reply, Source):
+            raise WorkerDied("The engine did not answer when a module was imported.")
+        return source if reply.source is None else reply.source
+
+    def _reply(self) -> Any:
+        """The answer to a question. What is to be run next may come before it, when a function is imported in advance."""
+        while isinstance(message := self._received(), Run):
+            self._next = message
+        return message
+
     def _receive(self) -> Any:
+        """What the parent says next; None if it has ended."""
+        message, self._next = self._next, None
+        return self._received() if message is None else message
+
+    def _received(self) -> Any:
         while (body := self._buffer.next()) is None:
             data = os.read(self._requests, 65536)
             if not data:
@@ -213,8 +256,9 @@ class Worker:
         self._send(ProgressReport(progress.done, progress.total, progress.message))
 
     def _context(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        self._send(ContextQuery())
-        reply = self._receive()
+        with self._asking:
+            self._send(ContextQuery())
+            reply = self._reply()
         if not isinstance(reply, ContextReply):
             raise WorkerDied("The engine did not answer when the task looked at its context.")
         return decode(reply.written), decode(reply.last_output)

@@ -33,6 +33,28 @@ class Hello(msgspec.Struct, array_like=True, tag="hello"):
     path: list[str]
 
 
+class Code(msgspec.Struct, array_like=True, tag="code"):
+    """The worker is one flow's from now on, and of one version of its code. ``path``: ``sys.path`` as it is for this flow.
+
+    ``own`` and ``others``: where the user's modules are, as in ``Folders``. ``flows``: for each of the flows that are served
+    together, its folders. ``digests``: what each module that was imported by now holds. ``reserves``: whether reserved names mean
+    what they should, which is the parent's choice.
+    """
+
+    path: list[str]
+    own: list[str]
+    others: list[str]
+    flows: dict[str, list[str]]
+    digests: dict[str, bytes]
+    reserves: bool
+
+
+class Source(msgspec.Struct, array_like=True, tag="source"):
+    """The answer to a ``SourceQuery``: what to import; None for what the worker has read."""
+
+    source: bytes | None
+
+
 class Load(msgspec.Struct, array_like=True, tag="load"):
     """This function will be run soon: import it. What goes wrong is told when it is run."""
 
@@ -94,6 +116,13 @@ class ContextQuery(msgspec.Struct, array_like=True, tag="context query"):
     """The job looks at its context."""
 
 
+class SourceQuery(msgspec.Struct, array_like=True, tag="source query"):
+    """A module is imported that the parent did not tell of; its file holds this ``source``."""
+
+    path: str
+    source: bytes
+
+
 class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
     """The job said how far it is."""
 
@@ -102,8 +131,8 @@ class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
     message: str | None
 
 
-ToWorker = Hello | Load | Run | ContextReply
-FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | ProgressReport
+ToWorker = Hello | Code | Load | Run | ContextReply | Source
+FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | SourceQuery | ProgressReport
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker = msgspec.msgpack.Decoder(ToWorker)
