@@ -285,7 +285,8 @@ class Flow:
 
     def reference(self) -> tuple[str | None, str | None, str]:
         """(module, attribute, name) by which another process finds the flow; the first two are None where it can't be imported."""
-        module = sys.modules.get(self.module or "")
+        name = self.module or ""
+        module = sys.modules.get(name) if self.version is None else self.version.module(name)
         if module is None or self.module == "__main__" or getattr(module, "__spec__", None) is None:
             return None, None, self.name
         attribute = next((name for name, value in vars(module).items() if value is self), None)

@@ -48,6 +48,17 @@ class ReplacedModules:
             vars(module)[_MARK] = self
         _look_for_marks()
 
+    def unmark(self) -> dict[str, ModuleType]:
+        """These modules import as everything else does again; all of them."""
+        with self._lock:
+            for module in self._modules.values():
+                vars(module).pop(_MARK, None)
+            return dict(self._modules)
+
+    def get(self, name: str) -> ModuleType | None:
+        """A module of this table; None if it is not there."""
+        return self._modules.get(name)
+
     def imported(self, name: str, fromlist: Sequence[str]) -> ModuleType | None:
         """What an ``import`` of this absolute name gives; None if it is not one of the version's own modules."""
         with self._lock:

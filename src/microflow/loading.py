@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .errors import LoadError
+from .errors import FlowCheckError, LoadError, MicroflowError
 from .flow import Flow
 from .jobs import Job
 from .meanings import two_names
@@ -44,23 +44,39 @@ def load_version(specs: Sequence[str], failed: Callable[[str, LoadError], None] 
     return _loaded(specs, failed or _refuse)
 
 
-def load_anew(version: CodeVersion) -> CodeVersion:
-    """The same specs once more, imported from what the files hold now: a new version, with new flows.
+def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda _: None) -> CodeVersion:
+    """The same specs once more, imported from what the files hold now: a new version, with new flows. ``use`` begins to use it.
 
-    The flows and the modules of the given version stay as they are for whoever has them. Raises ``LoadError`` if the new version
-    can't be loaded; then this process imports what it imported before.
+    The flows and the modules of the given version stay as they are for whoever has them. Raises ``LoadError`` with everything that
+    keeps the new version from being loaded, and whatever ``use`` raises; then this process imports what it imported before.
     """
-    names = version.modules()
-    before = {name: sys.modules.pop(name) for name in names}
-    version.close()
+    version.set_aside()
+    new: CodeVersion | None = None
+    failures: list[LoadError] = []
     try:
-        return _loaded(version.specs, _refuse)
+        new = _loaded(version.specs, lambda _, failure: failures.append(failure))
+        if failures:
+            raise _all_mistakes(failures, new.flows)
+        use(new)
     except BaseException:
-        for name in version.modules():
-            del sys.modules[name]
-        sys.modules.update(before)
-        version.open()
+        if new is not None:
+            new.close()
+        version.put_back()
         raise
+    return new
+
+
+def _all_mistakes(failures: Sequence[LoadError], loaded: Sequence[Flow]) -> LoadError:
+    """One error for what can't be loaded, and for the mistakes of the flows that could be."""
+    found: list[MicroflowError] = list(failures)
+    for flow in loaded:
+        try:
+            flow.check()
+        except FlowCheckError as mistakes:
+            found.append(mistakes)
+    error = LoadError("\n".join(map(str, found)))
+    error.__cause__ = failures[0].__cause__
+    return error
 
 
 def _refuse(spec: str, failure: LoadError) -> None:

@@ -11,10 +11,13 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .flow import Flow
+from .late_imports import ReplacedModules
 from .meanings import Meanings
 from .reserved import hidden_files, owner_of
 from .sources import Folders, OwnPaths, Sources, folders_of
@@ -27,11 +30,13 @@ class CodeVersion:
     """The code of some flows as it was first imported.
 
     ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
-    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order.
+    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``is_loaded``: they were
+    loaded by these specs, and can be loaded again.
     """
 
-    def __init__(self, folders: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, folders: Mapping[str, Sequence[str]], *, is_loaded: bool = True) -> None:
         self.specs = tuple(folders)
+        self.is_loaded = is_loaded
         self.flows: list[Flow] = []
         self._specs: dict[int, str] = {}
         self.folders = {spec: folders_of(found) for spec, found in folders.items()}
@@ -41,6 +46,7 @@ class CodeVersion:
         own = folders_of([folder for found in self.folders.values() for folder in found])
         self.own = Folders(own, _not_users())
         self._own_paths = OwnPaths(self.own, self.sources.content)
+        self._replaced: ReplacedModules | None = None
 
     def open(self) -> None:
         """From now on this process imports the flows' modules as this version has them."""
@@ -53,6 +59,42 @@ class CodeVersion:
         if self.meanings in sys.meta_path:
             sys.meta_path.remove(self.meanings)
         self._own_paths.remove()
+
+    def set_aside(self) -> None:
+        """Take this version's modules out of ``sys.modules``, for another version to be imported.
+
+        Its own code still imports them, and further ones as this version has them.
+        """
+        names = [*self.modules(), *self._namespaces()]
+        kept = {name: sys.modules[name] for name in names}
+        self._replaced = ReplacedModules(kept, self.own.own, self._own_paths, self.own.hold)
+        self._replaced.mark()
+        for name in names:
+            del sys.modules[name]
+        self.close()
+
+    def put_back(self) -> None:
+        """``set_aside`` undone, and what was imported of the other version forgotten."""
+        assert self._replaced is not None, "it was set aside"
+        for name in [*self.modules(), *self._namespaces()]:
+            del sys.modules[name]
+        sys.modules.update(self._replaced.unmark())
+        self._replaced = None
+        self.open()
+
+    def module(self, name: str) -> ModuleType | None:
+        """A module that this version has imported in this process, also after it was set aside; None if it has not."""
+        return sys.modules.get(name) if self._replaced is None else self._replaced.get(name)
+
+    def _namespaces(self) -> list[str]:
+        """The names of packages without an ``__init__.py`` in the flows' folders."""
+        return [
+            name
+            for name, module in tuple(sys.modules.items())
+            if isinstance(spec := getattr(module, "__spec__", None), ModuleSpec)
+            and spec.origin is None
+            and any(map(self.own.hold, spec.submodule_search_locations or ()))
+        ]
 
     def add(self, flow: Flow, spec: str) -> None:
         """This flow is of this version."""
@@ -101,7 +143,7 @@ def version_of(flow: Flow) -> CodeVersion:
     """
     with _making:
         if flow.version is None:
-            version = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]})
+            version = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]}, is_loaded=False)
             version.add(flow, flow.name)
             version.sources.adopt(version.own)
             version.open()

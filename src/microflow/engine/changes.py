@@ -117,7 +117,7 @@ def _partitions(job: Job[Any]) -> tuple[Any, ...]:
 
 def _same_function(one: Any, other: Any) -> bool:
     """Whether two functions are of the same source, wherever in their files they stand."""
-    return _code(one) == _code(other)
+    return bool(_code(one) == _code(other))
 
 
 def _code(fn: Any) -> Any:

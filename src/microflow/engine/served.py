@@ -19,11 +19,16 @@ from ..loading import shown
 from ..model.events import Event, EventBus
 from .caller import Caller
 from .changes import Changes, changes
+from .dispatch import Dispatch
 from .names import by_name, named, store_of
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler
 from .succession import Succession
+from .timers import Timers
+
+LET_GO = 30.0
+"""Seconds between two looks whether anything of a version that was replaced still runs."""
 
 
 class Served:
@@ -39,6 +44,8 @@ class Served:
     _outside: Caller
     _schedule_runs: ScheduleRuns
     _succession: Succession
+    _dispatch: Dispatch
+    _timers: Timers
 
     def __init__(self, flows: Sequence[Flow], store: str | None) -> None:
         self.events = EventBus()
@@ -97,7 +104,15 @@ class Served:
         with self._stop_lock:
             self._resources.refuse_if_stopping(None)
             self.scheduler.serve(new, served, replace)
+        self._let_go()
         self.events.publish(Event("code"))
+
+    def _let_go(self) -> None:
+        """Let go of what only replaced flows need, once nothing of them runs any more."""
+        flows = {*self.flows.values(), *(execution.job.flow for execution in self._resources.live.all())}
+        self._dispatch.keep(flows)
+        if len(flows) > len(self.flows) and not self._resources.stopping:
+            self._timers.later(LET_GO, self._let_go)
 
     def reload(self) -> Changes:
         """Load the flows' code again from their files, and serve it as ``serve`` says; what changed.
@@ -110,7 +125,7 @@ class Served:
         with self._reload_lock:
             before, files = self.flows, self.changed_files()
             version = next((flow.version for flow in before.values() if flow.version is not None), None)
-            if version is None or not version.specs:
+            if version is None or not version.is_loaded:
                 raise ConflictError(
                     "The code of these flows can't be loaded again, since they were made by the program that serves them. Start it "
                     "again instead."

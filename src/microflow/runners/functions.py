@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from ..errors import PayloadError
 from .frames import Pickled, Reference
@@ -19,7 +21,7 @@ class Functions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._keys: dict[int, tuple[int, Any]] = {}
+        self._keys: dict[int, tuple[int, ref[Any]]] = {}  # by a job's identity, until the job is freed
         self._by_value: dict[int, Pickled] = {}
         self._not_importable: dict[int, str] = {}
         self._last_key = 0
@@ -32,8 +34,12 @@ class Functions:
             return known[0]
         with self._lock:
             self._last_key += 1
-            self._keys[id(job)] = (self._last_key, job)  # the job is kept, so that its id stays its own
+            self._keys[id(job)] = (self._last_key, ref(job, partial(self._forget, id(job))))
             return self._last_key
+
+    def _forget(self, identity: int, _: Any) -> None:
+        for known in (self._keys, self._by_value, self._not_importable):
+            known.pop(identity, None)
 
     def renew(self, job: Any) -> None:
         """A call from outside begins: a function sent by value is compared with what it is now, and sent again if it differs.
@@ -43,7 +49,9 @@ class Functions:
         if job.kind == "task":
             self._renew(job)
             return
-        for known in [job for _, job in tuple(self._keys.values())]:
+        for known in [found() for _, found in tuple(self._keys.values())]:
+            if known is None:
+                continue  # freed just now
             try:
                 self._renew(known)
             except PayloadError:
@@ -59,7 +67,7 @@ class Functions:
             with self._lock:
                 self._by_value[id(job)] = fresh
                 self._last_key += 1
-                self._keys[id(job)] = (self._last_key, job)
+                self._keys[id(job)] = (self._last_key, self._keys[id(job)][1])
 
     def source(self, job: Any) -> Reference | Pickled:
         """How a worker finds the function."""

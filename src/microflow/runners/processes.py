@@ -7,7 +7,7 @@ A worker is started when one is needed, kept warm for the next task, and ended a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ..errors import WorkerDied
@@ -138,6 +138,14 @@ class ProcessPool:
             worker.close()
         if self._sweeping:
             self._later(max(next_look, 0.1), self._sweep)
+
+    def keep(self, flows: Collection[Flow]) -> None:
+        """End the workers that have nothing to do and are not of these flows."""
+        with self._lock:
+            ended = [worker for worker in self._idle if worker.flow not in flows]
+            self._idle = [worker for worker in self._idle if worker.flow in flows]
+        for worker in ended:
+            worker.close()
 
     def close(self) -> None:
         """End all workers that have nothing to do; those at work are ended by their attempts' ``Stop``."""
