@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from importlib import import_module
 from typing import Any, TypeVar, Unpack, overload
 
+from .callables import line_of, module_of, place_of
 from .errors import CallError, DefinitionError, DuplicateJobError, FlowCheckError, OutsideExecutionError
 from .jobs import (
     Job,
@@ -133,10 +134,10 @@ class Flow:
         if not isinstance(job.name, str):
             raise DefinitionError(f"@flow.{job.kind}(name={job.name!r}): {NAME_RULE}.")
         known = self.jobs.get(job.name)
-        if known is not None and not (is_interactive() and _same_place(known.fn, job.fn)):
+        if known is not None and not (is_interactive() and _same_place(known, job)):
             raise DuplicateJobError(
-                f"Flow {self.name!r} has a {known.kind} named {job.name!r} already (line {_line(known.fn)} of "
-                f"{known.fn.__module__}); give this {job.kind} another name, as in @flow.{job.kind}(name=…)."
+                f"Flow {self.name!r} has a {known.kind} named {job.name!r} already (line {line_of(known.fn) or '?'} of "
+                f"{module_of(known.fn)}); give this {job.kind} another name, as in @flow.{job.kind}(name=…)."
             )
         self.jobs[job.name] = job
         return job
@@ -360,16 +361,8 @@ def _listed(jobs: Sequence[Job[Any]]) -> str:
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
-def _same_place(known: Any, new: Any) -> bool:
-    def place(fn: Any) -> tuple[Any, Any]:
-        return getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
-
-    return place(known) == place(new) and place(new)[0] == "__main__"
-
-
-def _line(fn: Any) -> Any:
-    code = getattr(fn, "__code__", None)
-    return code.co_firstlineno if code else "?"
+def _same_place(known: Job[Any], new: Job[Any]) -> bool:
+    return known.made_in == new.made_in == "__main__" and place_of(known.fn) == place_of(new.fn)
 
 
 def check_all(flows: Mapping[str, Flow]) -> None:

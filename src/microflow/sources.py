@@ -95,10 +95,11 @@ class Sources:
 
 
 class OwnPaths:
-    """A path hook: modules under the folders are loaded with the source that ``content`` names. Use ``install``."""
+    """A path hook: modules under the folders are loaded with the source that ``content`` names. ``owner``: whose it is."""
 
-    def __init__(self, folders: Folders, content: Content) -> None:
+    def __init__(self, folders: Folders, content: Content, owner: Any = None) -> None:
         self.folders = folders
+        self.owner = owner
         self._details: list[Any] = [
             (ExtensionFileLoader, EXTENSION_SUFFIXES),
             (partial(_Loader, content=content), SOURCE_SUFFIXES),

@@ -1,7 +1,7 @@
 """One version of the code of flows that are served together: what their modules hold, and where a worker finds the same.
 
-A process that serves flows has one ``CodeVersion`` from its start to its end, or to a reload. Files that are edited meanwhile change
-nothing in it: each module is imported with the content that it had at its first import, in whichever process that was.
+A process that serves flows has one ``CodeVersion`` from its start to its end, or to a reload. Files that are edited meanwhile
+change nothing in it: each module is imported with the content that it had at its first import, in whichever process that was.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CodeVersion:
         self._path = list(sys.path)
         own = folders_of([folder for found in self.folders.values() for folder in found])
         self.own = Folders(own, _not_users())
-        self._own_paths = OwnPaths(self.own, self.sources.content)
+        self._own_paths = OwnPaths(self.own, self.sources.content, owner=self)
         self._replaced: ReplacedModules | None = None
 
     def open(self) -> None:
@@ -143,12 +143,21 @@ def version_of(flow: Flow) -> CodeVersion:
     """
     with _making:
         if flow.version is None:
-            version = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]}, is_loaded=False)
-            version.add(flow, flow.name)
+            new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]}, is_loaded=False)
+            same = (known for known in _open_versions() if [*known.folders.values()] == [*new.folders.values()])
+            version = next(same, new)  # flows of one script share their modules
+            version.add(flow, version.specs[0])
             version.sources.adopt(version.own)
-            version.open()
+            if version is new:
+                version.open()
         found: CodeVersion = flow.version
         return found
+
+
+def _open_versions() -> Iterator[CodeVersion]:
+    for hook in sys.path_hooks:
+        if isinstance(hook, OwnPaths) and isinstance(hook.owner, CodeVersion):
+            yield hook.owner
 
 
 def _folder_of(flow: Flow) -> Iterable[str]:

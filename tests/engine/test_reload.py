@@ -268,3 +268,22 @@ def test_definitions_that_name_another_store_are_refused(runner: Any, tmp_path: 
             engine.serve([version("two")])
     finally:
         engine.stop(grace=0)
+
+
+def test_a_runner_of_a_users_own_is_closed_once_no_version_needs_it(start: Start, runner: Any, clock: Any) -> None:
+    closed, other = threading.Event(), type(runner)()
+    runner.close = closed.set
+    engine = start(shop(runner, "old"), clock=clock)
+    engine.serve([shop(runner, "newer")])
+    begun = engine.submit(engine.job("shop", "load"))
+    attempt = runner.next()
+    engine.serve([shop(other, "newest")])
+    assert not closed.is_set()
+
+    attempt.succeed({})
+    assert begun.future.result().status == "success"
+    assert engine._resources.live.wait_until_empty(60)
+    clock.until_asleep(30)
+    clock.advance(30)
+    assert closed.wait(60)
+    assert other.closed == 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @server_options
 @takes_where
 def command(where: Where, as_json: bool) -> None:
-    """Let a running server load the code of its flows again.
+    """Let a server load the code of its flows again.
 
     New executions run the new code. What runs or is queued, and everything that it calls, keeps the code that it started
     with. If the new code can't be loaded, or has mistakes, all of them are printed, the exit code is 2, and the server

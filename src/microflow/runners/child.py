@@ -294,6 +294,8 @@ def _taken(take: Callable[[], Request]) -> Request | None:
 def _imported(source: Reference) -> Callable[..., Any]:
     import_module(source.module)
     flow = getattr(import_module(source.flow_module), source.flow_attribute)
+    if source.job not in flow.jobs and source.made_in:
+        import_module(source.made_in)
     found: Callable[..., Any] = flow.jobs[source.job].fn
     return found
 

@@ -13,12 +13,16 @@ HEADER = 4
 
 
 class Reference(msgspec.Struct, array_like=True, tag="reference", frozen=True):
-    """A function that can be imported: the module that defines it, and where its flow and its job are found."""
+    """A function that can be imported: the module that defines it, and where its flow and its job are found.
+
+    ``made_in``: the module that made it a job, if that is another one.
+    """
 
     module: str
     flow_module: str
     flow_attribute: str
     job: str
+    made_in: str = ""
 
 
 class Pickled(msgspec.Struct, array_like=True, tag="pickled", frozen=True):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
+from ..callables import is_local, module_of
 from ..errors import PayloadError
 from .frames import Pickled, Reference
 
@@ -97,9 +98,10 @@ class Functions:
 
         from .by_value import dumps
 
-        module = sys.modules.get(job.fn.__module__)
+        name = module_of(job.fn)
+        module = sys.modules.get(name or "")
         # what can't be imported there must not be looked for there: neither the function nor what it calls in its own module
-        by_value = why and module is not None and module.__name__ != "__main__"
+        by_value = why and module is not None and name != "__main__" and name not in sys.stdlib_module_names
         try:
             if not by_value:
                 return Pickled(dumps(job.fn))
@@ -121,9 +123,11 @@ class Functions:
 def _reference(job: Any) -> Reference | None:
     """Where a worker can import the function from; None where it can't: ``__main__``, a notebook's cell, a closure."""
     module, attribute, _ = job.flow.reference()
-    fn_module = getattr(job.fn, "__module__", None)
-    if module is None or attribute is None or fn_module in (None, "__main__") or "<locals>" in job.fn.__qualname__:
+    fn_module = module_of(job.fn)
+    if module is None or attribute is None or fn_module is None or "__main__" in (fn_module, job.made_in):
+        return None
+    if is_local(job.fn):
         return None
     if job.flow.jobs.get(job.name) is not job:
         return None
-    return Reference(fn_module, module, attribute, job.name)
+    return Reference(fn_module, module, attribute, job.name, job.made_in or "")

@@ -22,7 +22,7 @@ from .static import StaticFiles
 
 STYLES = (
     *("tokens", "base", "layout", "status", "table", "form", "detail", "chart"),
-    *("dag", "limits", "schedules", "partition", "partition-runs"),
+    *("dag", "limits", "schedules", "partition", "partition-runs", "reload"),
 )
 """The style sheets of every page; a later one goes before an earlier one."""
 
