@@ -6,6 +6,7 @@ and share what is found by names: limits, run keys, the runs of schedules.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from weakref import WeakSet
 from ..errors import ConflictError, DefinitionError
 from ..flow import Flow, check_all
 from ..jobs import Job
-from ..loading import shown
+from ..loading import load_anew, shown
 from ..model.events import Event, EventBus
 from .caller import Caller
 from .changes import Changes, changes
@@ -120,23 +121,35 @@ class Served:
         One reload at a time. Raises ``LoadError`` if the code can't be loaded, ``ConflictError`` if it was not loaded from a file,
         and what ``serve`` raises; then everything is served as before.
         """
-        from ..loading import load_anew
-
         with self._reload_lock:
-            before, files = self.flows, self.changed_files()
-            version = next((flow.version for flow in before.values() if flow.version is not None), None)
-            if version is None or not version.is_loaded:
-                raise ConflictError(
-                    "The code of these flows can't be loaded again, since they were made by the program that serves them. Start it "
-                    "again instead."
-                )
-            load_anew(version, lambda new: self.serve(new.flows))
-            return changes(before, self.flows, map(shown, files))
+            found = self._reload()
+            _collect()
+            return found
+
+    def _reload(self) -> Changes:
+        before, files = self.flows, self.changed_files()
+        version = next((flow.version for flow in before.values() if flow.version is not None), None)
+        if version is None or not version.is_loaded:
+            raise ConflictError(
+                "The code of these flows can't be loaded again, since the program that serves them made them itself. Start it again "
+                "instead."
+            )
+        load_anew(version, lambda new: self.serve(new.flows))
+        return changes(before, self.flows, map(shown, files))
 
     def changed_files(self) -> list[Path]:
         """The files of the flows' own modules that hold something else than what was imported, or are gone; sorted."""
         versions = {id(flow.version): flow.version for flow in self.flows.values() if flow.version is not None}
         return sorted({file for version in versions.values() for file in version.changed()})
+
+
+def _collect() -> None:
+    """Free the versions of the code that nothing uses. A server has its objects frozen, which keeps them from being collected."""
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()
 
 
 def _checked(flows: Sequence[Flow]) -> Mapping[str, Flow]:
