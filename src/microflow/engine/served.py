@@ -131,8 +131,8 @@ class Served:
         version = next((flow.version for flow in before.values() if flow.version is not None), None)
         if version is None or not version.is_loaded:
             raise ConflictError(
-                "The code of these flows can't be loaded again, since the program that serves them made them itself. Start it again "
-                "instead."
+                "The code of these flows can't be loaded again, since the program that serves them made them itself. Start it "
+                "again instead."
             )
         load_anew(version, lambda new: self.serve(new.flows))
         return changes(before, self.flows, map(shown, files))
