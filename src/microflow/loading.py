@@ -57,11 +57,14 @@ def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda 
         new = _loaded(version.specs, lambda _, failure: failures.append(failure))
         if failures:
             raise _all_mistakes(failures, new.flows)
+        if new is version:
+            version.put_back()  # all flows are installed ones, which stay as they are
         use(new)
     except BaseException:
-        if new is not None:
+        if new is not None and new is not version:
             new.close()
-        version.put_back()
+        if version.is_aside:
+            version.put_back()
         raise
     return new
 
@@ -144,7 +147,10 @@ def source_files() -> list[Path]:
 
 def shown(path: Path) -> str:
     """A path as a person in the working directory would write it."""
-    folder = Path.cwd()
+    try:
+        folder = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 

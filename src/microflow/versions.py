@@ -60,6 +60,11 @@ class CodeVersion:
             sys.meta_path.remove(self.meanings)
         self._own_paths.remove()
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether this process imports another version."""
+        return self._replaced is not None
+
     def set_aside(self) -> None:
         """Take this version's modules out of ``sys.modules``, for another version to be imported.
 
@@ -84,7 +89,8 @@ class CodeVersion:
 
     def module(self, name: str) -> ModuleType | None:
         """A module that this version has imported in this process, also after it was set aside; None if it has not."""
-        return sys.modules.get(name) if self._replaced is None else self._replaced.get(name)
+        own = self._replaced.get(name) if self._replaced is not None else None
+        return sys.modules.get(name) if own is None else own
 
     def _namespaces(self) -> list[str]:
         """The names of packages without an ``__init__.py`` in the flows' folders."""

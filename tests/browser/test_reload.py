@@ -119,9 +119,7 @@ def test_code_that_cannot_be_loaded_says_why_and_how_to_go_on(shop_page: Page, f
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1200])
-def test_the_line_fits_on_every_screen(
-    browser: Browser, shop: Server, folder: Path, scheme: Any, width: int
-) -> None:
+def test_the_line_fits_on_every_screen(browser: Browser, shop: Server, folder: Path, scheme: Any, width: int) -> None:
     name = "a_module_with_a_name_that_is_rather_long_for_a_narrow_screen.py"
     shop.engine.changed_files = lambda: [folder / "prices.py", folder / "some" / "folder" / name]  # type: ignore[method-assign]
     context = browser.new_context(

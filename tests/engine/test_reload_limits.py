@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from microflow import ConcurrencyGroup, Flow, create_flow
+from microflow import ConcurrencyGroup, ExecutionStatus, Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
+from microflow.runners.base import Outcome
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -172,3 +175,57 @@ def test_limits_are_shown_as_the_new_version_has_them_and_others_as_long_as_they
     attempt.succeed({})
     assert engine._resources.live.wait_until_empty(60)
     assert {(state.name, state.limit) for state in engine.concurrency()} == {("shop", 5)}
+
+
+def test_no_limit_is_exceeded_and_nothing_is_lost_while_definitions_are_replaced_again_and_again(start: Start) -> None:
+    busiest: dict[str, int] = {}
+    now: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    class Counting:
+        def run(self, job: Any, request: Any, observer: Any) -> Outcome:
+            with lock:
+                now[job.name] += 1
+                busiest[job.name] = max(busiest.get(job.name, 0), now[job.name])
+            threading.Event().wait(0.001)
+            with lock:
+                now[job.name] -= 1
+            return Outcome(ExecutionStatus.SUCCESS, b"{}")
+
+        def close(self) -> None:
+            """Nothing is kept."""
+
+    runner = Counting()
+
+    def version() -> Flow:
+        flow = create_flow("shop", max_concurrency=6)
+        flow.task(name="one", runner=runner, max_concurrency=1)(lambda a: {})
+        flow.task(name="two", runner=runner, max_concurrency=ConcurrencyGroup(2, name="api"))(lambda a: {})
+
+        @flow.manager
+        def both() -> Any:
+            return [*map_parallel(flow.jobs["two"], [{}] * 4), flow.jobs["one"]({})]
+
+        return flow
+
+    engine = start(version())
+    ended = threading.Event()
+
+    def reload() -> None:
+        while not ended.is_set():
+            engine.serve([version()])
+
+    reloading = threading.Thread(target=reload)
+    reloading.start()
+    begun = [engine.submit(engine.job("shop", "both")) for _ in range(40)]
+    begun += [engine.submit(engine.job("shop", name), [{}]) for name in ("one", "two") for _ in range(40)]
+    try:
+        assert {str(each.future.result(60).status) for each in begun} == {"success"}
+    finally:
+        ended.set()
+        reloading.join(60)
+
+    assert engine.reloads
+    assert busiest["one"] == 1
+    assert busiest["two"] <= 2
+    assert all(not state.holders and not state.waiters for state in engine.concurrency())

@@ -275,3 +275,38 @@ def test_versions_that_nothing_uses_are_freed_and_their_workers_end(engine: Engi
 
     assert [each() for each in old if each() is not None] == []
     until(lambda: not any(map(psutil.pid_exists, pids)))
+
+
+def test_a_flow_that_is_installed_stays_as_it_is(folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = folder / "site-packages"
+    installed.mkdir()
+    text = "from microflow import create_flow\nflow = create_flow('installed')\n@flow.task\ndef job():\n    return {'n': 1}\n"
+    (installed / "installed_flow.py").write_text(text, "utf-8")
+    monkeypatch.syspath_prepend(installed)
+    engine = serve(*load_version(["installed_flow:flow", "shop:flow"]).flows)
+    flow = engine.flow("installed")
+    write(folder, 2)
+
+    changed = engine.reload()
+
+    assert engine.flow("installed") is flow
+    assert changed.files == ("prices.py", "shop.py")
+    assert engine.submit(engine.job("installed", "job")).future.result(60) == {"n": 1}
+    assert run(engine, "price")["code"] == 2
+
+
+def test_a_server_of_installed_flows_alone_reloads_nothing(
+    folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = folder / "site-packages"
+    installed.mkdir()
+    text = "from microflow import create_flow\nflow = create_flow('installed')\n@flow.task\ndef job():\n    return {'n': 1}\n"
+    (installed / "installed_alone.py").write_text(text, "utf-8")
+    monkeypatch.syspath_prepend(installed)
+    engine = serve(*load_version(["installed_alone:flow"]).flows)
+
+    for _ in range(2):
+        assert not engine.reload().jobs
+        assert engine.submit(engine.job("installed", "job")).future.result(60) == {"n": 1}
+    (installed / "installed_alone.py").write_text("def broken(:", "utf-8")
+    assert not engine.reload().files

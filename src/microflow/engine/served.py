@@ -127,6 +127,7 @@ class Served:
             return found
 
     def _reload(self) -> Changes:
+        self._resources.refuse_if_stopping(None)
         before, files = self.flows, self.changed_files()
         version = next((flow.version for flow in before.values() if flow.version is not None), None)
         if version is None or not version.is_loaded:

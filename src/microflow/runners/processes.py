@@ -140,10 +140,15 @@ class ProcessPool:
             self._later(max(next_look, 0.1), self._sweep)
 
     def keep(self, flows: Collection[Flow]) -> None:
-        """End the workers that have nothing to do and are not of these flows."""
+        """End the workers that have nothing to do and are not of these flows, as they are now."""
         with self._lock:
-            ended = [worker for worker in self._idle if worker.flow not in flows]
-            self._idle = [worker for worker in self._idle if worker.flow in flows]
+            kept = [
+                worker
+                for worker in self._idle
+                if worker.flow is not None and worker.flow in flows and worker.version is worker.flow.version
+            ]
+            ended = [worker for worker in self._idle if worker not in kept]
+            self._idle = kept
         for worker in ended:
             worker.close()
 
