@@ -13,7 +13,8 @@ from __future__ import annotations
 import builtins
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.machinery import FileFinder, ModuleSpec
 from importlib.util import module_from_spec, resolve_name
 from types import ModuleType
@@ -124,11 +125,33 @@ class ReplacedModules:
         self._modules[spec.name] = module
         try:
             if spec.loader is not None:
-                spec.loader.exec_module(module)
+                with _standing_in(spec.name, module):
+                    spec.loader.exec_module(module)
         except BaseException:
             self._modules.pop(spec.name, None)
             raise
         return module
+
+
+_loading = threading.RLock()
+_stand_ins: set[str] = set()
+
+
+@contextmanager
+def _standing_in(name: str, module: ModuleType) -> Iterator[None]:
+    """While a module is carried out it is found in ``sys.modules``, which ``dataclasses`` relies on; others wait who import it."""
+    with _loading:
+        _stand_ins.add(name)
+        before = sys.modules.get(name)
+        sys.modules[name] = module
+        try:
+            yield
+        finally:
+            if before is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = before
+            _stand_ins.discard(name)
 
 
 class _Import:
@@ -153,6 +176,9 @@ class _Import:
                 absolute = resolve_name("." * level + name, package)
             if (found := table.imported(absolute, fromlist or ())) is not None:
                 return found
+        elif name in _stand_ins:
+            with _loading:  # so that it has gone
+                pass
         return self._others(name, globals, locals, fromlist, level)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module, invalidate_caches
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
@@ -145,3 +146,39 @@ def test_a_module_that_fails_is_tried_again_by_the_next_import(folder: Path) -> 
             late("import prices")
     write(folder, prices="FINE = True")
     assert late("from prices import FINE") == {"FINE": True}
+
+
+def test_a_module_finds_itself_while_it_is_carried_out_and_whoever_else_imports_it_waits(folder: Path) -> None:
+    prices = """
+from __future__ import annotations
+import threading
+from dataclasses import dataclass, fields
+import helpers
+
+@dataclass
+class Price:
+    amount: int
+
+if helpers.NAME == "old":
+    helpers.reached.set()
+    assert helpers.go.wait(60)
+SEEN = helpers.NAME
+"""
+    helpers = "import threading\nNAME = 'old'\nreached, go = threading.Event(), threading.Event()"
+    write(folder, main=MAIN, helpers=helpers, prices=prices)
+    late, new = replaced(folder)
+    old = late("import helpers")["helpers"]
+    seen: dict[str, Any] = {}
+    loading = threading.Thread(target=lambda: seen.update(late("import prices as old")))
+    loading.start()
+    assert old.reached.wait(60)
+    importing = threading.Thread(target=lambda: seen.update(new.late("import prices as new")))
+    importing.start()
+
+    old.go.set()
+    loading.join(60)
+    importing.join(60)
+
+    assert (seen["old"].SEEN, seen["new"].SEEN) == ("old", "new")
+    assert [field.name for field in seen["old"].fields(seen["old"].Price)] == ["amount"]
+    assert sys.modules["prices"] is seen["new"]
