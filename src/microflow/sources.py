@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -95,14 +96,24 @@ class Sources:
 
 
 class OwnPaths:
-    """A path hook: modules under the folders are loaded with the source that ``content`` names. ``owner``: whose it is."""
+    """A path hook: modules under the folders are loaded with the source that ``content`` names.
 
-    def __init__(self, folders: Folders, content: Content, owner: Any = None) -> None:
+    ``around``: what is entered while a module is executed. ``owner``: whose the hook is.
+    """
+
+    def __init__(
+        self,
+        folders: Folders,
+        content: Content,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        owner: Any = None,
+    ) -> None:
         self.folders = folders
         self.owner = owner
         self._details: list[Any] = [
             (ExtensionFileLoader, EXTENSION_SUFFIXES),
-            (partial(_Loader, content=content), SOURCE_SUFFIXES),
+            (partial(_Loader, content=content, around=around), SOURCE_SUFFIXES),
             (SourcelessFileLoader, BYTECODE_SUFFIXES),
         ]
 
@@ -132,11 +143,19 @@ class OwnPaths:
 class _Loader(SourceFileLoader):
     """Loads a module from the source that ``content`` names, or from bytecode that was made of exactly this source."""
 
-    def __init__(self, fullname: str, path: str, *, content: Content) -> None:
+    def __init__(
+        self, fullname: str, path: str, *, content: Content, around: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         super().__init__(fullname, path)
         self._content = content
+        self._around = around
         self._source: bytes | None = None
         self._is_current = False
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute a module."""
+        with self._around():
+            super().exec_module(module)
 
     def get_data(self, path: str) -> bytes:
         """The source to import; the bytecode of that source. Raises ``OSError`` for bytecode of any other."""

@@ -45,10 +45,12 @@ class Where(NamedTuple):
     def version(self, failed: Callable[[str, LoadError], None] | None = None) -> CodeVersion:
         """The flows, imported, as one version of their code; errors as for ``flows``, and as ``load_version`` says."""
         from ..loading import load_version
+        from ..runners.records import mark_level
 
         if not self.specs:
             hint = " or a running server with --server URL" if "server" in click.get_current_context().params else ""
             raise click.UsageError(f"Name the flow, as in -f my_flow:flow (or -f path/to/my_flow.py:flow){hint}.")
+        mark_level()
         # what a module prints while it is imported is no result
         with redirect_stdout(sys.stderr):
             return load_version(self.specs, failed)

@@ -63,7 +63,8 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudpickle h
 
 
 def _cached(fn: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
-    return functools.lru_cache(**parameters)(fn)
+    made: Callable[..., Any] = functools.lru_cache(**parameters)(fn)
+    return made
 
 
 def _is_importable(value: Any) -> bool:

@@ -26,9 +26,14 @@ class Reference(msgspec.Struct, array_like=True, tag="reference", frozen=True):
 
 
 class Pickled(msgspec.Struct, array_like=True, tag="pickled", frozen=True):
-    """A function by value, as its parent pickled it."""
+    """A function by value, as its parent pickled it.
+
+    ``flow_module``: the module of its flow, to import first; where that can't be imported, ``setup``: what the parent set up.
+    """
 
     data: bytes
+    flow_module: str = ""
+    setup: bytes = b""
 
 
 class Hello(msgspec.Struct, array_like=True, tag="hello"):

@@ -64,7 +64,7 @@ class Functions:
         if pickled is None:
             return
         fresh = self._pickle(job, self._not_importable.get(id(job), ""))
-        if fresh.data != pickled.data:
+        if fresh != pickled:
             with self._lock:
                 self._by_value[id(job)] = fresh
                 self._last_key += 1
@@ -104,11 +104,11 @@ class Functions:
         by_value = why and module is not None and name != "__main__" and name not in sys.stdlib_module_names
         try:
             if not by_value:
-                return Pickled(dumps(job.fn))
+                return _with_setup(job, dumps(job.fn), why)
             with self._pickling:  # the register is the process's
                 cloudpickle.register_pickle_by_value(module)
                 try:
-                    return Pickled(dumps(job.fn))
+                    return _with_setup(job, dumps(job.fn), why)
                 finally:
                     cloudpickle.unregister_pickle_by_value(module)
         except Exception as error:  # pickling runs the code of whatever the function refers to
@@ -118,6 +118,14 @@ class Functions:
                 "level of a module that can be imported, open what it needs (files, locks, connections) inside it, or use "
                 'runner="thread".'
             ) from error
+
+
+def _with_setup(job: Any, data: bytes, why: str) -> Pickled:
+    """A function with what sets up its surroundings: its flow's module, or what this process has set up by now."""
+    from .setups import described
+
+    flow_module, _, _ = job.flow.reference()
+    return Pickled(data, setup=described()) if flow_module is None or why else Pickled(data, flow_module)
 
 
 def _reference(job: Any) -> Reference | None:
