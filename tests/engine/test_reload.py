@@ -287,3 +287,60 @@ def test_a_runner_of_a_users_own_is_closed_once_no_version_needs_it(start: Start
     clock.advance(30)
     assert closed.wait(60)
     assert other.closed == 0
+
+
+# When the server stops
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_has_attempts_left_waits_for_the_next_server_if_its_job_is_still_there(
+    start: Start, runner: Any, clock: Any, until: Any, look: Look, is_there: bool
+) -> None:
+    def version(name: str) -> Flow:
+        flow = create_flow("shop")
+        flow.task(name=name, runner=runner, retries=1, retry_delay=1000)(lambda: {})
+        return flow
+
+    engine = start(version("load"), kind="server", clock=clock)
+    number = engine.submit(engine.job("shop", "load")).id
+    runner.next().fail()
+    until(engine, lambda: look(engine, number)["status"] == "queued")
+    engine.serve([version("load" if is_there else "other")])
+    engine.stop(grace=0)
+
+    following = start(version("load" if is_there else "other"), kind="server", clock=clock)
+    if is_there:
+        again = runner.next()
+        again.succeed({})
+        assert again.request.attempt == 2
+        until(following, lambda: look(following, number)["status"] == "success")
+    else:
+        assert look(following, number)["status"] == "error"
+        assert runner.none_began()
+
+
+def test_a_dag_run_that_runs_keeps_the_shape_and_the_jobs_it_began_with(start: Start, runner: Any) -> None:
+    def version(label: str, *names: str) -> Flow:
+        flow = create_flow("shop", max_concurrency=4)
+        for number, name in enumerate(names):
+            inputs = list(names[number - 1 : number]) if number else []
+            flow.task(name=name, runner=runner, inputs=inputs)(lambda *given: {})
+            flow.jobs[name].label = label  # type: ignore[attr-defined]
+        return flow
+
+    engine = start(version("old", "first", "middle", "last"))
+    begun = engine.submit(engine.job("shop", "last"), with_inputs=True)
+    seen = [runner.next()]
+    engine.serve([version("new", "first", "last")])
+    seen[0].succeed({})
+    for _ in range(2):
+        seen.append(runner.next())
+        seen[-1].succeed({})
+
+    assert begun.future.result().status == "success"
+    assert [(each.job.name, label_of(each)) for each in seen] == [("first", "old"), ("middle", "old"), ("last", "old")]
+    engine.submit(engine.job("shop", "last"), with_inputs=True)
+    for name in ("first", "last"):
+        attempt = runner.next()
+        attempt.succeed({})
+        assert (attempt.job.name, label_of(attempt)) == (name, "new")
