@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from importlib import import_module
 from typing import Any, TypeVar, Unpack, overload
 
+from .callables import line_of, module_of, place_of
 from .errors import CallError, DefinitionError, DuplicateJobError, FlowCheckError, OutsideExecutionError
 from .jobs import (
     Job,
@@ -70,7 +71,8 @@ class Flow:
     """A named set of jobs. Make one with ``create_flow``.
 
     ``jobs`` maps names to jobs in the order of definition. ``runtime`` is the engine that serves the flow in this process, if any.
-    ``is_stand_in``: this only stands for a flow that could not be imported in a worker process.
+    ``is_stand_in``: this only stands for a flow that could not be imported in a worker process. ``version``: the ``CodeVersion``
+    that it is of, once it is loaded to be run.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Flow:
         self.context = FlowContext()
         self.runtime: Runtime | None = None
         self.is_stand_in = False
+        self.version: Any = None
 
     @overload
     def task(self, fn: Callable[P, Any], /) -> Task[P]: ...
@@ -131,10 +134,10 @@ class Flow:
         if not isinstance(job.name, str):
             raise DefinitionError(f"@flow.{job.kind}(name={job.name!r}): {NAME_RULE}.")
         known = self.jobs.get(job.name)
-        if known is not None and not (is_interactive() and _same_place(known.fn, job.fn)):
+        if known is not None and not (is_interactive() and _same_place(known, job)):
             raise DuplicateJobError(
-                f"Flow {self.name!r} has a {known.kind} named {job.name!r} already (line {_line(known.fn)} of "
-                f"{known.fn.__module__}); give this {job.kind} another name, as in @flow.{job.kind}(name=…)."
+                f"Flow {self.name!r} has a {known.kind} named {job.name!r} already (line {line_of(known.fn) or '?'} of "
+                f"{module_of(known.fn)}); give this {job.kind} another name, as in @flow.{job.kind}(name=…)."
             )
         self.jobs[job.name] = job
         return job
@@ -283,7 +286,8 @@ class Flow:
 
     def reference(self) -> tuple[str | None, str | None, str]:
         """(module, attribute, name) by which another process finds the flow; the first two are None where it can't be imported."""
-        module = sys.modules.get(self.module or "")
+        name = self.module or ""
+        module = sys.modules.get(name) if self.version is None else self.version.module(name)
         if module is None or self.module == "__main__" or getattr(module, "__spec__", None) is None:
             return None, None, self.name
         attribute = next((name for name, value in vars(module).items() if value is self), None)
@@ -357,16 +361,8 @@ def _listed(jobs: Sequence[Job[Any]]) -> str:
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
-def _same_place(known: Any, new: Any) -> bool:
-    def place(fn: Any) -> tuple[Any, Any]:
-        return getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
-
-    return place(known) == place(new) and place(new)[0] == "__main__"
-
-
-def _line(fn: Any) -> Any:
-    code = getattr(fn, "__code__", None)
-    return code.co_firstlineno if code else "?"
+def _same_place(known: Job[Any], new: Job[Any]) -> bool:
+    return known.made_in == new.made_in == "__main__" and place_of(known.fn) == place_of(new.fn)
 
 
 def check_all(flows: Mapping[str, Flow]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar
 
+from .callables import calling_module, code_of, description_of, name_of
 from .errors import DefinitionError, InputCountError
 from .model.names import NAME_RULE, is_name
 from .model.partitions import Partitions, TimePartitions
@@ -136,7 +137,8 @@ class TaskArguments(ManagerArguments, total=False):
 class Job(Generic[P]):
     """A decorated function: what runs, how often at once, when, over which partitions, and what becomes of a failure.
 
-    ``fn`` is the plain function, for unit tests. Calling the job executes it; ``submit`` does so in the background.
+    ``fn`` is the plain function, for unit tests; ``made_in`` the module that made it a job. Calling the job executes it; ``submit``
+    does so in the background.
     """
 
     kind: ClassVar[str] = "job"
@@ -164,7 +166,8 @@ class Job(Generic[P]):
             raise DefinitionError(f"@flow.{self.kind} decorates a function, and got {fn!r}.")
         self.flow = flow
         self.fn = fn
-        self.name: str = name if name is not None else getattr(fn, "__name__", type(fn).__name__)
+        self.made_in = calling_module()
+        self.name: str = name if name is not None else name_of(fn)
         self.inputs = _as_inputs(inputs)
         self.limits = _as_limits(max_concurrency, self.name)
         self.run_strategy = run_strategy
@@ -186,9 +189,7 @@ class Job(Generic[P]):
     @property
     def description(self) -> str:
         """The function's docstring, cleaned of its indentation; "" if there is none."""
-        import inspect
-
-        return inspect.cleandoc(self.fn.__doc__ or "")
+        return description_of(self.fn)
 
     @property
     def qualified_name(self) -> str:
@@ -202,7 +203,7 @@ class Job(Generic[P]):
 
         try:
             every = inspect.signature(self.fn).parameters.values()
-        except ValueError:  # what is built in need not tell; then it takes any number
+        except (ValueError, TypeError):  # what is built in need not tell; then it takes any number
             return Parameters((), 0, True, None)
         positional = [
             parameter
@@ -365,12 +366,13 @@ def _as_limits(value: Any, job: str) -> tuple[Any, ...]:
 
 def _schedule_default(fn: Callable[..., Any]) -> Any:
     """The default of a parameter named ``schedule``: no payload can be a string, so it is meant for the decorator."""
-    code = getattr(fn, "__code__", None)
+    code = code_of(fn)
     if code is None or "schedule" not in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         return None
     import inspect
 
-    return inspect.signature(fn).parameters["schedule"].default
+    parameter = inspect.signature(fn).parameters.get("schedule")  # a decorator may have taken it away
+    return None if parameter is None else parameter.default
 
 
 def _is_count(value: Any, minimum: int) -> bool:

@@ -11,31 +11,132 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .errors import LoadError
+from .errors import FlowCheckError, LoadError, MicroflowError
 from .flow import Flow
 from .jobs import Job
+from .meanings import two_names
 from .model.payloads import described
+from .reserved import hidden_file, owner_of, reserve
+from .sources import INSTALLED_IN
+from .versions import CodeVersion
 
 _PACKAGE = Path(__file__).resolve().parent
-_INSTALLED_IN = {"site-packages", "dist-packages"}
 
 
 def load_flow(spec: str) -> Flow:
-    """The flow that ``spec`` names, its module imported.
+    """The flow that ``spec`` names, its module imported; see ``load_version``."""
+    return load_version([spec]).flows[0]
 
-    Afterwards the working directory, and the folder of a path, stand first on ``sys.path``. Without ``:flow`` the module must hold
-    exactly one. Raises ``LoadError`` for everything else; its cause is what the module raised.
+
+def load_version(specs: Sequence[str], failed: Callable[[str, LoadError], None] | None = None) -> CodeVersion:
+    """The flows that ``specs`` name, their modules imported, as one version of the code.
+
+    Afterwards the working directory, and the folders of paths, stand first on ``sys.path``. Without ``:flow`` a module must hold
+    exactly one. Raises ``LoadError`` for everything else; its cause is what the module raised. Where ``failed`` is given, it is
+    told of a spec that can't be loaded instead, and the others are loaded.
     """
-    target, attribute = _split(spec)
-    _look_first_in(Path.cwd())
-    name, file = _module_of(spec, target)
-    module = _imported(spec, name, file)
-    return _flow_of(module, attribute, target)
+    return _loaded(specs, failed or _refuse)
+
+
+def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda _: None) -> CodeVersion:
+    """The same specs once more, imported from what the files hold now: a new version, with new flows. ``use`` begins to use it.
+
+    The flows and the modules of the given version stay as they are for whoever has them. Raises ``LoadError`` with everything that
+    keeps the new version from being loaded, and whatever ``use`` raises; then this process imports what it imported before.
+    """
+    version.set_aside()
+    new: CodeVersion | None = None
+    failures: list[LoadError] = []
+    try:
+        new = _loaded(version.specs, lambda _, failure: failures.append(failure))
+        if failures:
+            raise _all_mistakes(failures, new.flows)
+        if new is version:
+            version.put_back()  # all flows are installed ones, which stay as they are
+        use(new)
+    except BaseException:
+        if new is not None and new is not version:
+            new.close()
+        if version.is_aside:
+            version.put_back()
+        raise
+    return new
+
+
+def _all_mistakes(failures: Sequence[LoadError], loaded: Sequence[Flow]) -> LoadError:
+    """One error for what can't be loaded, and for the mistakes of the flows that could be."""
+    found: list[MicroflowError] = list(failures)
+    for flow in loaded:
+        try:
+            flow.check()
+        except FlowCheckError as mistakes:
+            found.append(mistakes)
+    error = LoadError("\n".join(map(str, found)))
+    error.__cause__ = failures[0].__cause__
+    return error
+
+
+def _refuse(spec: str, failure: LoadError) -> None:
+    raise failure
+
+
+def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None]) -> CodeVersion:
+    found: list[_Target] = []
+    for spec in dict.fromkeys(specs):
+        try:
+            found.append(_target(spec))
+        except LoadError as failure:
+            failed(spec, failure)
+    for target in found:
+        for folder in reversed(target.folders):
+            _look_first_in(folder)
+    version = CodeVersion({target.spec: [str(folder) for folder in target.folders] for target in found})
+    reserve(*version.own.own)
+    version.open()
+    flows: dict[str, Flow] = {}
+    try:
+        for target in found:
+            try:
+                _refuse_clash(version, target)
+                module = _imported(target)
+                flows[target.spec] = _flow_of(module, target.attribute, target.text)
+                _refuse_second_name(flows[target.spec], target)
+                _refuse_clash(version, target)
+            except LoadError as failure:
+                failed(target.spec, failure)
+    except BaseException:
+        version.close()
+        raise
+    before: CodeVersion | None = next((flow.version for flow in flows.values()), None)
+    if before is not None and before.flows == list(dict.fromkeys(flows.values())):
+        version.close()  # a command that looks twice
+        return before
+    version.sources.adopt(version.own)
+    for spec, flow in flows.items():
+        version.add(flow, spec)
+    return version
+
+
+def _refuse_clash(version: CodeVersion, target: _Target) -> None:
+    """Raise ``LoadError`` if a flow's module, or one that is imported by now, is another one for another of the flows."""
+    if not version.meanings.can_differ:
+        return
+    if (clash := version.meanings.clash_of([target.name, *version.modules()])) is not None:
+        raise LoadError(f"{target.spec} can't be loaded: {clash}")
+
+
+def _refuse_second_name(flow: Flow, target: _Target) -> None:
+    """Raise ``LoadError`` if a flow's module is imported a second time, under another name."""
+    if flow.module is not None and (twice := two_names(sys.modules, [flow.module])) is not None:
+        file, one, other = twice
+        both = f"{shown(Path(file))} is imported twice, as {one!r} and as {other!r}"
+        raise LoadError(f"{target.spec} can't be loaded: {both}; name it in one way.")
 
 
 def source_files() -> list[Path]:
@@ -46,7 +147,10 @@ def source_files() -> list[Path]:
 
 def shown(path: Path) -> str:
     """A path as a person in the working directory would write it."""
-    folder = Path.cwd()
+    try:
+        folder = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
@@ -80,28 +184,41 @@ def _look_first_in(folder: Path) -> None:
         sys.path.insert(0, entry)
 
 
-def _module_of(spec: str, target: str) -> tuple[str, Path | None]:
-    """The name to import, and the file that must be behind it if a path was given."""
-    if not target.endswith(".py") and "/" not in target and os.sep not in target:
-        if not all(target.split(".")):
+class _Target(NamedTuple):
+    """What a spec names: the module ``name``, the ``file`` that must be behind it if ``text`` is a path, the flow's ``attribute``.
+
+    ``folders``: where its modules are found, the first one first.
+    """
+
+    spec: str
+    text: str
+    attribute: str | None
+    name: str
+    file: Path | None
+    folders: tuple[Path, ...]
+
+
+def _target(spec: str) -> _Target:
+    text, attribute = _split(spec)
+    if not text.endswith(".py") and "/" not in text and os.sep not in text:
+        if not all(text.split(".")):
             raise LoadError(f"{spec!r} names no module: name the flow as module:flow or path/to/my_flow.py:flow.")
-        return target, None
-    file = Path(target).absolute()
+        return _Target(spec, text, attribute, text, None, (Path.cwd(),))
+    file = Path(text).absolute()
     if not file.exists():
-        raise LoadError(f"There is no file {target}{_near_files(file)}")
+        raise LoadError(f"There is no file {text}{_near_files(file)}")
     if file.is_dir() or file.suffix != ".py":
         kind = "a folder" if file.is_dir() else "no Python file (.py)"
-        raise LoadError(f"{target} is {kind}; name the flow as path/to/my_flow.py:flow.")
+        raise LoadError(f"{text} is {kind}; name the flow as path/to/my_flow.py:flow.")
     if "." in file.stem:
-        raise LoadError(f"{target} can't be imported, since its name has a dot in it; rename the file.")
+        raise LoadError(f"{text} can't be imported, since its name has a dot in it; rename the file.")
     folder, names = file.parent, [file.stem]
     while (
         folder / "__init__.py"
     ).exists():  # a module of a package has its name in there, or its relative imports fail
         names.insert(0, folder.name)
         folder = folder.parent
-    _look_first_in(folder)
-    return ".".join(names), file
+    return _Target(spec, text, attribute, ".".join(names), file, (folder, Path.cwd()))
 
 
 def _near_files(file: Path) -> str:
@@ -113,14 +230,15 @@ def _near_files(file: Path) -> str:
     return f" in {file.parent}{f'; did you mean {near[0]}?' if near else '.'}"
 
 
-def _imported(spec: str, name: str, file: Path | None) -> ModuleType:
+def _imported(target: _Target) -> ModuleType:
+    spec, name, file = target.spec, target.name, target.file
     importlib.invalidate_caches()  # the file may be a second old
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise LoadError(_not_found(name)) from None
-        raise LoadError(f"{spec} can't be loaded: {_told(error)}") from error
+        raise LoadError(f"{spec} can't be loaded: {_told(error)}{_hint(error, target)}") from error
     if file is not None:
         found = _source_of(module)
         if found is None or not found.samefile(file):
@@ -129,6 +247,33 @@ def _imported(spec: str, name: str, file: Path | None) -> ModuleType:
                 f"{shown(file)} can't be imported as {name!r}: that name is taken by {other}. Rename the file."
             )
     return module
+
+
+def _hint(error: BaseException, target: _Target) -> str:
+    """What to do about an error of an import, where the names of files are the reason; else ""."""
+    name = ""
+    if isinstance(error, ImportError):
+        if "attempted relative import" in str(error):
+            return _relative_hint(error)
+        name = error.name or ""
+    elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name = error.obj.__name__
+    hidden = hidden_file(name, [str(folder) for folder in target.folders]) if name else None
+    if hidden is None:
+        return ""
+    top = name.partition(".")[0]
+    return f". {shown(hidden)} is not meant by {top!r}: that is the name of {owner_of(top)}. Rename the file."
+
+
+def _relative_hint(error: ImportError) -> str:
+    place = _place_of(error)
+    if place is None:
+        return ""
+    file = Path(place.file).absolute()
+    hint = f". Put an __init__.py into {shown(file.parent)}"
+    if file.parent != Path.cwd() and file.is_relative_to(Path.cwd()):
+        return f"{hint}, or name it {'.'.join(file.relative_to(Path.cwd()).with_suffix('').parts)}."
+    return f"{hint}."
 
 
 def _not_found(name: str) -> str:
@@ -170,7 +315,7 @@ def _place_of(error: BaseException) -> Place | None:
 
 
 def _is_installed(file: Path) -> bool:
-    if file.is_relative_to(_PACKAGE) or not _INSTALLED_IN.isdisjoint(file.parts):
+    if file.is_relative_to(_PACKAGE) or not INSTALLED_IN.isdisjoint(file.parts):
         return True
     return any(file.is_relative_to(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib"))
 

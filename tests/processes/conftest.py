@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
@@ -122,3 +124,21 @@ def pool() -> Iterator[Callable[..., ProcessPool]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+    """``module(text)`` is a module that workers can import too."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made: list[str] = []
+
+    def make(text: str, name: str = "shop_flow") -> ModuleType:
+        (tmp_path / f"{name}.py").write_text(text, "utf-8")
+        importlib.invalidate_caches()
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        made.append(name)
+        found = importlib.import_module(name)
+        monkeypatch.setitem(sys.modules, name, found)
+        return found
+
+    return make

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import sys
 import threading
@@ -29,24 +28,6 @@ Log = Callable[..., str]
 @pytest.fixture
 def flow() -> Flow:
     return create_flow("shop", max_concurrency=1)
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
-    """``module(text)`` is a module that workers can import too."""
-    monkeypatch.syspath_prepend(tmp_path)
-    made: list[str] = []
-
-    def make(text: str, name: str = "shop_flow") -> ModuleType:
-        (tmp_path / f"{name}.py").write_text(text, "utf-8")
-        importlib.invalidate_caches()
-        monkeypatch.delitem(sys.modules, name, raising=False)
-        made.append(name)
-        found = importlib.import_module(name)
-        monkeypatch.setitem(sys.modules, name, found)
-        return found
-
-    return make
 
 
 # What can't travel

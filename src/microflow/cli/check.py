@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -12,16 +13,20 @@ from .commands import Refused
 from .outcome import print_json
 from .where import Where, flow_option, takes_where, traceback_option
 
+if TYPE_CHECKING:
+    from ..versions import CodeVersion
+
 
 class Checked(NamedTuple):
     """What was found of one flow: its name, how many jobs it has, its mistakes. ``failure`` says the same as an error.
 
-    One that can't be loaded has the name that it was given, and None for the jobs.
+    One that can't be loaded has the name that it was given, and None for the jobs. ``notes``: what is no mistake and may surprise.
     """
 
     flow: str
     jobs: int | None
     failure: LoadError | FlowCheckError | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def mistakes(self) -> tuple[str, ...]:
@@ -47,42 +52,46 @@ def command(where: Where, as_json: bool) -> None:
       microflow check -f my_flow:flow
       microflow check -f flows/sales.py -f flows/stock.py
     """
-    seen: dict[str, Flow] = {}
-    found = [checked for spec in where.specs or ("",) for checked in _check(where, spec, seen)]
+    unloaded: dict[str, Checked] = {}
+    version = where.version(lambda spec, failure: unloaded.update({spec: Checked(spec, None, failure)}))
+    loaded = {version.spec_of(flow): checked for flow, checked in zip(version.flows, _check(version), strict=True)}
+    found = [checked for spec in where.specs if (checked := (unloaded | loaded).get(spec)) is not None]
     failures = [checked.failure for checked in found if checked.failure is not None]
     if as_json:
-        items = [{"flow": checked.flow, "jobs": checked.jobs, "mistakes": checked.mistakes} for checked in found]
-        print_json({"items": items})
+        print_json({"items": [_item(checked) for checked in found]})
         if failures:
             raise click.exceptions.Exit(Refused.exit_code)
         return
     for checked in found:
         if checked.failure is None:
             click.echo(f"ok  {checked.flow}: {_counted(checked.jobs or 0, 'job')}")
+        for note in checked.notes:
+            click.echo(f"note  {checked.flow}: {note}")
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise Refused("\n".join(str(failure) for failure in failures))
 
 
-def _check(where: Where, spec: str, seen: dict[str, Flow]) -> list[Checked]:
-    """What is found where a spec leads; ``seen`` has the flows that were met before, by name."""
-    try:
-        flows = where._replace(specs=(spec,) if spec else ()).flows()
-    except LoadError as failure:
-        return [Checked(spec, None, failure)]
-    found = []
-    for flow in flows:
+def _check(version: CodeVersion) -> Iterator[Checked]:
+    """What is found of each flow that could be loaded."""
+    seen: dict[str, Flow] = {}
+    for flow in version.flows:
+        notes = tuple(version.notes_on(flow))
         try:
             flow.check()
             if seen.setdefault(flow.name, flow) is not flow:
                 raise FlowCheckError(
                     flow.name, ["another of these flows has the same name; give one another in create_flow()."]
                 )
-            found.append(Checked(flow.name, len(flow.jobs)))
+            yield Checked(flow.name, len(flow.jobs), notes=notes)
         except FlowCheckError as failure:
-            found.append(Checked(flow.name, len(flow.jobs), failure))
-    return found
+            yield Checked(flow.name, len(flow.jobs), failure, notes)
+
+
+def _item(checked: Checked) -> dict[str, Any]:
+    item = {"flow": checked.flow, "jobs": checked.jobs, "mistakes": checked.mistakes}
+    return {**item, "notes": checked.notes} if checked.notes else item
 
 
 def _counted(count: int, noun: str) -> str:

@@ -20,6 +20,7 @@ from ..store.views import ExecutionView, Page, Tree
 from .source import LOG_PART, LogText
 
 if TYPE_CHECKING:
+    from ..engine.changes import Changes
     from ..engine.limits import LimitState
     from ..store.schedules import TickView
     from ..web.definitions import JobView
@@ -34,6 +35,9 @@ TIMEOUT = 30.0
 
 RESYNC = "resync"
 """The event that says that anything may have changed."""
+
+RELOADING = 600.0
+"""The same for a reload: the server answers once everything is imported."""
 
 _LARGE = 1024 * 1024
 """Bytes of a request that are many: a server that breaks the connection then has most likely refused them."""
@@ -168,6 +172,12 @@ class Client:
         """Start a run of a schedule, as of the tick ``at``."""
         return self._post(f"{_schedule(flow, name)}/run", {} if at is None else {"at": at})
 
+    def reload(self) -> Changes:
+        """Let the server load the code of its flows again; what changed."""
+        from ..engine.changes import Changes
+
+        return self._send("/api/reload", None, Changes, timeout=RELOADING)
+
     @contextmanager
     def events(self) -> Iterator[Iterator[Event | None]]:
         """The server's events from now on: None where anything may have changed, as it may now and then without a reason."""
@@ -197,13 +207,13 @@ class Client:
     def _post(self, path: str, body: Mapping[str, Any] | None = None) -> ExecutionView:
         return _view(self._send(path, body, _Execution))
 
-    def _send(self, path: str, body: Mapping[str, Any] | None, form: type[T]) -> T:
+    def _send(self, path: str, body: Mapping[str, Any] | None, form: type[T], *, timeout: float = TIMEOUT) -> T:
         data = json.dumps(body or {}, ensure_ascii=False).encode("utf-8", "surrogatepass")
         headers = {**self._headers, "Content-Type": "application/json"}
-        return self._read(Request(self.url + path, data, headers, method="POST"), form)
+        return self._read(Request(self.url + path, data, headers, method="POST"), form, timeout)
 
-    def _read(self, request: Request, form: type[T]) -> T:
-        with closing(self._open(request)) as response:
+    def _read(self, request: Request, form: type[T], timeout: float = TIMEOUT) -> T:
+        with closing(self._open(request, timeout)) as response:
             try:
                 return msgspec.json.decode(response.read(), type=form)
             except (OSError, HTTPException) as error:
@@ -211,9 +221,9 @@ class Client:
             except msgspec.MsgspecError as error:
                 raise self._no_microflow(f"its answer does not fit ({error})") from error
 
-    def _open(self, request: Request) -> HTTPResponse:
+    def _open(self, request: Request, timeout: float = TIMEOUT) -> HTTPResponse:
         try:
-            response: HTTPResponse = self._opener.open(request, timeout=TIMEOUT)
+            response: HTTPResponse = self._opener.open(request, timeout=timeout)
             return response
         except HTTPError as error:
             with closing(error):

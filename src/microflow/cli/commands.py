@@ -27,6 +27,7 @@ COMMANDS = {
     "pause": "Let a run over partitions or inputs begin nothing new.",
     "resume": "Go on with a run that is paused.",
     "retry": "Execute again, as a new execution, what has ended.",
+    "reload": "Let a server load the code of its flows again.",
     "concurrency": "List the limits: who holds them, who waits.",
     "prune": "Delete old history.",
     "check": "Look for mistakes in flows.",

@@ -253,12 +253,13 @@ def _submit(engine: Engine, job: Job[Any], asked: Asked, display: Display) -> Su
 
 
 def _plan_here(where: Where, job: Job[Any], asked: Asked, as_json: bool) -> None:
+    from ..engine.admission import Admission
     from ..engine.limits import Limits
     from ..engine.partition_runs import PartitionRuns
 
     job.flow.check()
     with _store(where) as store:
-        runs = PartitionRuns(PartitionStatuses(store), Limits(), SystemClock())
+        runs = PartitionRuns(PartitionStatuses(store), Limits(Admission()), SystemClock())
         _preview(runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=True)), as_json)
 
 

@@ -57,6 +57,10 @@ class Watch:
         """Watch the modules that were imported meanwhile, as they are now."""
         self._times = {file: _time_of(file) for file in source_files()} | self._times
 
+    def add(self, changed: Iterable[Path]) -> None:
+        """Watch files that have changed since they were imported, wherever that was."""
+        self._times |= dict.fromkeys(changed, _NEVER)
+
     def changed(self) -> bool:
         """Whether a file has another time than when it was added; what was imported meanwhile is added."""
         self.add_imported()
@@ -87,6 +91,10 @@ def restart(port: int, files: Iterable[Path]) -> NoReturn:
 
 
 _NESTED = "MICROFLOW_RELOADING"
+
+
+_NEVER = -1
+"""The time of a file that has changed already."""
 
 
 def _time_of(file: Path) -> int:

@@ -111,7 +111,12 @@ def command(
         store = MEMORY if path is None else shown(path)
         _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {store})")
 
-    settings = Settings(host, token, no_auth, grace, watch.changed if watch else None)
+    def changed() -> bool:
+        assert watch is not None, "somebody asks who was told to watch"
+        watch.add(engine.changed_files())  # modules that only workers have imported
+        return watch.changed()
+
+    settings = Settings(host, token, no_auth, grace, changed if watch is not None else None)
     try:
         engine.start()
         end = serve(engine, sockets, settings, ready, _say)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 from click.core import ParameterSource
 
-from ..errors import DefinitionError, UnknownNameError
+from ..errors import DefinitionError, LoadError, UnknownNameError
 from ..model.zones import read_moment
 from ..store.database import default_url
 from ..store.migrations import Copying
@@ -26,6 +26,7 @@ from .commands import SHOW_TRACEBACK
 if TYPE_CHECKING:
     from ..flow import Flow
     from ..jobs import Job
+    from ..versions import CodeVersion
     from .client import Client
     from .source import Source
 
@@ -45,19 +46,20 @@ class Where(NamedTuple):
 
     def flows(self) -> list[Flow]:
         """The flows, imported. Raises ``LoadError``, ``UsageError`` where none was named."""
-        from ..loading import load_flow
+        return list(self.version().flows)
+
+    def version(self, failed: Callable[[str, LoadError], None] | None = None) -> CodeVersion:
+        """The flows, imported, as one version of their code; errors as for ``flows``, and as ``load_version`` says."""
+        from ..loading import load_version
+        from ..runners.records import mark_level
 
         if not self.specs:
             hint = " or a running server with --server URL" if "server" in click.get_current_context().params else ""
             raise click.UsageError(f"Name the flow, as in -f my_flow:flow (or -f path/to/my_flow.py:flow){hint}.")
-        loaded: list[Flow] = []
+        mark_level()
         # what a module prints while it is imported is no result
         with redirect_stdout(sys.stderr):
-            for spec in self.specs:
-                flow = load_flow(spec)
-                if flow not in loaded:
-                    loaded.append(flow)
-        return loaded
+            return load_version(self.specs, failed)
 
     def names(self) -> list[str]:
         """The names of the flows that were named; empty if none was."""

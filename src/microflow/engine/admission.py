@@ -43,10 +43,13 @@ def key_in_words(key: str, value: KeyValue) -> str:
 class Limit:
     """So many places. ``name``, ``key`` and ``value`` are for people: of what, and for which value of which key of the first input.
 
-    ``reason`` is why one waits here ("limit", "run_key", "schedule").
+    ``reason`` is why one waits here ("limit", "run_key", "schedule"). ``family`` is the limit that this one is for one value of.
+    ``shrunk``: it had more places once, so that more may be held than there are.
     """
 
-    __slots__ = ("__weakref__", "flow", "holders", "key", "name", "parked", "places", "reason", "value")
+    __slots__ = (
+        *("__weakref__", "family", "flow", "holders", "key", "name", "parked", "places", "reason", "shrunk", "value"),
+    )
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Limit:
         key: str | None = None,
         value: KeyValue = None,
         reason: str = "limit",
+        family: Limit | None = None,
     ) -> None:
         self.name = name
         self.flow = flow
@@ -64,6 +68,8 @@ class Limit:
         self.value = value
         self.places = places
         self.reason = reason
+        self.family = family
+        self.shrunk = False
         self.holders: set[Place] = set()
         self.parked: list[tuple[int, Place]] = []
 
@@ -234,6 +240,14 @@ class Admission:
                 limit.holders.discard(place)
             self._hold(successor)
 
+    def resize(self, limit: Limit, places: int) -> None:
+        """From now on a limit has so many places. Those that are held stay held; who waits is granted those that are new."""
+        with self._lock:
+            limit.shrunk = limit.shrunk or places < limit.places
+            limit.places = places
+            granted = self._try_parked([limit])
+        self._tell(granted)
+
     def _obstacle(self, place: Place) -> Limit | None:
         """The first limit that keeps the request waiting."""
         first = self._privileged
@@ -288,6 +302,23 @@ class Admission:
                     self._park_at(place, obstacle)
             for entry in kept:
                 heapq.heappush(limit.parked, entry)
+            if limit.shrunk and limit.parked:
+                granted += self._try_stuck(limit)
+        return granted
+
+    def _try_stuck(self, limit: Limit) -> list[Callable[[], None]]:
+        """Grant what would wait for ever at a limit since it shrank: when it was parked, another place was to become free."""
+        granted: list[Callable[[], None]] = []
+        for entry in sorted(limit.parked, key=lambda entry: entry[0]):
+            place = entry[1]
+            try:
+                _refuse_deadlock(place)
+            except DeadlockError:
+                limit.parked.remove(entry)
+                heapq.heapify(limit.parked)
+                self._hold(place)
+                assert place.granted is not None
+                granted.append(place.granted)
         return granted
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from ..flow import Flow
 from ..jobs import Job
 from ..runners.base import Outcome, Request, Runner
 from ..runners.guarded import Guarded
@@ -70,6 +71,13 @@ class Dispatch:
         if key not in self._own:
             self._own[key] = Guarded(job.runner)
         return self._own[key]
+
+    def keep(self, flows: Collection[Flow]) -> None:
+        """Let go of what only other flows need: their workers without work, and the runners of a user's own."""
+        self._pool.keep(flows)
+        needed = {id(job.runner) for flow in flows for job in flow.jobs.values()}
+        for key in [key for key in self._own if key not in needed]:
+            self._own.pop(key).close()
 
     def close(self) -> None:
         """End all runners, those that users gave to tasks too."""

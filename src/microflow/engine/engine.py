@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import CallError, ConflictError
-from ..flow import Flow, check_all
+from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
-from ..model.events import EventBus
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
@@ -35,12 +33,12 @@ from .execution import Execution
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
-from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
 from .recovery import Recovery, recover, sign_on
 from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
+from .served import Served
 from .stopping import end_live, leave_retries, sign_off
 from .succession import Succession
 from .thread_pool import ThreadPool
@@ -59,7 +57,7 @@ _HURRIED_SECONDS = 1.0
 """The same, for somebody who does not want to wait."""
 
 
-class Engine:
+class Engine(Served):
     """What carries out executions in one process.
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
@@ -79,20 +77,16 @@ class Engine:
         keep: float = HousekeepingConfig().keep,
         copying: Copying = KEEP_COPY,
     ) -> None:
-        self.flows = by_name(flows)
-        check_all(self.flows)
+        super().__init__(flows, store)
         self.kind = kind
-        self._url = store or store_of(flows)
         self._clock = clock or SystemClock()
         self._echo = echo
         self._keep = keep
         self._copying = copying
         self._lock: ServerLock | None = None
-        self._stop_lock = threading.Lock()
         self._stopped = False
         self._hurried = False
         self.left = 0
-        self.events = EventBus()
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
     # Its life
@@ -115,8 +109,7 @@ class Engine:
                 self._lock.release()
             self.database.close()
             raise
-        for flow in self.flows.values():
-            flow.runtime = self._outside
+        self._bind()
         for call in again:
             self._schedule_runs.take_over(call)
         if self.kind == "server":
@@ -149,6 +142,7 @@ class Engine:
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
         self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
+        self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
@@ -190,9 +184,7 @@ class Engine:
             self.recovery.stop()
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
-            for flow in self.flows.values():
-                if flow.runtime is self._outside:
-                    flow.runtime = None
+            self._unbind()
             self._gates.interrupt()
             leave_retries(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
@@ -216,16 +208,6 @@ class Engine:
         self._resources.live.hurry()
 
     # What it is asked to do
-
-    def flow(self, name: str) -> Flow:
-        """The flow of this name. Raises ``UnknownNameError``."""
-        found: Flow = named(self.flows, name, "flow", "this engine")
-        return found
-
-    def job(self, flow: str, job: str) -> Job[Any]:
-        """The job of these names. Raises ``UnknownNameError``."""
-        found: Job[Any] = named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
-        return found
 
     def submit(
         self,

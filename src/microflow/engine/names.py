@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -30,7 +30,7 @@ def store_of(flows: Sequence[Flow]) -> str:
     return urls.pop() if urls else default_url()
 
 
-def named(known: dict[str, Any], name: str, kind: str, where: str) -> Any:
+def named(known: Mapping[str, Any], name: str, kind: str, where: str) -> Any:
     """What has this name. Raises ``UnknownNameError`` with the nearest names where nothing has."""
     found = known.get(name)
     if found is None:

@@ -118,7 +118,7 @@ class Resources:
         self.start = start
         self.echo = echo
         self.admission = Admission()
-        self.limits = Limits()
+        self.limits = Limits(self.admission)
         self.live = Live()
         self.stopping = False
         self._hands_over = hands_over

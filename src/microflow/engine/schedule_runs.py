@@ -92,20 +92,27 @@ class ScheduleRuns:
         store: Schedules,
         warm: Callable[[Sequence[Job[Any]]], None] = lambda _: None,
     ) -> None:
-        self._served = {schedule.key: schedule for schedule in served}
         self._caller = caller
         self._resources = resources
         self._store = store
         self._warm = warm
-        self._turns = {
-            schedule.key: Limit(schedule.name, 1, flow=schedule.flow.name, reason="schedule")
-            for schedule in served
-            if schedule.schedule.overlap != "allow"
-        }
+        self._turns: dict[Key, Limit] = {}
+        self.serve(served)
         self._threads = Limit("runs of schedules", THREADS)
         self._begun: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
         self._begun_lock = threading.Lock()  # what a script left when it died is taken over by another thread
         self._joint = threading.local()
+
+    def serve(self, served: Sequence[ServedSchedule]) -> None:
+        """From now on these schedules are served. Runs that go on stay runs of the schedule that has their schedule's name."""
+        in_use = {key: turn for key, turn in self._turns.items() if turn.holders or turn.parked}
+        self._turns = in_use | {
+            schedule.key: self._turns.get(schedule.key)
+            or Limit(schedule.name, 1, flow=schedule.flow.name, reason="schedule")
+            for schedule in served
+            if schedule.schedule.overlap != "allow"
+        }
+        self._served = {schedule.key: schedule for schedule in served}
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -227,7 +234,7 @@ class ScheduleRuns:
         return call
 
     def _limits(self, served: ServedSchedule) -> tuple[Limit, ...]:
-        turn = self._turns.get(served.key)
+        turn = self._turns.get(served.key) if served.schedule.overlap != "allow" else None
         takes_thread = served.is_dag or served.jobs[0].kind != "task"
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -65,35 +65,47 @@ class Scheduler:
         runs: ScheduleRuns,
         clock: Clock,
     ) -> None:
-        self.served: dict[Key, ServedSchedule] = {schedule.key: schedule for schedule in served}
-        self._flows = tuple(flows)
         self._config = config
         self._store = store
         self._runs = runs
         self._clock = clock
+        self._looking = threading.Lock()  # held for a whole look; taken before the other one
         self._lock = threading.Lock()  # one thread at a time looks, pauses, resumes or begins a run
         self._plan: list[tuple[float, int, ServedSchedule]] = []
-        self._order = {schedule.key: number for number, schedule in enumerate(served)}
         self._offset = 0.0
         self._expected = 0.0
         self._prepared_for = 0.0
         self._is_open = False
         self._ended = threading.Event()
+        self._woken = threading.Event()
         self._claims = Claims(store, runs, self._lock, self._ended)
         self._thread: threading.Thread | None = None
+        self._is_started = False
+        self._set(flows, served)
+
+    def _set(self, flows: Iterable[str], served: Sequence[ServedSchedule]) -> None:
+        self._flows = tuple(flows)
+        self._order = {schedule.key: number for number, schedule in enumerate(served)}
+        self.served: dict[Key, ServedSchedule] = {schedule.key: schedule for schedule in served}
 
     # Its life
 
     def start(self) -> None:
         """Begin to serve, and look after the schedules in a thread of its own. If the store fails it is tried again there."""
         self._try_to_open(self._clock.now())
+        self._is_started = True
         if self.served or not self._is_open:
+            self._begin_to_live()
+
+    def _begin_to_live(self) -> None:
+        if self._thread is None:
             self._thread = threading.Thread(target=self._live, name="microflow-scheduler", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """Begin no further run; returns when the look that goes on is over."""
         self._ended.set()
+        self._woken.set()
         if self._thread is not None:
             self._thread.join()
 
@@ -103,16 +115,49 @@ class Scheduler:
         1. What each flow's code says is compared with what the store knows, and what differs is written, in one transaction for
            each flow. 2. Runs that a server left queued are taken over. 3. Every schedule is looked at as soon as possible.
         """
+        with self._looking:
+            self._open(now)
+
+    def _open(self, now: float) -> None:
         for flow in self._flows:
-            self._reconcile(flow, now)
+            self._reconcile(flow, self.served.values(), now)
         for opened in self._store.not_begun():
             if opened.flow in self._flows and not self._runs.is_live(opened.id):
                 self._runs.take_over_tick(opened, now)
         self._claims.watched_since = now
         self._expected = self._clock.monotonic()
         self._offset = now - self._expected
-        self._plan = [(now, order, self.served[key]) for key, order in self._order.items()]
+        self._look_at_all(now)
         self._is_open = True
+
+    def _look_at_all(self, now: float) -> None:
+        self._plan = [(now, order, self.served[key]) for key, order in self._order.items()]
+
+    def serve(
+        self, flows: Iterable[str], served: Sequence[ServedSchedule], swapped: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve other flows and schedules instead, as a new server would, but for the ticks between two servers: there are none.
+
+        1. What is due by now begins as it was served. 2. What the flows' code says is compared with what the store knows, in one
+        transaction: new and changed schedules count from now, and removed ones are recorded. 3. ``swapped`` is called, while nobody
+        else begins a run. Raises ``StoreError``; then everything is served as before.
+        """
+        with self._looking:
+            now = self._clock.now()
+            if self._is_open:
+                self._look(now)
+            with self._lock:
+                if self._is_open:
+                    with self._store.transaction():
+                        for flow in flows:
+                            self._reconcile(flow, served, now)
+                self._set(flows, served)
+                swapped()
+            self._prepared_for = 0.0
+            self._look_at_all(now)
+        self._woken.set()
+        if self._is_started and served and not self._ended.is_set():
+            self._begin_to_live()
 
     def _try_to_open(self, now: float) -> None:
         try:
@@ -120,10 +165,10 @@ class Scheduler:
         except StoreError as error:
             logger.error("Schedules can't be served yet, and are tried again: %s", error)
 
-    def _reconcile(self, flow: str, now: float) -> None:
+    def _reconcile(self, flow: str, schedules: Iterable[ServedSchedule], now: float) -> None:
         known = self._store.of_flow(flow)
         with self._store.transaction():
-            for served in self.served.values():
+            for served in schedules:
                 if served.flow.name == flow:
                     self._serve(served, known.pop(served.name, None), now)
             for row in known.values():
@@ -151,11 +196,17 @@ class Scheduler:
                 )
                 wait = self._config.longest_wait
                 self._expected = self._clock.monotonic() + wait
-            if not self._clock.wait(self._ended, wait) and not self._is_open:
+            if self._clock.wait(self._woken, wait):
+                self._woken.clear()
+            elif not self._is_open:
                 self._try_to_open(self._clock.now())
 
     def run_once(self, now: float) -> Swept:
         """Look at every schedule that has a tick by now. What fails is tried again soon, and keeps nothing else from running."""
+        with self._looking:
+            return self._look(now)
+
+    def _look(self, now: float) -> Swept:
         self._notice_jumps(now)
         looked: list[ServedSchedule] = []
         counts = Counts()
@@ -222,7 +273,7 @@ class Scheduler:
         if max(shift, overslept) > self._config.jump:
             self._claims.watched_since = now
         elif shift < -self._config.jump:
-            self._plan = [(now, order, self.served[key]) for key, order in self._order.items()]
+            self._look_at_all(now)
         self._claims.watched_since = min(self._claims.watched_since, now)
 
     def _expect(self, served: ServedSchedule, now: float, again: float | None) -> None:

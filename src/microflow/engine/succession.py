@@ -94,9 +94,13 @@ class Succession:
     ) -> None:
         self._executions = executions
         self._begun = begun
+        self._partition_runs = partition_runs
+        self.serve(flows, served)
+
+    def serve(self, flows: Mapping[str, Flow], served: Iterable[ServedSchedule]) -> None:
+        """From now on what was left goes on with the jobs of these flows, and with their schedules."""
         self._flows = flows
         self._served = {schedule.key: schedule for schedule in served}
-        self._partition_runs = partition_runs
 
     def left_by(self, engine_id: int) -> list[Left]:
         """What an engine left that may go on, oldest first."""

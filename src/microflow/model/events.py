@@ -7,13 +7,14 @@ from typing import Literal
 
 import msgspec
 
-Topic = Literal["execution", "progress", "log", "schedule", "concurrency"]
+Topic = Literal["execution", "progress", "log", "schedule", "concurrency", "code"]
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One change. It names what changed, so that a reader can fetch it anew; it is published after the change is committed.
 
     ``topic`` is the kind of thing; ``id``, ``parent_id`` and ``root_id`` are executions; ``name`` is a schedule's.
+    "code": other definitions are served, or the files that they were loaded from have changed.
     """
 
     topic: Topic

@@ -7,15 +7,20 @@ is ever unpickled.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from io import BytesIO
+from operator import attrgetter
 from types import CodeType
 from typing import Any
 
 import cloudpickle
+
+_CACHED = type(functools.lru_cache(lambda: None))
 
 
 def dumps(fn: Callable[..., Any]) -> bytes:
@@ -48,11 +53,29 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudpickle h
         self.files: set[str] = set()
 
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, _CACHED) and not _is_importable(value):
+            return _cached, (value.__wrapped__, value.cache_parameters())
         if not isinstance(value, CodeType):
             return super().reducer_override(value)
         self.files.add(value.co_filename)
         constructor, arguments = self.dispatch_table[CodeType](value)
         return _code, (constructor, arguments, value.co_filename)
+
+
+def _cached(fn: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    made: Callable[..., Any] = functools.lru_cache(**parameters)(fn)
+    return made
+
+
+def _is_importable(value: Any) -> bool:
+    """Whether pickle can name a function with a cache by its module, which it tries for all of them."""
+    if value.__module__ == "__main__" or value.__module__ in cloudpickle.list_registry_pickle_by_value():
+        return False
+    try:
+        found = attrgetter(value.__qualname__)(sys.modules[value.__module__])
+    except (AttributeError, KeyError):  # it was made inside a function, or is another function's now
+        return False
+    return found is value
 
 
 def _code(constructor: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) -> CodeType:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import secrets
 import subprocess
 import threading
 from collections.abc import Callable
@@ -40,7 +39,7 @@ class MarkedOutput:
     """What attempts print, one after the other, told apart by the ``mark`` that stands behind each one's."""
 
     def __init__(self) -> None:
-        self.mark = f"\x00microflow {secrets.token_hex(8)}\x00\n".encode()
+        self.mark = f"\x00microflow {os.urandom(8).hex()}\x00\n".encode()
         self._held = b""
 
     def take(self, data: bytes, output: Output, *, last: bool = False) -> None:

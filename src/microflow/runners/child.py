@@ -14,26 +14,30 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
-import logging
 import os
 import signal
 import sys
 import threading
 from _thread import start_new_thread
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from time import monotonic, sleep  # by name, since a task may put something else in the module
 from typing import Any
 
 from .. import runtime
 from ..errors import WorkerDied
+from ..meanings import Meanings
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
+from ..reserved import reserve
 from ..runtime import Progress
+from ..sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
 from .calling import call, current_execution_for, error_of
 from .frames import (
+    Code,
     ContextQuery,
     ContextReply,
     Done,
@@ -49,11 +53,14 @@ from .frames import (
     Reference,
     Returned,
     Run,
+    Source,
+    SourceQuery,
     framed,
     to_worker,
     write_all,
 )
 from .meter import Meter
+from .records import WorkerRecords
 from .refusal import Refusal
 from .surroundings import Surroundings
 
@@ -79,6 +86,10 @@ class Worker:
         self._head_began = 0.0
         self._is_watched = False
         self._sending = threading.Lock()
+        self._asking = threading.Lock()
+        self._next: Run | None = None
+        self._is_setting_up = False
+        self._pid = os.getpid()
         self._giving_back = threading.Lock()
         self._busy = False
         self._orphaned = False
@@ -88,15 +99,20 @@ class Worker:
         runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)  # for threads that a task starts
         runtime.active_runtime.set(Refusal())
         faulthandler.enable(file=2)
-        _log_to_standard_error()
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
         meter = Meter()
-        surroundings = Surroundings((self._requests, self._responses, self._output))
+        surroundings = self._surroundings = Surroundings((self._requests, self._responses, self._output))
+        self._records = WorkerRecords()
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
                 sys.path[:] = message.path
+            elif isinstance(message, Code):
+                self._find_modules(message)
             elif isinstance(message, Load):
-                with contextlib.suppress(Exception, SystemExit):  # it is raised again when the function is run
+                with (
+                    contextlib.suppress(Exception, SystemExit),
+                    self._setting_up(),
+                ):  # it is raised again when it is run
                     _imported(message.function)
             elif isinstance(message, Run):
                 self._busy = True  # before the look at the parent, as its watcher looks in the other order
@@ -185,16 +201,61 @@ class Worker:
                 self._is_watched = False  # before the last look at the line, so that none is overlooked
 
     def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
-        if isinstance(source, Pickled):
-            from .by_value import loads
-
-            # from the parent alone: nothing that came over the network or out of the store is ever unpickled
-            self._functions[key] = loads(source.data)
-        elif isinstance(source, Reference):
-            self._functions[key] = _imported(source)
+        if source is not None:
+            with self._setting_up():
+                self._functions[key] = _imported(source) if isinstance(source, Reference) else _unpickled(source)
         return self._functions[key]
 
+    @contextmanager
+    def _setting_up(self) -> Iterator[None]:
+        """While modules are imported: what they set up is what every task of this worker finds."""
+        if self._is_setting_up:
+            yield
+            return
+        self._is_setting_up = True
+        before = self._surroundings.now()
+        try:
+            with self._records.set_aside():
+                yield
+        finally:
+            self._surroundings.keep(before, self._surroundings.now())
+            self._is_setting_up = False
+
+    def _find_modules(self, code: Code) -> None:
+        """Import what the parent imports: the same files, with the same content."""
+        sys.path[:] = code.path
+        if code.reserves:
+            reserve(*code.own)
+        meanings = Meanings(code.flows)
+        if meanings.can_differ:
+            sys.meta_path.insert(0, meanings)
+        OwnPaths(
+            Folders(tuple(code.own), tuple(code.others)), told_content(code.digests, self._source), self._setting_up
+        ).install()
+
+    def _source(self, path: str, source: bytes) -> bytes:
+        """What to import for a module that the parent has not told of, in whichever thread."""
+        if os.getpid() != self._pid:
+            return source  # a copy of the worker, which has nobody to ask
+        with self._asking:
+            self._send(SourceQuery(path, source))
+            reply = self._reply()
+        if not isinstance(reply, Source):
+            raise WorkerDied("The engine did not answer when a module was imported.")
+        return source if reply.source is None else reply.source
+
+    def _reply(self) -> Any:
+        """The answer to a question. What is to be run next may come before it, when a function is imported in advance."""
+        while isinstance(message := self._received(), Run):
+            self._next = message
+        return message
+
     def _receive(self) -> Any:
+        """What the parent says next; None if it has ended."""
+        message, self._next = self._next, None
+        return self._received() if message is None else message
+
+    def _received(self) -> Any:
         while (body := self._buffer.next()) is None:
             data = os.read(self._requests, 65536)
             if not data:
@@ -213,8 +274,9 @@ class Worker:
         self._send(ProgressReport(progress.done, progress.total, progress.message))
 
     def _context(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        self._send(ContextQuery())
-        reply = self._receive()
+        with self._asking:
+            self._send(ContextQuery())
+            reply = self._reply()
         if not isinstance(reply, ContextReply):
             raise WorkerDied("The engine did not answer when the task looked at its context.")
         return decode(reply.written), decode(reply.last_output)
@@ -250,8 +312,23 @@ def _taken(take: Callable[[], Request]) -> Request | None:
 def _imported(source: Reference) -> Callable[..., Any]:
     import_module(source.module)
     flow = getattr(import_module(source.flow_module), source.flow_attribute)
+    if source.job not in flow.jobs and source.made_in:
+        import_module(source.made_in)
     found: Callable[..., Any] = flow.jobs[source.job].fn
     return found
+
+
+def _unpickled(source: Pickled) -> Callable[..., Any]:
+    from . import setups
+    from .by_value import loads
+
+    # from the parent alone: nothing that came over the network or out of the store is ever unpickled
+    if source.flow_module:
+        with contextlib.suppress(Exception, SystemExit):  # the function came by value, and may need nothing of it
+            import_module(source.flow_module)
+    if source.setup:
+        setups.apply(source.setup)
+    return loads(source.data)
 
 
 def _take_pipes() -> tuple[int, int]:
@@ -286,29 +363,6 @@ def _flush() -> None:
             stream.flush()
         except Exception:  # noqa: BLE001 - the task may have closed it, or put anything at all in its place
             continue
-
-
-class _StandardErrorHandler(logging.StreamHandler[Any]):
-    """Writes to whatever ``sys.stderr`` is at the time."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: Any) -> None:
-        raise AttributeError("the stream is always sys.stderr")
-
-
-def _log_to_standard_error() -> None:
-    """Records of ``logging`` from INFO on go to the log; a task that configures ``logging`` itself replaces this."""
-    handler = _StandardErrorHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
 
 
 def _exit_code(error: SystemExit) -> str:

@@ -13,24 +13,55 @@ HEADER = 4
 
 
 class Reference(msgspec.Struct, array_like=True, tag="reference", frozen=True):
-    """A function that can be imported: the module that defines it, and where its flow and its job are found."""
+    """A function that can be imported: the module that defines it, and where its flow and its job are found.
+
+    ``made_in``: the module that made it a job, if that is another one.
+    """
 
     module: str
     flow_module: str
     flow_attribute: str
     job: str
+    made_in: str = ""
 
 
 class Pickled(msgspec.Struct, array_like=True, tag="pickled", frozen=True):
-    """A function by value, as its parent pickled it."""
+    """A function by value, as its parent pickled it.
+
+    ``flow_module``: the module of its flow, to import first; where that can't be imported, ``setup``: what the parent set up.
+    """
 
     data: bytes
+    flow_module: str = ""
+    setup: bytes = b""
 
 
 class Hello(msgspec.Struct, array_like=True, tag="hello"):
     """The first frame to a worker: how the parent finds modules."""
 
     path: list[str]
+
+
+class Code(msgspec.Struct, array_like=True, tag="code"):
+    """The worker is one flow's from now on, and of one version of its code. ``path``: ``sys.path`` as it is for this flow.
+
+    ``own`` and ``others``: where the user's modules are, as in ``Folders``. ``flows``: for each of the flows that are served
+    together, its folders. ``digests``: what each module that was imported by now holds. ``reserves``: whether reserved names mean
+    what they should, which is the parent's choice.
+    """
+
+    path: list[str]
+    own: list[str]
+    others: list[str]
+    flows: dict[str, list[str]]
+    digests: dict[str, bytes]
+    reserves: bool
+
+
+class Source(msgspec.Struct, array_like=True, tag="source"):
+    """The answer to a ``SourceQuery``: what to import; None for what the worker has read."""
+
+    source: bytes | None
 
 
 class Load(msgspec.Struct, array_like=True, tag="load"):
@@ -94,6 +125,13 @@ class ContextQuery(msgspec.Struct, array_like=True, tag="context query"):
     """The job looks at its context."""
 
 
+class SourceQuery(msgspec.Struct, array_like=True, tag="source query"):
+    """A module is imported that the parent did not tell of; its file holds this ``source``."""
+
+    path: str
+    source: bytes
+
+
 class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
     """The job said how far it is."""
 
@@ -102,8 +140,8 @@ class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
     message: str | None
 
 
-ToWorker = Hello | Load | Run | ContextReply
-FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | ProgressReport
+ToWorker = Hello | Code | Load | Run | ContextReply | Source
+FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | SourceQuery | ProgressReport
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker = msgspec.msgpack.Decoder(ToWorker)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from typing import Any
+from weakref import ref
 
+from ..callables import is_local, module_of
 from ..errors import PayloadError
 from .frames import Pickled, Reference
 
@@ -19,7 +22,7 @@ class Functions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._keys: dict[int, tuple[int, Any]] = {}
+        self._keys: dict[int, tuple[int, ref[Any]]] = {}  # by a job's identity, until the job is freed
         self._by_value: dict[int, Pickled] = {}
         self._not_importable: dict[int, str] = {}
         self._last_key = 0
@@ -32,8 +35,12 @@ class Functions:
             return known[0]
         with self._lock:
             self._last_key += 1
-            self._keys[id(job)] = (self._last_key, job)  # the job is kept, so that its id stays its own
+            self._keys[id(job)] = (self._last_key, ref(job, partial(self._forget, id(job))))
             return self._last_key
+
+    def _forget(self, identity: int, _: Any) -> None:
+        for known in (self._keys, self._by_value, self._not_importable):
+            known.pop(identity, None)
 
     def renew(self, job: Any) -> None:
         """A call from outside begins: a function sent by value is compared with what it is now, and sent again if it differs.
@@ -43,7 +50,9 @@ class Functions:
         if job.kind == "task":
             self._renew(job)
             return
-        for known in [job for _, job in tuple(self._keys.values())]:
+        for known in [found() for _, found in tuple(self._keys.values())]:
+            if known is None:
+                continue  # freed just now
             try:
                 self._renew(known)
             except PayloadError:
@@ -55,11 +64,11 @@ class Functions:
         if pickled is None:
             return
         fresh = self._pickle(job, self._not_importable.get(id(job), ""))
-        if fresh.data != pickled.data:
+        if fresh != pickled:
             with self._lock:
                 self._by_value[id(job)] = fresh
                 self._last_key += 1
-                self._keys[id(job)] = (self._last_key, job)
+                self._keys[id(job)] = (self._last_key, self._keys[id(job)][1])
 
     def source(self, job: Any) -> Reference | Pickled:
         """How a worker finds the function."""
@@ -89,16 +98,17 @@ class Functions:
 
         from .by_value import dumps
 
-        module = sys.modules.get(job.fn.__module__)
+        name = module_of(job.fn)
+        module = sys.modules.get(name or "")
         # what can't be imported there must not be looked for there: neither the function nor what it calls in its own module
-        by_value = why and module is not None and module.__name__ != "__main__"
+        by_value = why and module is not None and name != "__main__" and name not in sys.stdlib_module_names
         try:
             if not by_value:
-                return Pickled(dumps(job.fn))
+                return _with_setup(job, dumps(job.fn), why)
             with self._pickling:  # the register is the process's
                 cloudpickle.register_pickle_by_value(module)
                 try:
-                    return Pickled(dumps(job.fn))
+                    return _with_setup(job, dumps(job.fn), why)
                 finally:
                     cloudpickle.unregister_pickle_by_value(module)
         except Exception as error:  # pickling runs the code of whatever the function refers to
@@ -110,12 +120,22 @@ class Functions:
             ) from error
 
 
+def _with_setup(job: Any, data: bytes, why: str) -> Pickled:
+    """A function with what sets up its surroundings: its flow's module, or what this process has set up by now."""
+    from .setups import described
+
+    flow_module, _, _ = job.flow.reference()
+    return Pickled(data, setup=described()) if flow_module is None or why else Pickled(data, flow_module)
+
+
 def _reference(job: Any) -> Reference | None:
     """Where a worker can import the function from; None where it can't: ``__main__``, a notebook's cell, a closure."""
     module, attribute, _ = job.flow.reference()
-    fn_module = getattr(job.fn, "__module__", None)
-    if module is None or attribute is None or fn_module in (None, "__main__") or "<locals>" in job.fn.__qualname__:
+    fn_module = module_of(job.fn)
+    if module is None or attribute is None or fn_module is None or "__main__" in (fn_module, job.made_in):
+        return None
+    if is_local(job.fn):
         return None
     if job.flow.jobs.get(job.name) is not job:
         return None
-    return Reference(fn_module, module, attribute, job.name)
+    return Reference(fn_module, module, attribute, job.name, job.made_in or "")

@@ -7,10 +7,11 @@ A worker is started when one is needed, kept warm for the next task, and ended a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ..errors import WorkerDied
+from ..flow import Flow
 from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
@@ -21,6 +22,10 @@ IDLE_SECONDS = 30.0
 
 MAXIMUM_EXECUTIONS = 50_000
 """How many attempts a worker runs before another takes its place, which costs as much as a thousand small tasks."""
+
+
+MAXIMUM_IDLE_ELSEWHERE = 8
+"""How many workers without work other flows may keep when a flow needs a new worker."""
 
 
 class ProcessPool:
@@ -56,8 +61,8 @@ class ProcessPool:
         Raises ``WorkerDied`` if no worker can be started.
         """
         while True:
-            idle = self._take()
-            worker = idle or started(self._start_worker)
+            idle = self._take(job.flow)
+            worker = idle or self._started(job.flow)
             try:
                 attempt = Attempt(worker, job, line, self.functions, self._give_back, self._later)
             except BaseException:
@@ -72,19 +77,43 @@ class ProcessPool:
 
         Raises ``WorkerDied`` if one can't be started.
         """
+        waiting: dict[int, list[Any]] = {}
+        for job in jobs:
+            waiting.setdefault(id(job.flow), []).append(job)
+        for of_flow in waiting.values():
+            self._warm(of_flow)
+
+    def _warm(self, jobs: list[Any]) -> None:
+        flow = jobs[0].flow
         with self._lock:
-            idle = len(self._idle)
-            for worker in self._idle[max(idle - len(jobs), 0) :]:
+            idle = [worker for worker in self._idle if worker.flow is flow]
+            for worker in idle[max(len(idle) - len(jobs), 0) :]:
                 worker.idle_since = self._now()
-        for job in jobs[idle:]:
-            worker = started(self._start_worker)
+        for job in jobs[len(idle) :]:
+            worker = self._started(flow)
             if (reference := self.functions.reference(job)) is not None:
                 worker.send(Load(reference))
             self._give_back(worker, "")
 
-    def _take(self) -> Worker | None:
+    def _take(self, flow: Flow) -> Worker | None:
         with self._lock:
-            return self._idle.pop() if self._idle else None
+            for place in range(len(self._idle) - 1, -1, -1):
+                if self._idle[place].flow is flow:
+                    return self._idle.pop(place)
+        return None
+
+    def _started(self, flow: Flow) -> Worker:
+        """A new worker for a flow; it takes the place of one of another flow's that has had nothing to do for longest."""
+        with self._lock:
+            others = [worker for worker in self._idle if worker.flow is not flow]
+            replaced = (
+                min(others, key=lambda worker: worker.idle_since) if len(others) >= MAXIMUM_IDLE_ELSEWHERE else None
+            )
+            if replaced is not None:
+                self._idle.remove(replaced)
+        if replaced is not None:
+            replaced.close()
+        return started(self._start_worker, flow)
 
     def _give_back(self, worker: Worker, retire: str) -> None:
         worker.idle_since = self._now()
@@ -110,6 +139,19 @@ class ProcessPool:
         if self._sweeping:
             self._later(max(next_look, 0.1), self._sweep)
 
+    def keep(self, flows: Collection[Flow]) -> None:
+        """End the workers that have nothing to do and are not of these flows, as they are now."""
+        with self._lock:
+            kept = [
+                worker
+                for worker in self._idle
+                if worker.flow is not None and worker.flow in flows and worker.version is worker.flow.version
+            ]
+            ended = [worker for worker in self._idle if worker not in kept]
+            self._idle = kept
+        for worker in ended:
+            worker.close()
+
     def close(self) -> None:
         """End all workers that have nothing to do; those at work are ended by their attempts' ``Stop``."""
         with self._lock:
@@ -127,7 +169,7 @@ class FreshProcesses:
 
     def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
         """Carry out an attempt in a process of its own; errors as for the pool."""
-        worker = started(Worker)
+        worker = started(Worker, job.flow)
         try:
             line = [(request, observer)]
             return Attempt(worker, job, line, self._functions, lambda *_: None, lambda *_: None).wait()
@@ -138,9 +180,11 @@ class FreshProcesses:
         """Nothing is kept between attempts."""
 
 
-def started(start: Callable[[], Worker]) -> Worker:
-    """A new worker. Raises ``WorkerDied`` with the system's own words if there can be none."""
+def started(start: Callable[[], Worker], flow: Flow) -> Worker:
+    """A new worker for a flow. Raises ``WorkerDied`` with the system's own words if there can be none."""
     try:
-        return start()
+        worker = start()
     except OSError as error:
         raise WorkerDied(f"No worker process could be started: {error}.") from error
+    worker.belong_to(flow)
+    return worker

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 # what signal.getsignal calls, before it looks for the name of a handler, which takes ten times as long
 _handler: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]
@@ -18,22 +18,72 @@ _SIGNALS = tuple(
 """Those whose handlers tasks set: for an interrupt, an end, a time limit, and children."""
 
 
+class State(NamedTuple):
+    """What can be put back, as it is at one moment."""
+
+    folder: str
+    environment: dict[Any, Any]
+    handlers: list[Any]
+    recursion_limit: int
+    threads: int
+    mask: int
+    limits: list[tuple[int, int]]
+
+
 class Surroundings:
-    """The state of a fresh worker, taken once, that every task finds."""
+    """The state of a worker once its flow's modules have been imported, which every task finds."""
 
     def __init__(self, own_descriptors: Sequence[int] = ()) -> None:
         self._own = [(descriptor, _identity(descriptor)) for descriptor in own_descriptors]
         self._pid = os.getpid()
-        self._folder = os.getcwd()
-        self._environment = _environment().copy()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
-        self._handlers = [_handler(number) for number in _SIGNALS]
-        self._recursion_limit = sys.getrecursionlimit()
-        self._threads = threading.active_count()
-        self._mask = os.umask(0o022)
-        os.umask(self._mask)
-        self._limits = _limits()
+        (
+            self._folder,
+            self._environment,
+            self._handlers,
+            self._recursion_limit,
+            self._threads,
+            self._mask,
+            self._limits,
+        ) = self.now()
         self._output = [_identity(descriptor) for descriptor in (1, 2)]
+
+    def now(self) -> State:
+        """The state at this moment."""
+        try:
+            folder = os.getcwd()
+        except OSError:
+            folder = ""  # it is gone
+        mask = os.umask(0o022)
+        os.umask(mask)
+        return State(
+            folder,
+            _environment().copy(),
+            [_handler(number) for number in _SIGNALS],
+            sys.getrecursionlimit(),
+            threading.active_count(),
+            mask,
+            _limits(),
+        )
+
+    def keep(self, before: State, after: State) -> None:
+        """What changed between two moments is there for every task from now on."""
+        if after.folder not in (before.folder, ""):
+            self._folder = after.folder
+        for name in before.environment.keys() | after.environment.keys():
+            if (value := after.environment.get(name)) is None:
+                self._environment.pop(name, None)
+            elif value != before.environment.get(name):
+                self._environment[name] = value
+        pairs = zip(before.handlers, after.handlers, self._handlers, strict=True)
+        self._handlers = [known if was is now else now for was, now, known in pairs]
+        if after.recursion_limit != before.recursion_limit:
+            self._recursion_limit = after.recursion_limit
+        self._threads += max(after.threads - before.threads, 0)
+        if after.mask != before.mask:
+            self._mask = after.mask
+        if after.limits != before.limits:
+            self._limits = after.limits
 
     def leave_if_forked(self) -> None:
         """End this process if it is a copy of the worker: a task forked, and the copy came back here."""

@@ -19,9 +19,7 @@ from ..model.results import ExecutionStatus
 from ..runtime import CurrentExecution, active_execution
 from .base import Observer, Outcome, Request
 from .calling import call, current_execution_for, error_of
-
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
+from .records import FORMAT, is_level_set
 
 _LONG = 65536
 """Characters of a line that are kept until it ends."""
@@ -61,6 +59,7 @@ class Capture:
         self._lines: dict[int, _Lines] = {}
         self._installed: list[_Stream] = []
         self._handler = _Handler(self)
+        self._level: int | None = None
 
     @contextmanager
     def into(self, execution: CurrentExecution, sink: Callable[[bytes], None]) -> Iterator[None]:
@@ -106,17 +105,18 @@ class Capture:
             setattr(sys, name, stream)
             self._installed.append(stream)
         root = logging.getLogger()
-        # where nobody configured logging, jobs' records count from INFO on, as in a worker process
-        self._handler.alone = not root.handlers and root.level == logging.WARNING
-        if self._handler.alone:
+        # where nobody set the level, jobs' records count from INFO on, as in a worker process
+        self._handler.alone = not root.handlers
+        self._level = None if is_level_set(root) else root.level
+        if self._level is not None:
             root.setLevel(logging.INFO)
         root.addHandler(self._handler)
 
     def _uninstall(self) -> None:
         root = logging.getLogger()
         root.removeHandler(self._handler)
-        if self._handler.alone and root.level == logging.INFO:
-            root.setLevel(logging.WARNING)
+        if self._level is not None and root.level == logging.INFO:
+            root.setLevel(self._level)
         for stream in self._installed:
             if getattr(sys, stream.place) is stream:  # else somebody put another in its place, and keeps it
                 setattr(sys, stream.place, _without_idle(stream.original))
@@ -189,7 +189,7 @@ class _Handler(logging.Handler):
         super().__init__()
         self._capture = capture
         self.alone = False
-        self.setFormatter(logging.Formatter(_FORMAT))
+        self.setFormatter(logging.Formatter(FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._capture.write(self.format(record) + "\n") and self.alone and record.levelno >= logging.WARNING:

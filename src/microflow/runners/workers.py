@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -11,14 +10,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..errors import WorkerDied
+from ..flow import Flow
 from ..model.payloads import encode_value
+from ..reserved import is_reserving
 from ..runtime import Progress
+from ..versions import CodeVersion, version_of
 from .base import Observer, Outcome, Request
 from .channels import Channel, Silence, ThreadedChannel
 from .frames import (
+    Code,
     ContextQuery,
     ContextReply,
     Done,
@@ -31,6 +35,8 @@ from .frames import (
     Reference,
     Returned,
     Run,
+    Source,
+    SourceQuery,
 )
 from .functions import Functions
 from .trees import MARKER, end_tree
@@ -47,10 +53,12 @@ MERCY = 0.25
 
 
 class Worker:
-    """One worker process. It runs one attempt at a time."""
+    """One worker process. It runs one attempt at a time, and jobs of one ``flow``, so of one version of its code."""
 
     def __init__(self, opener: Callable[[subprocess.Popen[bytes]], Channel] = open_channel) -> None:
-        self.marker = secrets.token_hex(8)
+        self.flow: Flow | None = None
+        self.version: CodeVersion | None = None
+        self.marker = os.urandom(8).hex()
         self.executions = 0
         self.idle_since = 0.0
         self.known: set[int] = set()
@@ -86,6 +94,27 @@ class Worker:
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
+
+    def belong_to(self, flow: Flow) -> None:
+        """From now on the worker runs jobs of this flow, with the version of the code that the flow is of."""
+        self.flow = flow
+        self.version = version = version_of(flow)
+        self.send(
+            Code(
+                version.path_of(flow),
+                list(version.own.own),
+                list(version.own.others),
+                {name: list(folders) for name, folders in version.folders.items()},
+                version.sources.digests(),
+                is_reserving(),
+            )
+        )
+
+    def answer(self, query: SourceQuery) -> None:
+        """Tell the worker what to import for a module that it has met."""
+        assert self.version is not None, "a worker without a version asks for none"
+        source = self.version.sources.content(query.path, query.source)
+        self.send(Source(None if source == query.source else source))
 
     def send(self, message: Any) -> bool:
         """Send a frame; False if the process has ended, which the channel says too when it is read, after the last words."""
@@ -233,6 +262,8 @@ class Attempt:
                 if not self._is_first:
                     return None
                 self._answer()
+            elif isinstance(message, SourceQuery):
+                worker.answer(message)
             elif isinstance(message, Loaded):
                 observer.loading(False)
             elif isinstance(message, NotLoaded):
@@ -307,7 +338,12 @@ def ending_of(code: int) -> str:
 
 
 def _interpreter_options() -> list[str]:
-    """The options this interpreter was started with that a worker needs too."""
-    options = [f"-W{option}" for option in sys.warnoptions]
+    """The options this interpreter was started with that a worker needs too.
+
+    With ``-P`` a worker starts without the working directory on its path: a ``queue.py`` there must not take the place of Python's
+    own. Only where Microflow itself is found there, it can't be left out.
+    """
+    options = [] if Path(__file__).parents[2] == Path.cwd() else ["-P"]
+    options += [f"-W{option}" for option in sys.warnoptions]
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return options

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response
 
+from ..engine.changes import Changes
 from ..model.payloads import decode
 from ..model.zones import resolve_zone
 from ..store.reading import ExecutionView, Filters, Tree, read_cursor
@@ -77,7 +78,16 @@ if TYPE_CHECKING:
 def check_health(site: Site, _: Call) -> Health:
     """Whether the server answers and its store can be read."""
     site.reading.check()
-    return Health("ok")
+    return Health("ok", site.newer.look())
+
+
+async def reload_code(site: Site, _: Call) -> Changes:
+    """Load the code of the flows again, and serve it.
+
+    What is executed from now on has the new code. What runs or is queued, and what it calls, keeps the code that it began with. If
+    the code can't be loaded or has mistakes, the answer says all of them, and the server goes on as before.
+    """
+    return await site.reload()
 
 
 def list_flows(site: Site, call: Call) -> FlowList:
@@ -227,6 +237,7 @@ _CREATED, _ACCEPTED = HTTPStatus.CREATED, HTTPStatus.ACCEPTED
 
 ENDPOINTS = (
     Endpoint("GET", "/api/health", check_health, Health),
+    Endpoint("POST", "/api/reload", reload_code, Changes),
     Endpoint("GET", "/api/flows", list_flows, FlowList, query=ListQuery),
     Endpoint("GET", "/api/jobs", list_jobs, JobList, query=OfFlowQuery),
     Endpoint("GET", _JOB, show_job, JobView),

@@ -7,6 +7,7 @@ the router.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,11 @@ def create_app(
         hosts = [PRIVATE_HOST if host == ANY_HOST else host for host in hosts]
     site = Site(engine)
     static = StaticFiles()
-    templates = Templates(static, tuple(engine.flows))
+
+    def served() -> dict[str, Any]:
+        return {"flows": tuple(engine.flows), "code": engine.reloads, "newer": site.newer.names}
+
+    templates = Templates(static, served)
     routes = [*(endpoint.route(site) for endpoint in ENDPOINTS), *page_routes(site, templates), static.route()]
     wrappers = [Middleware(AnswerHeaders), Middleware(Answering, templates.error), Middleware(HostCheck, hosts)]
     if token is not None:
@@ -66,7 +71,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.ensure_future(site.watch_files())
         yield
+        watching.cancel()
         site.release()
 
     app = Starlette(

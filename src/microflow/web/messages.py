@@ -128,10 +128,14 @@ class NewMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wait: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0
 
 
-class Health(msgspec.Struct, frozen=True):
-    """The server answers, and its store can be read."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The server answers, and its store can be read.
+
+    ``newer_files``, where there are any: the flows' files that hold something else than the code that is served.
+    """
 
     status: str
+    newer_files: tuple[str, ...] = ()
 
 
 class FlowList(msgspec.Struct, frozen=True):

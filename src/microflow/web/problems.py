@@ -21,6 +21,8 @@ from starlette.responses import Response
 from ..errors import (
     CallError,
     ConflictError,
+    DefinitionError,
+    LoadError,
     PartitionError,
     PayloadError,
     PayloadTooLarge,
@@ -40,6 +42,8 @@ _STATUSES: dict[type[Exception], HTTPStatus] = {
     PayloadError: HTTPStatus.UNPROCESSABLE_ENTITY,
     CallError: HTTPStatus.UNPROCESSABLE_ENTITY,
     PartitionError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    LoadError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    DefinitionError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownNameError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,

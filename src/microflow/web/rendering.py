@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,7 @@ from .static import StaticFiles
 
 STYLES = (
     *("tokens", "base", "layout", "status", "table", "form", "detail", "chart"),
-    *("dag", "limits", "schedules", "partition", "partition-runs"),
+    *("dag", "limits", "schedules", "partition", "partition-runs", "reload"),
 )
 """The style sheets of every page; a later one goes before an earlier one."""
 
@@ -33,14 +33,19 @@ _SHORT_NAME = 24
 
 
 class Templates:
-    """The templates below ``web/templates``. ``flows`` are the names that the way about shows.
+    """The templates below ``web/templates``. ``served`` gives what every page shows of the engine: ``flows``, the names in the way
+    about; ``code``, which changes when other code is served; ``newer``, the files that are newer than that code.
 
     Raises ``jinja2.TemplateError`` for a template that does not compile, ``KeyError`` for one that includes a missing file.
     """
 
     def __init__(
-        self, static: StaticFiles, flows: Sequence[str] = (), now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        static: StaticFiles,
+        served: Callable[[], Mapping[str, Any]],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._served = served
         self._now = now
         folder = files(__package__).joinpath("templates")
         sources = {entry.name: entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".html")}
@@ -66,7 +71,6 @@ class Templates:
         environment.globals.update(
             static=static.url,
             styles=[static.url(f"css/{name}.css") for name in STYLES],
-            flows=tuple(flows),
             moment=_moment,
             elapsed=_elapsed,
             query=_query,
@@ -84,14 +88,15 @@ class Templates:
         headers: Mapping[str, str] | None = None,
     ) -> HTMLResponse:
         """The page that a template makes of ``values``; it knows ``path`` (of the request) and ``now`` (an aware datetime) too."""
-        known = {"path": request.url.path, "now": self._now(), "can_sign_out": _can_sign_out(request)}
+        known = {**self._served(), "path": request.url.path, "now": self._now(), "can_sign_out": _can_sign_out(request)}
         text = self._templates[name].render({**known, **(values or {})})
         # a page is the state of a moment: going back shows it anew
         return HTMLResponse(text, status, {"Cache-Control": "no-store", **(headers or {})})
 
     def error(self, request: Request, status: int, title: str, detail: str) -> HTMLResponse:
         """The page for a request that can't be answered: ``title`` says what, ``detail`` why and what to do."""
-        return self.page(request, "error.html", {"status": status, "title": title, "detail": detail}, status=status)
+        values = {"status": status, "title": title, "detail": detail, "newer": ()}  # whoever asks may not be known
+        return self.page(request, "error.html", values, status=status)
 
 
 def _can_sign_out(request: Request) -> bool:

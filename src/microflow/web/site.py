@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..store.reading import Reading
 from .metrics import Metrics
+from .newer_files import LOOK, NewerFiles
 from .stream import Streams
 
 if TYPE_CHECKING:
+    from ..engine.changes import Changes
     from ..engine.engine import Engine
 
 P = ParamSpec("P")
@@ -26,7 +29,7 @@ class Site:
     """The parts that the handlers of the API and of the pages share.
 
     ``engine`` acts, ``reading`` looks, ``streams`` are the open event streams, ``metrics`` the figures for
-    Prometheus. What blocks runs in ``run``.
+    Prometheus, ``newer`` the files that are newer than the code that is served. What blocks runs in ``run``.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -34,6 +37,7 @@ class Site:
         self.reading = Reading(engine.database)
         self.streams = Streams(engine.events)
         self.metrics = Metrics(engine, self.reading, self.streams)
+        self.newer = NewerFiles(engine)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-web")
         self._waiting: set[Callable[[], None]] = set()
         self._closed = False
@@ -45,6 +49,26 @@ class Site:
     async def run(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
         """What a function that blocks returns, from one of the site's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*arguments, **named))
+
+    async def reload(self) -> Changes:
+        """Let the engine load the flows' code again, in a thread of its own: an import may take long, or never end."""
+        loaded: Future[Changes] = Future()
+
+        def reload() -> None:
+            try:
+                loaded.set_result(self.engine.reload())
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+                loaded.set_exception(error)
+
+        threading.Thread(target=reload, name="microflow-reload", daemon=True).start()
+        return await asyncio.wrap_future(loaded)
+
+    async def watch_files(self) -> None:
+        """While anybody has a page open, tell of files that become newer than the code that is served. Never returns."""
+        while True:
+            await asyncio.sleep(LOOK)
+            if len(self.streams):
+                await self.run(self.newer.look)
 
     async def until_done(self, future: Future[Any], seconds: float) -> None:
         """Wait until a future is done, the seconds have passed, or the server stops. Its result is left alone."""

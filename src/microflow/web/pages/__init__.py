@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import concurrency, dag, execution, home, jobs, listing, partitions, schedules
+from . import concurrency, dag, execution, home, jobs, listing, partitions, reload, schedules
 from .desk import Desk
 
 if TYPE_CHECKING:
@@ -28,4 +28,5 @@ def page_routes(site: Site, templates: Templates) -> list[Route]:
         *execution.routes(desk),
         *schedules.routes(desk),
         *concurrency.routes(desk),
+        *reload.routes(desk),
     ]

@@ -95,7 +95,9 @@ def routes(desk: Desk) -> list[Route]:
 def show_concurrency(desk: Desk, request: Request) -> Response:
     """Every limit of every flow."""
     states = desk.engine.concurrency()
-    flows = [_flow_limits(desk, name, [state for state in states if state.flow == name]) for name in desk.engine.flows]
+    # a flow that is no longer served may still have executions that hold places
+    names = dict.fromkeys([*desk.engine.flows, *(state.flow for state in states)])
+    flows = [_flow_limits(desk, name, [state for state in states if state.flow == name]) for name in names]
     return desk.templates.page(
         request,
         "concurrency.html",
@@ -140,9 +142,10 @@ def _jobs_of(engine: Engine, state: LimitState) -> tuple[str, ...]:
     """The jobs whose decorators name a group; a flow's own limit and that of a run key need no list."""
     if state.kind not in ("group", "each", "key"):
         return ()
+    flow = engine.flows.get(state.flow)
     return tuple(
         job.name
-        for job in engine.flows[state.flow].jobs.values()
+        for job in (flow.jobs.values() if flow is not None else ())
         if any(group.name == state.name and (group.key is not None) == (state.kind != "group") for group in job.limits)
     )
 

@@ -33,9 +33,9 @@ def routes(desk: Desk) -> list[Route]:
 def show_dag(desk: Desk, request: Request) -> Response:
     """The jobs of a flow and the inputs they declare, each with the status of its newest execution."""
     name = request.path_params["flow"]
-    if name not in desk.engine.flows:
+    flow = desk.engine.flows.get(name)
+    if flow is None:
         raise not_found(f"There is no flow {name!r} here.")
-    flow = desk.engine.flows[name]
     return desk.templates.page(
         request, "dag.html", {"now": desk.site.now(), "flow": name, "dag": flow_picture(desk, flow)}
     )

@@ -73,7 +73,11 @@ def threaded(desk: Desk, handler: Handler) -> Callable[[Request], Awaitable[Resp
     """The endpoint of a handler that reads the store, and so may block: it runs in one of the site's threads."""
 
     async def endpoint(request: Request) -> Response:
-        return await desk.site.run(handler, desk, request)
+        return await desk.site.run(looked, request)
+
+    def looked(request: Request) -> Response:
+        desk.site.newer.look()
+        return handler(desk, request)
 
     return endpoint
 

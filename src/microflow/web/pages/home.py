@@ -113,9 +113,9 @@ def show_flow(desk: Desk, request: Request) -> Response:
     """One flow: its jobs, page by page, or those of a name that has the text ``?find=``; and its newest executions."""
     moment = desk.site.now()
     name = request.path_params["flow"]
-    if name not in desk.engine.flows:
+    flow = desk.engine.flows.get(name)
+    if flow is None:
         raise not_found(f"There is no flow {name!r} here.")
-    flow = desk.engine.flows[name]
     wanted = request.query_params.get("find", "").strip()
     cursor = request.query_params.get("cursor") or None
     found = [job for job in flow.jobs.values() if wanted.lower() in job.name.lower()]

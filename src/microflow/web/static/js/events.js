@@ -4,7 +4,7 @@
 
 /**
  * @typedef {object} Change
- * @property {"execution" | "progress" | "log" | "schedule" | "concurrency"} topic
+ * @property {"execution" | "progress" | "log" | "schedule" | "concurrency" | "code"} topic
  * @property {string} [flow]
  * @property {string} [job]
  * @property {number} [id]
@@ -21,7 +21,7 @@
  * @typedef {{ name: "change", detail: Change } | { name: "resync" } | { name: "state", detail: State } | { name: "who" }} Message
  */
 
-const TOPICS = ["execution", "progress", "log", "schedule", "concurrency"];
+const TOPICS = ["execution", "progress", "log", "schedule", "concurrency", "code"];
 const FIRST_DELAY = 1000;
 const LONGEST_DELAY = 30_000;
 const PATIENCE = 2500;

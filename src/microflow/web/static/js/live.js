@@ -5,6 +5,9 @@
 //   tree:7                         of every execution below the root 7
 //   flow:NAME  job:FLOW/JOB        of every execution of these (names escaped as in a URL)
 //   schedule  schedule:FLOW/NAME   any schedule, this one (names escaped as in a URL)
+//   code                           the code of the flows, or its files
+//
+// When other code is served (<html data-code>) the whole page is fetched anew, unless something was typed into it.
 //
 // [data-live-every] is looked at every so many seconds as well.
 
@@ -36,6 +39,7 @@ function matters(topic, change) {
   if (kind === "execution" || kind === "progress") {
     return change.topic === kind && (!name || Number(name) === change.id);
   }
+  if (kind === "code" || change.topic === "code") return kind === change.topic;
   if (kind === "schedule" || change.topic === "schedule") {
     const [flow, schedule] = name.split("/").map(decodeURIComponent);
     return kind === change.topic && (!name || (flow === change.flow && schedule === change.name));
@@ -104,6 +108,11 @@ function source() {
 /** @param {string} text @param {Set<string> | null} wanted */
 function show(text, wanted) {
   const incoming = new DOMParser().parseFromString(text, "text/html");
+  if (incoming.documentElement.dataset.code !== document.documentElement.dataset.code && !isTypedInto()) {
+    if (source() === location.href) location.reload();
+    else location.replace(source());
+    return;
+  }
   document.dispatchEvent(new CustomEvent("microflow:incoming", { detail: incoming }));
   for (const region of regions()) {
     const fresh = incoming.getElementById(region.id);
@@ -111,6 +120,15 @@ function show(text, wanted) {
   }
   document.title = incoming.title;
   document.dispatchEvent(new CustomEvent("microflow:patched"));
+}
+
+/** Whether any field holds something else than what the page came with. */
+function isTypedInto() {
+  return [...document.querySelectorAll("input, textarea, select")].some((field) => {
+    if (field instanceof HTMLSelectElement) return [...field.options].some((option) => option.selected !== option.defaultSelected);
+    if (field instanceof HTMLTextAreaElement) return field.value !== field.defaultValue;
+    return field instanceof HTMLInputElement && (field.value !== field.defaultValue || field.checked !== field.defaultChecked);
+  });
 }
 
 document.addEventListener("microflow:change", (event) => {

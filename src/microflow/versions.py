@@ -1,0 +1,181 @@
+"""One version of the code of flows that are served together: what their modules hold, and where a worker finds the same.
+
+A process that serves flows has one ``CodeVersion`` from its start to its end, or to a reload. Files that are edited meanwhile
+change nothing in it: each module is imported with the content that it had at its first import, in whichever process that was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .flow import Flow
+from .late_imports import ReplacedModules
+from .meanings import Meanings
+from .reserved import hidden_files, owner_of
+from .sources import Folders, OwnPaths, Sources, folders_of
+
+_PACKAGE = str(Path(__file__).resolve().parent)
+_making = threading.Lock()
+
+
+class CodeVersion:
+    """The code of some flows as it was first imported.
+
+    ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
+    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``is_loaded``: they were
+    loaded by these specs, and can be loaded again.
+    """
+
+    def __init__(self, folders: Mapping[str, Sequence[str]], *, is_loaded: bool = True) -> None:
+        self.specs = tuple(folders)
+        self.is_loaded = is_loaded
+        self.flows: list[Flow] = []
+        self._specs: dict[int, str] = {}
+        self.folders = {spec: folders_of(found) for spec, found in folders.items()}
+        self.sources = Sources()
+        self.meanings = Meanings(self.folders)
+        self._path = list(sys.path)
+        own = folders_of([folder for found in self.folders.values() for folder in found])
+        self.own = Folders(own, _not_users())
+        self._own_paths = OwnPaths(self.own, self.sources.content, owner=self)
+        self._replaced: ReplacedModules | None = None
+
+    def open(self) -> None:
+        """From now on this process imports the flows' modules as this version has them."""
+        if self.meanings.can_differ:
+            sys.meta_path.insert(0, self.meanings)
+        self._own_paths.install()
+
+    def close(self) -> None:
+        """This process imports nothing more as this version has it; workers still do."""
+        if self.meanings in sys.meta_path:
+            sys.meta_path.remove(self.meanings)
+        self._own_paths.remove()
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether this process imports another version."""
+        return self._replaced is not None
+
+    def set_aside(self) -> None:
+        """Take this version's modules out of ``sys.modules``, for another version to be imported.
+
+        Its own code still imports them, and further ones as this version has them.
+        """
+        names = [*self.modules(), *self._namespaces()]
+        kept = {name: sys.modules[name] for name in names}
+        self._replaced = ReplacedModules(kept, self.own.own, self._own_paths, self.own.hold)
+        self._replaced.mark()
+        for name in names:
+            del sys.modules[name]
+        self.close()
+
+    def put_back(self) -> None:
+        """``set_aside`` undone, and what was imported of the other version forgotten."""
+        assert self._replaced is not None, "it was set aside"
+        for name in [*self.modules(), *self._namespaces()]:
+            del sys.modules[name]
+        sys.modules.update(self._replaced.unmark())
+        self._replaced = None
+        self.open()
+
+    def module(self, name: str) -> ModuleType | None:
+        """A module that this version has imported in this process, also after it was set aside; None if it has not."""
+        own = self._replaced.get(name) if self._replaced is not None else None
+        return sys.modules.get(name) if own is None else own
+
+    def _namespaces(self) -> list[str]:
+        """The names of packages without an ``__init__.py`` in the flows' folders."""
+        return [
+            name
+            for name, module in tuple(sys.modules.items())
+            if isinstance(spec := getattr(module, "__spec__", None), ModuleSpec)
+            and spec.origin is None
+            and any(map(self.own.hold, spec.submodule_search_locations or ()))
+        ]
+
+    def add(self, flow: Flow, spec: str) -> None:
+        """This flow is of this version."""
+        if flow not in self.flows:
+            self.flows.append(flow)
+            self._specs[id(flow)] = spec
+            flow.version = self
+
+    def spec_of(self, flow: Flow) -> str:
+        """What a flow was called when it was loaded."""
+        return self._specs[id(flow)]
+
+    def modules(self) -> list[str]:
+        """The names of the flows' own modules that are imported in this process."""
+        found = []
+        for name, module in tuple(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and name != "__main__" and self.own.hold(file):
+                found.append(name)
+        return found
+
+    def changed(self) -> list[Path]:
+        """The files that were imported, in this process or in a worker, and that hold something else now, or are gone."""
+        return [Path(path) for path in self.sources.changed()]
+
+    def notes_on(self, flow: Flow) -> Iterator[str]:
+        """What may surprise whoever imports from a flow's folders, each as one sentence."""
+        for folder in self.folders[self.spec_of(flow)]:
+            for file in hidden_files(folder):
+                yield (
+                    f"{file.name} in {folder} has the name of {owner_of(file.stem)} and can't be imported; rename it "
+                    f"if it is meant to be."
+                )
+
+    def path_of(self, flow: Flow) -> list[str]:
+        """``sys.path`` as it is for one flow: without the folders that only other flows have."""
+        mine = self.folders[self.spec_of(flow)]
+        others = [folder for folder in self.own.own if folder not in mine and folder not in self._path]
+        return [entry or os.getcwd() for entry in sys.path if entry not in others]
+
+
+def version_of(flow: Flow) -> CodeVersion:
+    """The version that a flow is of.
+
+    For a flow that nobody loaded, in a script, a notebook or a test, it is made now, of what is imported.
+    """
+    with _making:
+        if flow.version is None:
+            new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]}, is_loaded=False)
+            same = (known for known in _open_versions() if [*known.folders.values()] == [*new.folders.values()])
+            version = next(same, new)  # flows of one script share their modules
+            version.add(flow, version.specs[0])
+            version.sources.adopt(version.own)
+            if version is new:
+                version.open()
+        found: CodeVersion = flow.version
+        return found
+
+
+def _open_versions() -> Iterator[CodeVersion]:
+    for hook in sys.path_hooks:
+        if isinstance(hook, OwnPaths) and isinstance(hook.owner, CodeVersion):
+            yield hook.owner
+
+
+def _folder_of(flow: Flow) -> Iterable[str]:
+    """The folder in which a flow's module was found: that of its file, or the one above its package."""
+    module: Any = sys.modules.get(flow.module or "")
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and os.path.isfile(file):
+        depth = len((flow.module or "").split(".")) - 1
+        yield str(Path(file).absolute().parents[depth + (Path(file).name == "__init__.py")])
+
+
+def _not_users() -> tuple[str, ...]:
+    """Folders that are not the user's even where they are in a folder of the user's."""
+    folders = [_PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))]
+    return folders_of([form for folder in folders for form in (folder, os.path.realpath(folder))])
