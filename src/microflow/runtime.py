@@ -6,8 +6,9 @@ inside a task. A call made where there is no runtime is carried out by the one i
 
 from __future__ import annotations
 
+import contextvars
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from contextvars import ContextVar
 from datetime import date, datetime
 from importlib import import_module
 from math import isfinite
@@ -19,6 +20,7 @@ from .model.results import ExecutionResult
 
 if TYPE_CHECKING:
     import logging
+    import threading
     from concurrent.futures import Future
 
 LOCAL_RUNTIME = ("microflow.engine.local", "start")
@@ -121,16 +123,34 @@ class Context(MutableMapping[str, Any]):
         self._known: dict[str, Any] | None = None
         self._loaded: dict[str, bytes] = {}
         self._written: set[str] = set()
+        self._lock = allocate_lock()
+        self.closed = False
+
+    def close(self) -> None:
+        """The execution has ended: a thread that it left running can neither read nor write any more."""
+        with self._lock:
+            self.closed = True
 
     def _values(self) -> dict[str, Any]:
-        if self._known is None:
-            written, last_output = self._load()
-            self._known = {**last_output, **written}
-            # what can be changed in place is compared at the end
-            self._loaded = {
-                key: self._encoded(key, value) for key, value in self._known.items() if isinstance(value, (dict, list))
-            }
+        if self._known is None or self.closed:
+            with self._lock:  # threads of the job may look at the same time
+                if self.closed:
+                    raise OutsideExecutionError(
+                        f"flow.context was used in a thread that an execution of {self._job!r} left running when it ended; wait "
+                        "for the thread before the function returns."
+                    )
+                if self._known is None:
+                    self._known = self._loaded_values()
         return self._known
+
+    def _loaded_values(self) -> dict[str, Any]:
+        written, last_output = self._load()
+        known = {**last_output, **written}
+        # what can be changed in place is compared at the end
+        self._loaded = {
+            key: self._encoded(key, value) for key, value in known.items() if isinstance(value, (dict, list))
+        }
+        return known
 
     def _encoded(self, key: str, value: Any, limit: int | None = None) -> bytes:
         return encode_value(value, job=self._job, place=f"flow.context[{key!r}]", limit=limit)
@@ -143,7 +163,7 @@ class Context(MutableMapping[str, Any]):
         if self._known is None:
             return {}
         found: dict[str, bytes | None] = {}
-        for key, value in self._known.items():
+        for key, value in list(self._known.items()):  # a thread of the job's may still write
             if key in self._written or (key in self._loaded and self._encoded(key, value) != self._loaded[key]):
                 found[key] = self._encoded(key, value, self._limit)
         return {**found, **{key: None for key in self._written if key not in found}}
@@ -188,6 +208,7 @@ class CurrentExecution:
         "id",
         "inputs",
         "job",
+        "output",
         "report",
         "run_key",
         "scheduled_at",
@@ -216,6 +237,9 @@ class CurrentExecution:
         self.job = job
         self.context = context
         self.report = report
+        self.output: Any = (
+            None  # where its prints go, for a job in a thread; a worker process has descriptors of its own
+        )
         self.inputs = inputs
         self.attempt = attempt
         self.run_key = run_key
@@ -236,6 +260,8 @@ class CurrentExecution:
         for name, value in (("done", done), ("total", total)):
             if not (isinstance(value, (int, float)) and isfinite(value)) and (name, value) != ("total", None):
                 raise TypeError(f"progress({name}={value!r}): {name} must be a number, and not nan or infinite.")
+        if self.context.closed:
+            return  # a thread that the job left running reports it, and nobody watches any more
         told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
         # as floats, since a bool is an int too, and none for whoever reads the frame that carries it
         self.report(Progress(float(done), None if total is None else float(total), told))
@@ -244,8 +270,19 @@ class CurrentExecution:
         return f"<CurrentExecution {self.id} of {self.flow}.{self.job}, attempt {self.attempt}>"
 
 
-active_runtime: ContextVar[Runtime | None] = ContextVar("microflow_runtime", default=None)
-active_execution: ContextVar[CurrentExecution | None] = ContextVar("microflow_execution", default=None)
+active_runtime: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar("microflow_runtime", default=None)
+active_execution: contextvars.ContextVar[CurrentExecution | None] = contextvars.ContextVar(
+    "microflow_execution", default=None
+)
+
+
+def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
+    """Start a daemon thread of Microflow's own: it belongs to no execution, whoever starts it. Raises ``RuntimeError``."""
+    import threading
+
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    contextvars.Context().run(thread.start)
+    return thread
 
 
 def runtime_for(flow: BoundFlow) -> Runtime:

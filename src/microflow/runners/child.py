@@ -32,6 +32,7 @@ from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runtime import Progress
 from .base import Outcome, Request
+from .belonging import THREADS
 from .calling import call, current_execution_for, error_of
 from .frames import (
     ContextQuery,
@@ -90,6 +91,7 @@ class Worker:
         faulthandler.enable(file=2)
         _log_to_standard_error()
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
+        THREADS.install()
         meter = Meter()
         surroundings = Surroundings((self._requests, self._responses, self._output))
         while (message := self._receive()) is not None:
