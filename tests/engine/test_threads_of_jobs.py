@@ -681,9 +681,14 @@ def replaced() -> list[Any]:
 
 def test_the_standard_library_is_its_own_again_once_the_last_engine_has_stopped(tmp_path: Path) -> None:
     before = replaced()
-    engines = [Engine([create_flow(f"shop{n}")], store=f"sqlite:///{tmp_path}/{n}.db") for n in (1, 2)]
-    for engine in engines:
-        engine.start()
+    engines = []
+    for n in (1, 2):
+        flow = create_flow(f"shop{n}")
+        manage = flow.manager(name="manage")(dict)
+        engines.append(Engine([flow], store=f"sqlite:///{tmp_path}/{n}.db"))
+        engines[-1].start()
+        assert (replaced() == before) is (n == 1), "nothing is replaced before it is needed"
+        assert manage().status == "success"
     assert not any(now is then for now, then in zip(replaced(), before, strict=True))
 
     engines[0].stop()
@@ -698,6 +703,7 @@ def test_what_others_put_in_place_of_ours_stays(flow: Flow, tmp_path: Path, monk
     engine = Engine([flow], store=f"sqlite:///{tmp_path}/store.db")
     monkeypatch.setattr(threading.Thread, "start", threading.Thread.start)  # so that it is put back after this test
     engine.start()
+    flow.manager(name="first")(dict)()
     ours, calls = threading.Thread.start, []
 
     def theirs(self: threading.Thread) -> None:
@@ -707,7 +713,7 @@ def test_what_others_put_in_place_of_ours_stays(flow: Flow, tmp_path: Path, monk
     monkeypatch.setattr(threading.Thread, "start", theirs)
     manage = flow.manager(name="manage")(lambda: [by_thread(lambda: print("in the log")), {}][1])
     assert manage().status == "success"
-    text = text_of(engine, 1)
+    text = text_of(engine, 2)
     engine.stop()
     by_thread(lambda: None)
 

@@ -45,6 +45,7 @@ class Dispatch:
             runtime: Any = Refusal()  # also where a user's own runner calls the function in this thread
         else:
             runtime = caller = self._caller_of(execution)
+        self._threads.open()
         token = active_runtime.set(runtime)
         try:
             if body is not None:

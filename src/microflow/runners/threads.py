@@ -30,15 +30,23 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 class ThreadRunner:
     """``runner="thread"``: in the calling thread. A timeout or a cancel can't end it: it takes effect when the function returns.
 
-    From its making to ``close``, threads that jobs start belong to their executions, and what programs write that jobs start is in
+    From ``open`` to ``close``, threads that jobs start belong to their executions, and what programs write that jobs start is in
     their logs.
     """
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
-        self._closed = False
-        for replacements in _REPLACED:
-            replacements.install()
+        self._is_open = False
+        self._opening = threading.Lock()
+
+    def open(self) -> None:
+        """Code of a job is about to be called in this process; calling it again is fine."""
+        if not self._is_open:
+            with self._opening:
+                if not self._is_open:
+                    for replacements in _REPLACED:
+                        replacements.install()
+                    self._is_open = True
 
     def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
         """Call the function here. ``SystemExit`` ends the execution, not the process."""
@@ -58,10 +66,11 @@ class ThreadRunner:
 
     def close(self) -> None:
         """The standard library is as it was, unless another engine of this process needs it."""
-        if not self._closed:
-            self._closed = True
-            for replacements in _REPLACED:
-                replacements.remove()
+        with self._opening:
+            if self._is_open:
+                for replacements in _REPLACED:
+                    replacements.remove()
+                self._is_open = False
 
 
 _REPLACED = (THREADS, EXECUTORS, PROGRAMS)
