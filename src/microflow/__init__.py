@@ -41,7 +41,8 @@ from .jobs import Backoff, ConcurrencyGroup, Job, Manager, Task
 from .model.partitions import TimePartitions
 from .model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy
 from .model.schedules import Schedule
-from .runtime import current_execution, map_parallel, map_partitions, run_all, run_dag, run_parallel
+from .parallel import map_parallel, map_partitions, run_all, run_dag, run_parallel
+from .runtime import current_execution
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""What a running job may know and do: the current runtime, the current execution, and the functions that use them.
+"""What a running job may know and do: the current runtime and the current execution.
 
 There are two context variables and no other state. A runtime is what carries out calls: the engine in the main process, a refusal
 inside a task. A call made where there is no runtime is carried out by the one its flow is bound to, or else by a local one.
@@ -6,19 +6,21 @@ inside a task. A call made where there is no runtime is carried out by the one i
 
 from __future__ import annotations
 
+import contextvars
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from contextvars import ContextVar
 from datetime import date, datetime
 from importlib import import_module
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .errors import CallError, OutsideExecutionError
+from .errors import OutsideExecutionError
 from .model.payloads import DEFAULT_MAX_PAYLOAD, described, encode_value
 from .model.results import ExecutionResult
 
 if TYPE_CHECKING:
     import logging
+    import threading
     from concurrent.futures import Future
 
 LOCAL_RUNTIME = ("microflow.engine.local", "start")
@@ -121,16 +123,34 @@ class Context(MutableMapping[str, Any]):
         self._known: dict[str, Any] | None = None
         self._loaded: dict[str, bytes] = {}
         self._written: set[str] = set()
+        self._lock = allocate_lock()
+        self.closed = False
+
+    def close(self) -> None:
+        """The execution has ended: a thread that it left running can neither read nor write any more."""
+        with self._lock:
+            self.closed = True
 
     def _values(self) -> dict[str, Any]:
-        if self._known is None:
-            written, last_output = self._load()
-            self._known = {**last_output, **written}
-            # what can be changed in place is compared at the end
-            self._loaded = {
-                key: self._encoded(key, value) for key, value in self._known.items() if isinstance(value, (dict, list))
-            }
+        if self._known is None or self.closed:
+            with self._lock:  # threads of the job may look at the same time
+                if self.closed:
+                    raise OutsideExecutionError(
+                        f"flow.context was used in a thread that an execution of {self._job!r} left running when it ended; wait "
+                        "for the thread before the function returns."
+                    )
+                if self._known is None:
+                    self._known = self._loaded_values()
         return self._known
+
+    def _loaded_values(self) -> dict[str, Any]:
+        written, last_output = self._load()
+        known = {**last_output, **written}
+        # what can be changed in place is compared at the end
+        self._loaded = {
+            key: self._encoded(key, value) for key, value in known.items() if isinstance(value, (dict, list))
+        }
+        return known
 
     def _encoded(self, key: str, value: Any, limit: int | None = None) -> bytes:
         return encode_value(value, job=self._job, place=f"flow.context[{key!r}]", limit=limit)
@@ -143,7 +163,7 @@ class Context(MutableMapping[str, Any]):
         if self._known is None:
             return {}
         found: dict[str, bytes | None] = {}
-        for key, value in self._known.items():
+        for key, value in list(self._known.items()):  # a thread of the job's may still write
             if key in self._written or (key in self._loaded and self._encoded(key, value) != self._loaded[key]):
                 found[key] = self._encoded(key, value, self._limit)
         return {**found, **{key: None for key in self._written if key not in found}}
@@ -188,6 +208,7 @@ class CurrentExecution:
         "id",
         "inputs",
         "job",
+        "output",
         "report",
         "run_key",
         "scheduled_at",
@@ -216,6 +237,9 @@ class CurrentExecution:
         self.job = job
         self.context = context
         self.report = report
+        self.output: Any = (
+            None  # where its prints go, for a job in a thread; a worker process has descriptors of its own
+        )
         self.inputs = inputs
         self.attempt = attempt
         self.run_key = run_key
@@ -236,6 +260,8 @@ class CurrentExecution:
         for name, value in (("done", done), ("total", total)):
             if not (isinstance(value, (int, float)) and isfinite(value)) and (name, value) != ("total", None):
                 raise TypeError(f"progress({name}={value!r}): {name} must be a number, and not nan or infinite.")
+        if self.context.closed:
+            return  # a thread that the job left running reports it, and nobody watches any more
         told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
         # as floats, since a bool is an int too, and none for whoever reads the frame that carries it
         self.report(Progress(float(done), None if total is None else float(total), told))
@@ -244,8 +270,19 @@ class CurrentExecution:
         return f"<CurrentExecution {self.id} of {self.flow}.{self.job}, attempt {self.attempt}>"
 
 
-active_runtime: ContextVar[Runtime | None] = ContextVar("microflow_runtime", default=None)
-active_execution: ContextVar[CurrentExecution | None] = ContextVar("microflow_execution", default=None)
+active_runtime: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar("microflow_runtime", default=None)
+active_execution: contextvars.ContextVar[CurrentExecution | None] = contextvars.ContextVar(
+    "microflow_execution", default=None
+)
+
+
+def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
+    """Start a daemon thread of Microflow's own: it belongs to no execution, whoever starts it. Raises ``RuntimeError``."""
+    import threading
+
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    contextvars.Context().run(thread.start)
+    return thread
 
 
 def runtime_for(flow: BoundFlow) -> Runtime:
@@ -267,96 +304,6 @@ def current_execution() -> CurrentExecution:
     return execution
 
 
-def run_parallel(*calls: Any) -> list[ExecutionResult]:
-    """Run several calls at the same time; each is a job, or a tuple ``(job, *inputs)``.
-
-    Returns the results in the order given, when all have ended; a failed one does not stop the others.
-    Raises ``CallError`` if something is no call, before anything runs.
-    """
-    checked = [_as_call(call, index) for index, call in enumerate(calls)]
-    return runtime_for(checked[0][0].flow).run_parallel(checked) if checked else []
-
-
-def map_parallel(
-    job: BoundJob, inputs: Iterable[Any], *, batch_size: int | None = None, max_concurrency: int | None = None
-) -> list[ExecutionResult]:
-    """Run one job over many inputs, as many at the same time as its limits allow.
-
-    ``inputs``: any iterable, read as it is needed; an item is the first input, a tuple is several positional inputs.
-    ``batch_size``: one execution gets a list of up to so many items as its first input. ``max_concurrency`` bounds this mapping.
-    Returns the results in order, one for each execution, when all have ended; a failed one does not stop the others.
-    """
-    _check_job(job, "map_parallel")
-    _check_count("batch_size", batch_size)
-    _check_count("max_concurrency", max_concurrency)
-    if isinstance(inputs, ExecutionResult):
-        inputs = inputs.data
-    if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
-        raise CallError(f"map_parallel: inputs is {described(inputs)}; give a list (or any iterable) of inputs.")
-    if batch_size is None:
-        return runtime_for(job.flow).map_parallel(job, inputs, max_concurrency)
-    return runtime_for(job.flow).map_parallel(job, batches(inputs, batch_size), max_concurrency)
-
-
-def run_dag(*jobs: BoundJob) -> Any:
-    """Run jobs with everything they declare as ``inputs``, each once, as much as possible at the same time.
-
-    Returns one result for one job, a list of them for several. Raises ``CallError`` without jobs, or with jobs of several flows.
-    """
-    if not jobs:
-        raise CallError("run_dag() was called without a job; name the jobs to run, as in run_dag(report).")
-    for job in jobs:
-        _check_job(job, "run_dag")
-        if job.flow is not jobs[0].flow:
-            raise CallError(
-                f"run_dag: {jobs[0].name!r} belongs to flow {jobs[0].flow.name!r} and {job.name!r} to {job.flow.name!r}; "
-                "one DAG run is of one flow."
-            )
-    results = runtime_for(jobs[0].flow).run_dag(jobs)
-    return results[0] if len(jobs) == 1 else results
-
-
-def run_all(*jobs: BoundJob) -> Any:
-    """Run every job of the current flow that declares inputs or is one; with jobs, the same as ``run_dag``.
-
-    Raises ``OutsideExecutionError`` without jobs outside an execution: there, ``flow.run_all()`` says which flow is meant.
-    """
-    if jobs:
-        return run_dag(*jobs)
-    execution, runtime = active_execution.get(), active_runtime.get()
-    if execution is None or runtime is None:
-        raise OutsideExecutionError(
-            "run_all() was called outside any execution; call flow.run_all(), or name the jobs."
-        )
-    return runtime.run_dag(())
-
-
-def map_partitions(
-    job: BoundJob,
-    *,
-    time_partitions: Sequence[str | date | datetime] | None = None,
-    cat_partitions: Sequence[str] | None = None,
-    start: str | date | datetime | None = None,
-    end: str | date | datetime | None = None,
-    only: Literal["all", "missing", "failed", "missing_or_failed"] = "all",
-    order: Literal["asc", "desc"] = "asc",
-    batch_size: int | None = None,
-    max_concurrency: int | None = None,
-    with_inputs: bool = False,
-) -> list[ExecutionResult]:
-    """Run a partitioned job over its partitions: by default every one that exists up to now.
-
-    ``start`` and ``end`` are partitions, both included; ``only`` picks by status; ``order`` says which end of time goes first.
-    ``batch_size``: one execution gets a list of so many dicts. ``with_inputs``: each is a DAG run in which every partitioned job
-    gets the keys. Returns the results in order. Raises ``PartitionError`` for a partition that does not exist.
-    """
-    _check_job(job, "map_partitions")
-    _check_count("batch_size", batch_size)
-    _check_count("max_concurrency", max_concurrency)
-    selection = PartitionSelection(time_partitions, cat_partitions, start, end, only, order)
-    return runtime_for(job.flow).map_partitions(job, selection, batch_size, max_concurrency, with_inputs)
-
-
 def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """The items in lists of ``size``, the last one shorter."""
     batch: list[Any] = []
@@ -367,31 +314,3 @@ def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
             batch = []
     if batch:
         yield batch
-
-
-def _is_job(value: Any) -> bool:
-    # jobs.py imports this module, not the other way round; what makes a job here is that it has a flow and can be called
-    return callable(value) and hasattr(value, "flow") and hasattr(value, "submit")
-
-
-def _check_job(value: Any, function: str) -> None:
-    if not _is_job(value):
-        raise CallError(
-            f"{function}: {value!r} is no job. Give a function decorated with @flow.task or @flow.manager, not its result."
-        )
-
-
-def _as_call(call: Any, index: int) -> tuple[Any, tuple[Any, ...]]:
-    if _is_job(call):
-        return call, ()
-    if isinstance(call, tuple) and call and _is_job(call[0]):
-        return call[0], call[1:]
-    raise CallError(
-        f"run_parallel: argument {index + 1} is {call!r}; each must be a job or a tuple (job, *inputs), "
-        "as in run_parallel(a, (b, {'x': 1}))."
-    )
-
-
-def _check_count(name: str, value: Any) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise CallError(f"{name} is {value!r}; it must be a whole number from 1 on, or None.")

@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -251,23 +250,6 @@ def test_a_job_that_asks_the_stream_for_more_gets_it(flow: Flow, start: Start) -
     start(flow)
 
     assert manage().status == "success"
-
-
-def test_every_way_to_run_at_once_keeps_the_jobs_apart_from_threads_of_their_own(flow: Flow, start: Start) -> None:
-    """A thread that a job starts has no execution, unless the job hands on its context."""
-    import contextvars
-
-    @flow.manager
-    def manage() -> Any:
-        context = contextvars.copy_context()
-        with ThreadPoolExecutor(1) as threads:
-            threads.submit(context.run, print, "in context").result()
-        return {}
-
-    engine = start(flow)
-    manage()
-
-    assert text_of(engine, 1) == "in context\n"
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import CallError, WorkerDied
+from ..errors import CallError, OutsideExecutionError, WorkerDied
 from ..jobs import Job
 from ..model.clock import longest_wait
 from ..model.results import ExecutionResult
@@ -64,17 +64,33 @@ class Caller:
         self._parent = parent
         self._trigger = trigger
         self._before = before
+        self._closed = False
+
+    def close(self) -> None:
+        """The attempt whose code makes these calls is over. What it has begun goes on; a thread that it left can begin no more."""
+        self._closed = True
+
+    def _check(self) -> None:
+        """Raise ``ExecutionCancelled`` if that execution was asked to end, ``OutsideExecutionError`` if its attempt is over."""
+        refuse_cancelled(self._parent)
+        if self._closed and self._parent is not None:
+            raise OutsideExecutionError(
+                f"A thread that execution {self._parent.id} of {self._parent.job.name!r} left running when it ended called a job; "
+                "wait for the thread before the manager returns, for example with thread.join()."
+            )
 
     def _position(self, count: int = 1) -> int:
         return self._parent.next_positions(count) if self._parent is not None else 0
 
     def _placed(self, _: int, call: Call) -> Call:
-        refuse_cancelled(self._parent)
+        self._check()
         if call.opened is None:
             call.position = self._position()
         return call
 
     def _call(self, job: Job[Any], inputs: tuple[Any, ...]) -> Call:
+        if self._closed:
+            self._check()
         if self._before is not None:
             self._before(job)
         return Call(job=job, inputs=inputs, trigger=self._trigger, position=self._position())
@@ -151,7 +167,7 @@ class Caller:
 
     def run_parallel(self, calls: Sequence[tuple[Job[Any], tuple[Any, ...]]]) -> list[ExecutionResult]:
         """Carry out several calls at the same time."""
-        refuse_cancelled(self._parent)
+        self._check()
         made = [self._call(job, inputs) for job, inputs in calls]
         for call in made:
             prepare(call)  # so that nothing runs if one of them can't
@@ -161,7 +177,7 @@ class Caller:
 
     def map_parallel(self, job: Job[Any], inputs: Iterable[Any], max_concurrency: int | None) -> list[ExecutionResult]:
         """Carry out one job over many inputs; a tuple is several positional ones."""
-        refuse_cancelled(self._parent)
+        self._check()
         if self._before is not None:
             self._before(job)
         calls = (
@@ -225,7 +241,7 @@ class Caller:
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""
-        refuse_cancelled(self._parent)
+        self._check()
         if not jobs:
             if self._parent is None:
                 raise CallError("There is no flow to run all of; name the jobs, or call flow.run_all().")
@@ -260,7 +276,7 @@ class Caller:
         with_inputs: bool,
     ) -> list[ExecutionResult]:
         """Carry out a partitioned job over partitions."""
-        refuse_cancelled(self._parent)
+        self._check()
         plan = self._partition_runs.plan(job, selection, batch_size, max_concurrency, with_inputs)
         if self._before is not None:
             for known in closure_of(job) if with_inputs else [job]:

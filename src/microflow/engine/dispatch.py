@@ -38,13 +38,15 @@ class Dispatch:
         """Carry out an attempt in this thread: a task by its runner, all else here, with a runtime that carries out its calls."""
         job, body = execution.job, execution.call.body
         runner: Runner = self._threads
+        caller = None
         if body is None and job.kind == "task":
             runner = self._runner(job)
             if job.runner in _PROCESSES:
                 return runner.run(job, request, execution.observation)
             runtime: Any = Refusal()  # also where a user's own runner calls the function in this thread
         else:
-            runtime = self._caller_of(execution)
+            runtime = caller = self._caller_of(execution)
+        self._threads.open()
         token = active_runtime.set(runtime)
         try:
             if body is not None:
@@ -53,6 +55,8 @@ class Dispatch:
             return runner.run(job, request, execution.observation)
         finally:
             active_runtime.reset(token)
+            if caller is not None:
+                caller.close()
 
     def can_start(self, execution: Execution) -> bool:
         """Whether an attempt can be begun and looked after together with others: in a warm worker, where pipes can be polled."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 from ..errors import ConflictError
@@ -29,12 +31,14 @@ def start(flow: Flow) -> Any:
             engine = Engine([flow], echo=_print)
             engine.start()
             # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
-            threading._register_atexit(lambda: _close(engine))  # type: ignore[attr-defined]
+            threading._register_atexit(partial(_close, engine, os.getpid()))  # type: ignore[attr-defined]
         return flow.runtime
 
 
-def _close(engine: Engine) -> None:
+def _close(engine: Engine, process: int) -> None:
     """At exit: what was submitted may end by itself, unless the process ends by Ctrl-C, or that comes now."""
+    if os.getpid() != process:
+        return  # a copy of the process, which a manager forked, ends: the engine is not its own
     if getattr(sys, "last_type", None) is KeyboardInterrupt:
         engine.stop(grace=0, reason="interrupted")
         return

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import WorkerDied
+from ..runtime import start_thread
 
 logger = logging.getLogger("microflow")
 
@@ -43,7 +44,7 @@ class ThreadPool:
                 self._changed.notify()
             elif self._threads < self._maximum:
                 try:
-                    threading.Thread(target=self._live, name="microflow", daemon=True).start()
+                    start_thread(self._live, "microflow")
                 except RuntimeError as error:
                     self._calls.pop()
                     raise WorkerDied(f"No thread could be started: {error}.") from error

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from ..model.clock import Clock
+from ..runtime import start_thread
 
 logger = logging.getLogger("microflow")
 
@@ -76,7 +77,7 @@ class Timers:
 
     def _start(self) -> None:
         try:
-            threading.Thread(target=self._live, name="microflow-timers", daemon=True).start()
+            start_thread(self._live, "microflow-timers")
         except RuntimeError as error:
             logger.error("What is due later has to wait until a thread can be started: %s", error)
             with self._lock:

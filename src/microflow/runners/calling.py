@@ -94,6 +94,7 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
         outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, _outer_frames(error)))
     finally:
         active_execution.reset(token)
+        execution.context.close()
     if outcome.status in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED):
         try:
             outcome.context = execution.context.changes()

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import threading
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from ..model.clock import longest_wait
+from ..runtime import start_thread
 from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
 
 CHUNK = 65536
@@ -118,8 +119,8 @@ class ThreadedChannel:
         self._frames_open = self._output_open = True
         self._process_ended = False
         for kind, pipe in (("frames", process.stdout), ("output", process.stderr)):
-            threading.Thread(target=self._read, args=(kind, pipe), name=f"microflow-{kind}", daemon=True).start()
-        threading.Thread(target=self._watch, name="microflow-process", daemon=True).start()
+            start_thread(partial(self._read, kind, pipe), f"microflow-{kind}")
+        start_thread(self._watch, "microflow-process")
 
     def _read(self, kind: str, pipe: Any) -> None:
         with pipe:

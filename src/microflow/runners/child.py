@@ -35,6 +35,7 @@ from ..reserved import reserve
 from ..runtime import Progress
 from ..sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
+from .belonging import THREADS
 from .calling import call, current_execution_for, error_of
 from .frames import (
     Code,
@@ -100,6 +101,7 @@ class Worker:
         runtime.active_runtime.set(Refusal())
         faulthandler.enable(file=2)
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
+        THREADS.install()
         meter = Meter()
         surroundings = self._surroundings = Surroundings((self._requests, self._responses, self._output))
         self._records = WorkerRecords()

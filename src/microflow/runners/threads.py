@@ -1,7 +1,8 @@
 """The thread runner: a job's function in the calling thread of the main process, for managers and for I/O-bound trifles.
 
 What such a job prints, and what it logs, is told apart by the current execution: while any of them runs, ``sys.stdout`` and
-``sys.stderr`` are stand-ins that look who prints, and the root logger has a handler that looks who logs.
+``sys.stderr`` are stand-ins that look who prints, and the root logger has a handler that looks who logs. Threads and programs that
+it starts are led there by ``belonging`` and ``programs``.
 """
 
 from __future__ import annotations
@@ -9,27 +10,42 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 from ..errors import WorkerDied
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
-from ..runtime import CurrentExecution, active_execution
+from ..runtime import CurrentExecution
 from .base import Observer, Outcome, Request
+from .belonging import EXECUTORS, THREADS
 from .calling import call, current_execution_for, error_of
+from .output import Output, StandIn, output_here
+from .programs import PROGRAMS
 from .records import FORMAT, is_level_set
-
-_LONG = 65536
-"""Characters of a line that are kept until it ends."""
 
 
 class ThreadRunner:
-    """``runner="thread"``: in the calling thread. A timeout or a cancel can't end it: it takes effect when the function returns."""
+    """``runner="thread"``: in the calling thread. A timeout or a cancel can't end it: it takes effect when the function returns.
+
+    From ``open`` to ``close``, threads that jobs start belong to their executions, and what programs write that jobs start is in
+    their logs.
+    """
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
+        self._is_open = False
+        self._opening = threading.Lock()
+
+    def open(self) -> None:
+        """Code of a job is about to be called in this process; calling it again is fine."""
+        if not self._is_open:
+            with self._opening:
+                if not self._is_open:
+                    for replacements in _REPLACED:
+                        replacements.install()
+                    self._is_open = True
 
     def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
         """Call the function here. ``SystemExit`` ends the execution, not the process."""
@@ -48,7 +64,15 @@ class ThreadRunner:
                 return Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
 
     def close(self) -> None:
-        """Nothing is kept between attempts."""
+        """The standard library is as it was, unless another engine of this process needs it."""
+        with self._opening:
+            if self._is_open:
+                for replacements in _REPLACED:
+                    replacements.remove()
+                self._is_open = False
+
+
+_REPLACED = (THREADS, EXECUTORS, PROGRAMS)
 
 
 class Capture:
@@ -56,52 +80,35 @@ class Capture:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._lines: dict[int, _Lines] = {}
-        self._installed: list[_Stream] = []
-        self._handler = _Handler(self)
+        self._outputs: set[Output] = set()
+        self._installed: list[StandIn] = []
+        self._handler = _Handler(self._outputs)
         self._level: int | None = None
 
     @contextmanager
     def into(self, execution: CurrentExecution, sink: Callable[[bytes], None]) -> Iterator[None]:
         """While this lasts, what is printed in this execution goes to the sink."""
-        key = id(execution)  # its number may also be that of an execution of another engine in this process
+        execution.output = output = Output(sink)
         with self._lock:
-            lines = self._lines[key] = _Lines(sink)
-            if len(self._lines) == 1:
+            self._outputs.add(output)
+            if len(self._outputs) == 1:
                 self._install()
         try:
             yield
         finally:
-            lines.flush()
+            output.close()
             with self._lock:
-                del self._lines[key]
-                if not self._lines:
+                self._outputs.discard(output)
+                if not self._outputs:
                     self._uninstall()
 
-    def write(self, text: str) -> bool:
-        """Write to the log of the execution that runs here; False if none does."""
-        lines = self._lines.get(id(active_execution.get()))
-        if lines is None:
-            return False
-        lines.write(text)
-        return True
-
-    def flush(self) -> bool:
-        """Hand on what has been written without an end of its line; False if no execution runs here."""
-        lines = self._lines.get(id(active_execution.get()))
-        if lines is None:
-            return False
-        lines.flush()
-        return True
-
-    @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no job runs in a thread of this engine's."""
-        return not self._lines
+        return not self._outputs
 
     def _install(self) -> None:
         for name in ("stdout", "stderr"):
-            stream = _Stream(self, _without_idle(getattr(sys, name)), name)
+            stream = StandIn(_without_idle(getattr(sys, name)), name, self.is_idle)
             setattr(sys, name, stream)
             self._installed.append(stream)
         root = logging.getLogger()
@@ -123,76 +130,27 @@ class Capture:
         self._installed.clear()
 
 
-class _Lines:
-    """What one execution prints, handed on by whole lines: ``print`` writes a line in pieces, and others print too."""
-
-    def __init__(self, sink: Callable[[bytes], None]) -> None:
-        self._sink = sink
-        self._begun = ""
-        self._lock = threading.Lock()
-
-    def write(self, text: str) -> None:
-        with self._lock:
-            lines, end, self._begun = (self._begun + text).rpartition("\n")
-            if end:
-                self._hand_on(lines + end)
-            elif len(self._begun) > _LONG:
-                begun, self._begun = self._begun, ""
-                self._hand_on(begun)
-
-    def flush(self) -> None:
-        with self._lock:
-            begun, self._begun = self._begun, ""
-            if begun:
-                self._hand_on(begun)
-
-    def _hand_on(self, text: str) -> None:
-        self._sink(text.encode("utf-8", "backslashreplace"))
-
-
-class _Stream:
-    """A standard stream that looks who prints."""
-
-    def __init__(self, capture: Capture, original: TextIO, place: str) -> None:
-        self.capture = capture
-        self.original = original
-        self.place = place
-
-    def write(self, text: str) -> int:
-        if not self.capture.write(text):
-            self.original.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        if not self.capture.flush():
-            self.original.flush()
-
-    def writelines(self, lines: Any) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.original, name)
-
-
 def _without_idle(stream: Any) -> Any:
     """The stream behind the stand-ins that engines left in place because another engine's stood before theirs."""
-    while isinstance(stream, _Stream) and stream.capture.idle:
+    while isinstance(stream, StandIn) and stream.is_idle():
         stream = stream.original
     return stream
 
 
 class _Handler(logging.Handler):
-    """Hands records of a job's own to its log."""
+    """Hands records of a job's own to its log; ``outputs`` are those of the engine's jobs, since others have handlers too."""
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self, outputs: Container[Output]) -> None:
         super().__init__()
-        self._capture = capture
+        self._outputs = outputs
         self.alone = False
         self.setFormatter(logging.Formatter(FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._capture.write(self.format(record) + "\n") and self.alone and record.levelno >= logging.WARNING:
+        output = output_here()
+        if output is not None and output in self._outputs and output.write(self.format(record) + "\n"):
+            return
+        if self.alone and record.levelno >= logging.WARNING:
             # without this handler there would be none, and ``logging`` would print warnings: so it still does
             assert logging.lastResort is not None
             logging.lastResort.handle(record)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from ..errors import StoreError
+from ..runtime import start_thread
 
 logger = logging.getLogger("microflow")
 
@@ -34,13 +35,10 @@ class Checkpoints:
         self._next = changes + EVERY
         self._due.set()
         if self._thread is None:
-            thread = threading.Thread(target=self._live, name="microflow-checkpoints", daemon=True)
             try:
-                thread.start()
+                self._thread = start_thread(self._live, "microflow-checkpoints")
             except RuntimeError as error:  # as long as there can be none, the log is moved by a commit when it is long
                 logger.warning("The store's log can't be moved to its file in the background: %s", error)
-                return
-            self._thread = thread
 
     def run_once(self) -> None:
         """Move the log. What goes wrong is logged: nothing is lost by it, and nobody could be told."""

@@ -1,0 +1,268 @@
+"""What one attempt in a thread of the main process prints: Python's own prints, and what the programs that it starts write.
+
+All threads of the process share its descriptors 1 and 2, so a program that an execution starts is given the writing end of a pipe
+of that execution instead (``programs`` sees to that). Whoever prints takes first what has come by the pipe, so that what a program
+wrote before is before it in the log; a thread takes what comes meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+from ..runtime import active_execution, start_thread
+from .frames import write_all
+
+_LONG = 65536
+"""Characters of a line that are kept until it ends, and bytes that are read at once."""
+
+
+class Output:
+    """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since ``print`` writes in pieces.
+
+    After ``close`` it takes nothing more. What a program still writes then goes to the standard output of this process.
+    """
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._begun = ""
+        self._lock = threading.Lock()
+        self._pipe: _Pipe | None = None
+        self._closed = False
+
+    def write(self, text: str) -> bool:
+        """Add text; False if this is closed."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._take()
+            lines, end, self._begun = (self._begun + text).rpartition("\n")
+            if end:
+                self._hand_on(lines + end)
+            elif len(self._begun) > _LONG:
+                self._flush()
+        return True
+
+    def write_bytes(self, data: bytes) -> bool:
+        """Add bytes; False if this is closed."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._take()
+            self._flush()
+            self._sink(data)
+        return True
+
+    def flush(self) -> bool:
+        """Hand on the line that has begun; False if this is closed."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._take()
+            self._flush()
+        return True
+
+    @contextmanager
+    def descriptor(self) -> Iterator[int | None]:
+        """A descriptor for programs to write to, open as long as this lasts; None if this is closed."""
+        with self._lock:
+            if self._closed:
+                given = None
+            else:
+                self._flush()
+                if self._pipe is None:
+                    self._pipe = _Pipe()
+                    start_thread(self._listen, "microflow-programs")
+                given = self._pipe.writing()  # of the starter's own: other threads may close this meanwhile
+        try:
+            yield given
+        finally:
+            if given is not None:
+                os.close(given)
+
+    def close(self) -> None:
+        """Hand on what has been printed so far. A program that still has the pipe is not waited for."""
+        with self._lock:
+            self._take()
+            self._flush()
+            self._closed = True
+            self._sink = _to_standard_output
+            if self._pipe is not None:
+                self._pipe.close_writing()
+
+    def _listen(self) -> None:
+        pipe = self._pipe
+        assert pipe is not None
+        while pipe.wait():
+            with self._lock:
+                self._take()
+        with self._lock:
+            self._pipe = None
+            pipe.close_reading()
+
+    def _take(self) -> None:
+        """Hand on what programs have written by now, and nothing that they write meanwhile: that may never end."""
+        if self._pipe is not None:
+            left = self._pipe.available()
+            while left > 0 and (data := self._pipe.read(min(left, _LONG))):
+                left -= len(data)
+                self._sink(data)
+
+    def _flush(self) -> None:
+        begun, self._begun = self._begun, ""
+        if begun:
+            self._hand_on(begun)
+
+    def _hand_on(self, text: str) -> None:
+        self._sink(text.encode("utf-8", "backslashreplace"))
+
+
+class _Pipe:
+    """A pipe whose reading end can be asked how much there is, so that no reader ever blocks while it holds a lock."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+
+    def writing(self) -> int:
+        """A new descriptor of the writing end."""
+        return os.dup(self._writing)
+
+    def read(self, count: int) -> bytes:
+        """Up to so many bytes; call it only for what is available."""
+        return os.read(self._reading, count)
+
+    def close_writing(self) -> None:
+        """From now on only programs have the writing end."""
+        os.close(self._writing)
+
+    def close_reading(self) -> None:
+        """Nothing more is read."""
+        os.close(self._reading)
+
+    if sys.platform == "win32":
+
+        def available(self) -> int:
+            """How many bytes can be read at once; 0 also when all writers have gone."""
+            import _winapi
+            import msvcrt
+
+            with suppress(OSError):
+                return int(_winapi.PeekNamedPipe(msvcrt.get_osfhandle(self._reading), 0)[0])
+            return 0
+
+        def wait(self) -> bool:
+            """Wait until there is something; False when all writers have gone.
+
+            Windows can't wait for a pipe without reading it, and a look at a pipe that another thread reads would block.
+            """
+            import _winapi
+            import msvcrt
+            from time import sleep
+
+            with suppress(OSError):  # the pipe is broken: everybody has closed its other end
+                while not _winapi.PeekNamedPipe(msvcrt.get_osfhandle(self._reading), 0)[0]:
+                    sleep(_LOOK)
+                return True
+            return False
+
+    else:
+
+        def available(self) -> int:
+            """How many bytes can be read at once; 0 also when all writers have gone."""
+            from fcntl import ioctl
+            from termios import FIONREAD
+
+            return int.from_bytes(ioctl(self._reading, FIONREAD, bytes(4)), sys.byteorder)
+
+        def wait(self) -> bool:
+            """Wait until there is something; False when all writers have gone."""
+            from select import POLLIN, poll
+
+            waiting = poll()
+            waiting.register(self._reading, POLLIN)
+            return any(event & POLLIN for _, event in waiting.poll())
+
+
+_LOOK = 0.02
+"""Seconds between two looks at a pipe on Windows."""
+
+
+def _to_standard_output(data: bytes) -> None:
+    with suppress(OSError):  # it may be closed, and nobody could be told
+        write_all(1, data)
+
+
+def output_here() -> Output | None:
+    """Where the code that runs here prints, if that is not the descriptors of its process: in a job in a thread."""
+    execution = active_execution.get()
+    return None if execution is None else execution.output
+
+
+class StandIn:
+    """A standard stream that looks who prints. ``is_idle`` tells whether its engine runs no job in a thread just now."""
+
+    def __init__(self, original: TextIO, place: str, is_idle: Callable[[], bool]) -> None:
+        self.original = original
+        self.place = place
+        self.is_idle = is_idle
+
+    def write(self, text: str) -> int:
+        output = output_here()
+        if output is None or not output.write(text):
+            self.original.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        output = output_here()
+        if output is None or not output.flush():
+            self.original.flush()
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def close(self) -> None:
+        """A job that closes its standard stream does not close it for all others."""
+        if output_here() is None:
+            self.original.close()
+        else:
+            self.flush()
+
+    @property
+    def buffer(self) -> Any:
+        """The stream of bytes below this one."""
+        return self.original.buffer if output_here() is None else BinaryStandIn(self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+class BinaryStandIn:
+    """The stream of bytes below a stand-in, for a job in a thread."""
+
+    def __init__(self, text: StandIn) -> None:
+        self._text = text
+
+    def write(self, data: Any) -> int:
+        output, written = output_here(), bytes(data)
+        if output is None or not output.write_bytes(written):
+            self._text.original.buffer.write(written)
+        return len(written)
+
+    def flush(self) -> None:
+        self._text.flush()
+
+    def close(self) -> None:
+        """The job has done with it. Nothing is closed: a stream that was made around this one closes it when it is freed."""
+        self._text.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(
+                name
+            )  # such as _dealloc_warn, by which a stream that is freed says that it was not closed
+        return getattr(self._text.original.buffer, name)
