@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 
 from microflow import ExecutionError, ExecutionStatus, StoreError, UnknownNameError
@@ -13,7 +12,7 @@ from microflow.model.events import EventBus
 from microflow.model.results import Trigger
 from microflow.store.database import Database, Row, Values, statement
 from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
-from microflow.store.reading import MAXIMUM_DEPTH, Filters, Reading, read_cursor
+from microflow.store.reading import Filters, Reading, read_cursor
 
 QUEUED, RUNNING, SUCCESS, SKIPPED, ERROR, CANCELLED = ExecutionStatus
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -288,21 +287,6 @@ def test_a_tree_is_nested_in_the_order_of_the_calls(history: History, reading: R
     below = reading.tree(second.id)
     assert (below.execution.id, below.count) == (second.id, 4)
     assert reading.tree(first).count == 1
-
-
-@pytest.mark.parametrize(("levels", "truncated"), [(MAXIMUM_DEPTH, False), (MAXIMUM_DEPTH + 1, True), (1_200, True)])
-def test_a_deep_tree_shows_its_upper_levels(history: History, reading: Reading, levels: int, truncated: bool) -> None:
-    caller = root = history.opened("all", kind="manager")
-    with history.executions.together():
-        for _ in range(levels):
-            caller = history.opened("inner", caller, kind="manager")
-    tree = reading.tree(root.id)
-    assert (tree.count, tree.truncated) == (min(levels, MAXIMUM_DEPTH) + 1, truncated)
-    depth, node = 0, tree.execution
-    while node.children:
-        depth, node = depth + 1, node.children[0]
-    assert depth == min(levels, MAXIMUM_DEPTH)
-    assert msgspec.json.encode(tree)
 
 
 @pytest.mark.parametrize(("limit", "truncated"), [(1, True), (4, True), (6, True), (7, False), (8, False)])

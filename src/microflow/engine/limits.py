@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from ..jobs import ConcurrencyGroup, Job
+from ..jobs import Job
+from ..model.groups import ConcurrencyGroup
 from .admission import RUN_KEY, KeyValue, Limit, key_in_words
 
 LimitKind = Literal["flow", "group", "each", "key", "run_key"]
