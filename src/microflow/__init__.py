@@ -35,9 +35,11 @@ from .errors import (
     UnknownNameError,
     UpstreamFailed,
     WorkerDied,
+    WrongArgumentError,
 )
 from .flow import Flow, create_flow
-from .jobs import Backoff, ConcurrencyGroup, Job, Manager, Task
+from .jobs import Backoff, Job, Manager, Task
+from .model.groups import ConcurrencyGroup
 from .model.partitions import TimePartitions
 from .model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy
 from .model.schedules import Schedule
@@ -90,6 +92,7 @@ __all__ = [
     "UnknownNameError",
     "UpstreamFailed",
     "WorkerDied",
+    "WrongArgumentError",
     "create_flow",
     "current_execution",
     "map_parallel",

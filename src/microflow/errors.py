@@ -4,6 +4,7 @@
 
     MicroflowError
     ├── DefinitionError            a mistake in a flow, found when it is written or checked
+    │   ├── WrongArgumentError     (a TypeError too)
     │   ├── DuplicateJobError
     │   ├── ScheduleError          (a ValueError too)
     │   └── FlowCheckError         every mistake of a flow at once
@@ -57,6 +58,10 @@ class MicroflowError(Exception):
 
 class DefinitionError(MicroflowError):
     """The flow is not defined correctly."""
+
+
+class WrongArgumentError(DefinitionError, TypeError):
+    """The function has no such argument, or lacks one."""
 
 
 class DuplicateJobError(DefinitionError):

@@ -8,7 +8,14 @@ from importlib import import_module
 from typing import Any, TypeVar, Unpack, overload
 
 from .callables import line_of, module_of, place_of
-from .errors import CallError, DefinitionError, DuplicateJobError, FlowCheckError, OutsideExecutionError
+from .errors import (
+    CallError,
+    DefinitionError,
+    DuplicateJobError,
+    FlowCheckError,
+    OutsideExecutionError,
+    WrongArgumentError,
+)
 from .jobs import (
     Job,
     Manager,
@@ -18,9 +25,11 @@ from .jobs import (
     TaskArguments,
     is_interactive,
     takes_arguments,
-    unknown_argument,
+    wrong_argument,
 )
+from .model.arguments import says_what_it_takes
 from .model.graph import cycles
+from .model.groups import name_groups
 from .model.names import NAME_RULE, is_name
 from .model.results import ExecutionResult
 from .model.schedules import Schedule
@@ -187,7 +196,11 @@ class Flow:
         }
 
     def check(self) -> None:
-        """Raise ``FlowCheckError`` with every mistake of the flow at once; return if there is none."""
+        """Raise ``FlowCheckError`` with every mistake of the flow at once; return if there is none.
+
+        Groups that were given no name have one for good from now on: by now their modules have been imported.
+        """
+        name_groups(self.jobs.values(), self.module)
         if mistakes := list(self._mistakes()):
             raise FlowCheckError(self.name, mistakes)
 
@@ -308,6 +321,7 @@ class Flow:
         return f"<flow {self.name!r} with {len(self.jobs)} jobs>"
 
 
+@says_what_it_takes("create_flow()", 'create_flow("my_flow", max_concurrency=4)')
 def create_flow(
     name: str, *, max_concurrency: int | None = None, timezone: str | None = None, store: str | None = None
 ) -> Flow:
@@ -317,7 +331,7 @@ def create_flow(
     schedules and partitions; default: the machine's own. ``store``: a URL such as ``sqlite:///path``; default: what
     ``MICROFLOW_STORE`` says, else a file under ``.microflow/`` in the working directory.
     """
-    module = sys._getframe(1).f_globals.get("__name__")
+    module = sys._getframe(2).f_globals.get("__name__")  # 1 is what checks the arguments
     return Flow(name, max_concurrency=max_concurrency, timezone=timezone, store=store, module=module)
 
 
@@ -345,8 +359,8 @@ def _no_function(*_: Any) -> None:
 
 
 def _check_arguments(kind: str, arguments: Mapping[str, Any]) -> None:
-    if mistake := unknown_argument(kind, arguments):
-        raise DefinitionError(mistake)
+    if mistake := wrong_argument(kind, arguments):
+        raise WrongArgumentError(mistake)
 
 
 def _zone_mistake(zone: Any) -> str | None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec,
 
 from .callables import calling_module, code_of, description_of, name_of
 from .errors import DefinitionError, InputCountError
+from .model.arguments import unknown_argument
+from .model.groups import ConcurrencyGroup
 from .model.names import NAME_RULE, is_name
 from .model.partitions import Partitions, TimePartitions
 from .model.payloads import DEFAULT_MAX_PAYLOAD
@@ -24,32 +26,6 @@ P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_RETRY_DELAY = 1.0
-
-
-class ConcurrencyGroup:
-    """A limit that jobs share: at most ``max_concurrency`` of them run at once.
-
-    With ``key="customer"`` the limit holds for each value of that key of the first input. A group without a name has the name of
-    its first job. Raises ``DefinitionError`` for a limit that is no whole number from 1 on, and for a name or key that is no text.
-    """
-
-    def __init__(self, max_concurrency: int, name: str | None = None, key: str | None = None) -> None:
-        if not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1:
-            raise DefinitionError(
-                f"ConcurrencyGroup(max_concurrency={max_concurrency!r}): a limit is a whole number from 1 on."
-            )
-        for argument, value in (("name", name), ("key", key)):
-            if value is not None and not (isinstance(value, str) and value):
-                raise DefinitionError(
-                    f"ConcurrencyGroup({argument}={value!r}): give a string that is not empty, or leave it out."
-                )
-        self.max_concurrency = max_concurrency
-        self.name = name
-        self.key = key
-
-    def __repr__(self) -> str:
-        key = f", key={self.key!r}" if self.key else ""
-        return f"ConcurrencyGroup({self.max_concurrency}, name={self.name!r}{key})"
 
 
 class Backoff:
@@ -283,7 +259,11 @@ class Job(Generic[P]):
         return runtime_for(self.flow).call(self, inputs)
 
     def submit(self, *inputs: P.args, **named: P.kwargs) -> Future[ExecutionResult]:
-        """Start the job with these inputs and return at once; errors as for a call."""
+        """Start the job with these inputs and return at once; errors as for a call.
+
+        ``cancel`` of the future cancels the execution, queued or running, and its result then has the status ``cancelled``.
+        ``await asyncio.wrap_future(job.submit(…))`` waits for it in a coroutine; cancelling that cancels the execution too.
+        """
         if named:
             raise self._named_inputs(named)
         return runtime_for(self.flow).submit(self, inputs)
@@ -302,16 +282,11 @@ class Job(Generic[P]):
         return f"<{self.kind} {self.qualified_name}>"
 
 
-def unknown_argument(kind: str, arguments: Iterable[str]) -> str | None:
+def wrong_argument(kind: str, arguments: Iterable[str]) -> str | None:
     """What is wrong with the names of a decorator's arguments, in words; None if it has them all."""
     known = Job.__init__.__kwdefaults__ or {}
     unknown = next((name for name in arguments if name not in known), None)
-    if unknown is None:
-        return None
-    from difflib import get_close_matches
-
-    near = get_close_matches(unknown, known, 1)
-    return f"@flow.{kind} has no argument {unknown!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
+    return None if unknown is None else unknown_argument(f"@flow.{kind}", unknown, known)
 
 
 def takes_arguments(arguments: type[ManagerArguments]) -> Callable[[F], F]:
@@ -357,8 +332,8 @@ def _as_limits(value: Any, job: str) -> tuple[Any, ...]:
     groups: list[Any] = []
     for given in value if isinstance(value, (list, tuple)) else [value]:
         group = ConcurrencyGroup(given, name=job) if _is_count(given, 1) else given
-        if isinstance(group, ConcurrencyGroup) and group.name is None:
-            group.name = job
+        if isinstance(group, ConcurrencyGroup):
+            group.join(job)
         if not any(group is known for known in groups):
             groups.append(group)
     return tuple(groups)

@@ -62,7 +62,7 @@ def example_flow(gate: Gate) -> Flow:
         """Print and report one step whenever the gate opens."""
         for step in range(options["steps"]):
             for line in range(options.get("lines", 1)):
-                print(f"step {step} line {line}")
+                print(f"step {step} line {line}{'.' * options.get('dots', 0)}")
             current_execution().progress(step, options["steps"], f"step {step}")
             gate.wait()
         return {"steps": options["steps"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from microflow.store.reading import Reading
 
@@ -104,12 +104,65 @@ def test_the_home_page_is_live_and_keeps_what_the_reader_does(page: Page, server
     check()
 
 
+def test_a_log_of_very_long_lines_is_shown_as_it_comes(page: Page, server: Any, gate: Any) -> None:
+    started = server.engine.submit(server.engine.job("my_flow", "steps"), [{"steps": 4, "dots": 1_500_000}])
+    page.goto(f"/executions/{started.id}")
+    log = page.locator("#log pre")
+    for step in range(1, 4):
+        gate.open()
+        page.wait_for_function(
+            "(text) => document.querySelector('#log pre').textContent.includes(text)", arg=f"step {step} line 0"
+        )
+    gate.open()
+    started.future.result(60)
+    # what is far above is left out, and a line says where it is
+    expect(log.locator(".gap").first).to_have_text("What was printed before this is in the log as text")
+    assert log.evaluate("element => element.textContent.length") < 3_000_000
+
+
+def count_patches(page: Page) -> None:
+    """Have the pages that are opened from now on count how often they were made like the server's."""
+    page.add_init_script(
+        "window.patches = 0; document.addEventListener('microflow:patched', () => { window.patches += 1 })"
+    )
+
+
+def wait_for_patch(page: Page, number: int = 1) -> None:
+    page.wait_for_function("(number) => window.patches >= number", arg=number)
+
+
+def test_what_the_server_could_not_tell_at_once_is_asked_for_again(page: Page, server: Any) -> None:
+    engine = server.engine
+    count_patches(page)
+    page.goto("/executions")
+    wait_for_patch(page)
+    refused: list[int] = []
+
+    def refuse_twice(route: Route) -> None:
+        refused.append(1)
+        if len(refused) == 1:
+            route.fulfill(status=503, content_type="text/html", body="<title>busy</title>")
+        elif len(refused) == 2:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/executions", refuse_twice)
+    engine.submit(engine.job("my_flow", "broken"), [{"rows": []}]).future.result(60)
+    # no other event comes after the last one of this execution
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    expect(page.locator("#list tbody tr").first).to_contain_text("error")
+    assert len(refused) > 2
+
+
 def test_what_is_being_pressed_does_not_move_away(page: Page, server: Any) -> None:
     engine = server.engine
     broken = engine.job("my_flow", "broken")
     engine.submit(broken, [{"rows": []}]).future.result(60)
+    count_patches(page)
     page.goto("/executions")
-    expect(page.locator("live-mark")).to_have_text("Live")
+    # the look that a page has once its stream is open: what is pressed during it would hold up every later one
+    wait_for_patch(page)
     rows = page.locator("#list tbody tr")
     page.evaluate("document.addEventListener('click', (event) => event.preventDefault())")
     page.evaluate(

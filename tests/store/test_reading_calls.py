@@ -1,16 +1,17 @@
-"""What is looked at beside a tree of calls: those that a tree cut off lacks, and what tells one call from another."""
+"""What is looked at of a tree of calls that is very deep, what one lacks that was cut off, and what tells one call from another."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from microflow import ExecutionError, ExecutionStatus
 from microflow.model.events import EventBus
 from microflow.store.database import Database
 from microflow.store.executions import Ending, Executions, NewExecution, Opened
-from microflow.store.reading import Reading
+from microflow.store.reading import MAXIMUM_DEPTH, Reading
 
 CLOSED = ExecutionError("ValueError", "the shop is closed", "Traceback …")
 
@@ -41,6 +42,23 @@ def ended(executions: Executions, status: str, parent: Opened | None = None, **g
     error = CLOSED if status == "error" else None
     assert executions.finish(call, Ending(status=ExecutionStatus(status), error=error), 2.0)
     return call.id
+
+
+@pytest.mark.parametrize(("levels", "truncated"), [(MAXIMUM_DEPTH, False), (MAXIMUM_DEPTH + 1, True), (1_200, True)])
+def test_a_deep_tree_shows_its_upper_levels(
+    executions: Executions, database: Database, levels: int, truncated: bool
+) -> None:
+    caller = root = opened(executions)
+    with executions.together():
+        for _ in range(levels):
+            caller = opened(executions, caller, kind="manager", root_id=root.id)
+    tree = Reading(database).tree(root.id)
+    assert (tree.count, tree.truncated) == (min(levels, MAXIMUM_DEPTH) + 1, truncated)
+    depth, node = 0, tree.execution
+    while node.children:
+        depth, node = depth + 1, node.children[0]
+    assert depth == min(levels, MAXIMUM_DEPTH)
+    assert msgspec.json.encode(tree)
 
 
 def test_of_a_tree_cut_off_what_runs_and_what_failed_is_found(executions: Executions, database: Database) -> None:

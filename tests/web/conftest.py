@@ -75,6 +75,15 @@ class Client:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in sent.items() if value is not None]
         return self._runner.run(self._ask(method, path, raw, body))
 
+    def get_at_once(self, *paths: str) -> list[Answer]:
+        """The answers to requests that are all under way at the same time."""
+        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in self.headers.items()]
+
+        async def ask_all() -> list[Answer]:
+            return await asyncio.gather(*(self._ask("GET", path, raw, b"") for path in paths))
+
+        return self._runner.run(ask_all())
+
     async def _ask(self, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
         address = urlsplit(path)
         scope = {

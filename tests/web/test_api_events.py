@@ -92,6 +92,28 @@ def test_a_stream_tells_every_change_from_any_thread() -> None:
     play(story)
 
 
+def test_nothing_is_missed_between_the_headers_and_the_first_event() -> None:
+    async def story(bus: EventBus, streams: Streams) -> None:
+        sent: list[bytes] = []
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError("this reader stays")
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                # a reader that has the headers looks at how things are; this changes right after it has looked
+                bus.publish(change(7))
+            sent.append(message.get("body", b""))
+            if b"event:" in sent[-1]:
+                streams.close()
+
+        await StreamResponse(streams)(SCOPE, receive, send)
+        assert [data["id"] for _, data in events_in(b"".join(sent).decode())] == [7]
+
+    play(story)
+
+
 def test_a_storm_is_told_in_its_newest_state() -> None:
     async def story(bus: EventBus, streams: Streams) -> None:
         stream = streams.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,28 @@ def test_a_log_without_line_ends_is_shown_too(tmp_path: Path) -> None:
 )
 def test_colours_and_overwritten_lines_are_left_out(printed: str, shown: str) -> None:
     assert cleaned(printed) == shown
+
+
+@pytest.mark.parametrize("number", [1_000, 2_000_000])
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("x", "x"),
+        ("\x1b[", "\x1b["),
+        ("\x1b]0;", "\x1b]0;"),
+        ("\x1b[1;", "\x1b[1;"),
+        ("\u0301", "\u0301"),
+        ("\x00\x9b", "\x00\x9b"),
+        ("50%\r", ""),
+        ("a\rb\n", "b\n"),
+    ],
+)
+def test_a_log_of_any_shape_is_cleaned_in_one_pass(printed: str, shown: str, number: int) -> None:
+    # looking at the rest of a line from each of its characters would take hours for the longer ones
+    count = number // len(printed)
+    assert cleaned(printed * count) == shown * count
+
+
+@pytest.mark.parametrize("text", ["", "\r", "a\r\n", "a\r\r\nb", "\ra\rb\n\rc", "a\n\r\n\r", "a\rb\r"])
+def test_of_a_line_that_was_written_over_the_last_version_is_shown(text: str) -> None:
+    assert cleaned(text) == re.sub(r"[^\n]*\r", "", text.replace("\r\n", "\n"))

@@ -20,6 +20,10 @@ SECONDS_BETWEEN_LINES = 5.0
 """How long progress that is less than a tenth more waits for its line."""
 
 
+HELD_BACK = 64 * 1024
+"""Characters of an unfinished line that wait for its end while there is a bar; a longer line is shown in pieces."""
+
+
 class Step(NamedTuple):
     """How far something is: ``done`` of ``total`` (None: not known)."""
 
@@ -97,7 +101,8 @@ class TerminalDisplay(Display):
         super().__init__()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
-        self._rest = ""
+        self._rest: list[str] = []
+        self._held_back = 0
 
     def step(self, step: Step) -> None:
         """Move the bar."""
@@ -114,8 +119,7 @@ class TerminalDisplay(Display):
                 self._bar.stop()
                 self._bar = None
             if self._rest:
-                super()._write(f"{self._rest}\n")
-                self._rest = ""
+                super()._write(f"{self._whole_rest()}\n")
 
     def _show_bar(self) -> None:
         from rich.console import Console
@@ -134,10 +138,20 @@ class TerminalDisplay(Display):
             self._bar = bar
 
     def _write(self, text: str) -> None:
-        """Whole lines go above the bar; the beginning of one waits for its end."""
+        """Whole lines go above the bar; the beginning of one waits for its end, or until it is long."""
         if self._bar is None:
             super()._write(text)
             return
-        whole, newline, self._rest = (self._rest + text).rpartition("\n")
+        whole, newline, rest = text.rpartition("\n")
         if newline:
-            self._bar.console.out(whole, highlight=False)
+            self._bar.console.out(self._whole_rest() + whole, highlight=False)
+        self._rest.append(rest)
+        self._held_back += len(rest)
+        if self._held_back > HELD_BACK:
+            self._bar.console.out(self._whole_rest(), highlight=False)
+
+    def _whole_rest(self) -> str:
+        """What was held back; from now on nothing is."""
+        text = "".join(self._rest)
+        self._rest, self._held_back = [], 0
+        return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ import msgspec
 from ..model.results import ExecutionStatus
 from ..store.views import ExecutionView
 from ..web.formats import duration
+from ..web.json_view import DEEPEST, flat_widths
 
 LINE = 80
 """Characters up to which a payload is printed on one line."""
@@ -70,20 +72,23 @@ def print_json(value: Any) -> None:
 
 def payload_text(stored: Any) -> str:
     """A stored payload as JSON that can be typed in again; what fits on a line is on one."""
-    return _written(json.loads(bytes(stored)), "")
+    value = json.loads(bytes(stored))
+    return _written(value, "", flat_widths(value, LINE))
 
 
-def _written(value: Any, indent: str) -> str:
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, (dict, list)) or not value or len(indent) + len(line) <= LINE:
-        return line
+def _written(value: Any, indent: str, widths: Mapping[int, int]) -> str:
+    is_short = len(indent) + widths.get(id(value), 0) <= LINE or len(indent) >= len("  ") * DEEPEST
+    if not isinstance(value, (dict, list)) or is_short:
+        return json.dumps(value, ensure_ascii=False)
     deeper = f"{indent}  "
     if isinstance(value, dict):
         opening, closing = "{}"
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_written(item, deeper)}" for key, item in value.items()]
+        parts = [
+            f"{json.dumps(key, ensure_ascii=False)}: {_written(item, deeper, widths)}" for key, item in value.items()
+        ]
     else:
         opening, closing = "[]"
-        parts = [_written(item, deeper) for item in value]
+        parts = [_written(item, deeper, widths) for item in value]
         if not any(isinstance(item, (dict, list)) for item in value):
             parts = _filled(parts, LINE - len(deeper))
     inner = ",\n".join(f"{deeper}{part}" for part in parts)

@@ -65,6 +65,7 @@ def cut(text: str, width: int) -> str:
     """A text in at most so many columns."""
     if text_width(text) <= width:
         return text
+    text = text[:width]  # at least a column for nearly each, and what is cut off need not be measured again and again
     while text_width(text) > width - 1:
         text = text[:-1]
     return f"{text}…"

@@ -19,6 +19,7 @@ from .calls import Call, prepare
 from .dag import NEW_RUN, BegunDag, DagRun, closure_of, outcome_of_run
 from .execution import Execution
 from .fanout import FanOut
+from .futures import ExecutionFuture
 from .interruption import let_go
 from .limits import UNLIMITED
 from .lines import LineExecution
@@ -126,8 +127,7 @@ class Caller:
 
         In a transaction of this thread's it is carried out once that is committed.
         """
-        future: Future[ExecutionResult] = Future()
-        future.set_running_or_notify_cancel()
+        future = ExecutionFuture()
 
         def go_on(execution: Execution) -> None:
             if execution.state is State.ENDED:
@@ -150,6 +150,7 @@ class Caller:
                 future.set_exception(error)
 
         execution = Execution(self._resources, call, self._parent, go_on)
+        future.stand_for(execution)
         if execution.begin() is not State.PARKED:
             self._resources.executions.after_commit(partial(go_on, execution))
         return Submitted(execution, future)

@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary, ref
 
 import msgspec
 
-from ..jobs import ConcurrencyGroup, Job
+from ..jobs import Job
+from ..model.groups import ConcurrencyGroup
 from .admission import RUN_KEY, Admission, KeyValue, Limit, key_in_words
 
 LimitKind = Literal["flow", "group", "each", "key", "run_key"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WIDEST_GAP = 4
 """At most so many times as wide as it must be is a gap, for edges that climb steeply."""
 _LEVELLINGS = 4
-_MOST_POINTS = 200_000
+_MOST_POINTS = 20_000
 """With more points than these an edge begins where it parts from the longest edge of its source."""
 _SCREEN = 1.6
 """Width of a screen to its height."""
@@ -112,6 +112,20 @@ def layout(nodes: Iterable[str], inputs_of: Mapping[str, Sequence[str]], sizes: 
     return Layout(tuple(boxes[name] for name in names), tuple(edges), right + lengths.margin, low + lengths.margin)
 
 
+def lanes_of(nodes: Iterable[str], inputs_of: Mapping[str, Sequence[str]]) -> int:
+    """How many lanes a drawing needs: one for each layer between a name and its farthest follower.
+
+    With the names and the edges they are the size of the drawing, and can be far more than those: n names in a chain that are all
+    inputs of its last one need n²/2. Counting them takes as long as reading the graph. Errors as for ``layout``.
+    """
+    names = dict.fromkeys(nodes)
+    order = closure(names, {name: [other for other in inputs_of.get(name, ()) if other in names] for name in names})
+    number = {name: index for index, name in enumerate(order)}
+    inputs = [[number[other] for other in inputs_of.get(name, ()) if other in names] for name in order]
+    layer = _layers(inputs)
+    return sum(_reach(inputs, layer)) - sum(layer)
+
+
 def _parts(inputs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """The names without any edge, and the others by what is connected, all in the order given."""
     neighbours: dict[str, list[str]] = {name: list(others) for name, others in inputs.items()}
@@ -169,10 +183,7 @@ class _Drawing:
 
     def _lay_lanes(self) -> None:
         """Give each name a lane through every layer between it and its farthest follower, and join what is adjacent."""
-        reach = list(self._layer)
-        for number, others in enumerate(self._inputs):
-            for other in others:
-                reach[other] = max(reach[other], self._layer[number] - 1)
+        reach = _reach(self._inputs, self._layer)
         for number in range(len(self._names)):
             lane = [number]
             for layer in range(self._layer[number] + 1, reach[number] + 1):
@@ -308,6 +319,15 @@ def _layers(inputs: Sequence[Sequence[int]]) -> list[int]:
             known = nearest[other]
             nearest[other] = layer[item] if known is None else min(known, layer[item])
     return layer
+
+
+def _reach(inputs: Sequence[Sequence[int]], layer: Sequence[int]) -> list[int]:
+    """For each item the last layer before its farthest follower; its own layer if it has none."""
+    reach = list(layer)
+    for item, others in enumerate(inputs):
+        for other in others:
+            reach[other] = max(reach[other], layer[item] - 1)
+    return reach
 
 
 def _isotonic(wished: Sequence[float], weights: Sequence[float]) -> list[float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import msgspec
 
-from ..errors import ExecutionFailed, ExecutionSkipped
+from ..errors import ExecutionFailed, ExecutionSkipped, PayloadError
 
 
 class ExecutionStatus(StrEnum):
@@ -76,7 +76,7 @@ class ExecutionResult:
     def __init__(
         self,
         output: dict[str, Any] | list[dict[str, Any]] | None = None,
-        *,
+        *misplaced: Never,
         status: ExecutionStatus | str = ExecutionStatus.SUCCESS,
         run_key: str | None = None,
         time_partition: datetime | date | str | None = None,
@@ -91,6 +91,8 @@ class ExecutionResult:
         except ValueError:
             allowed = ", ".join(repr(str(known)) for known in ExecutionStatus if known.final)
             raise ValueError(f"status is {status!r}; it must be one of {allowed}.") from None
+        if misplaced or isinstance(output, str):
+            _refuse_status(output, misplaced)
         if isinstance(output, ExecutionResult):
             output = output.output
         self.output = output
@@ -134,6 +136,10 @@ class ExecutionResult:
     def __contains__(self, key: object) -> bool:
         return key in self.data
 
+    def copy(self) -> Any:
+        """A copy of the output, a plain dict or list, which may be changed; its values are not copied."""
+        return self.data.copy()
+
     def get(self, key: str, default: Any = None) -> Any:
         """The output's value of ``key``, or ``default``."""
         return self.data.get(key, default)
@@ -167,6 +173,24 @@ class ExecutionResult:
         if self.error is not None:
             parts.append(f"error={self.error.type}: {self.error.message}")
         return f"ExecutionResult({', '.join(parts)})"
+
+
+def _refuse_status(output: Any, misplaced: Sequence[Any]) -> None:
+    """Raise ``PayloadError`` where a status stands in the place of the output, or more is given by position than the output."""
+    word = str(output).lower()
+    is_status = isinstance(output, str) and word in list(ExecutionStatus)
+    if is_status:
+        rest = "…, " if misplaced else ""
+        shown = f"ExecutionStatus.{output.name}" if isinstance(output, ExecutionStatus) else repr(output)
+        raise PayloadError(
+            f"ExecutionResult({shown}): the first argument is the output, and this is a status: "
+            f"write ExecutionResult({rest}status={word!r})."
+        )
+    if misplaced:
+        raise PayloadError(
+            f"ExecutionResult takes the output by position and all else by name, and was given {1 + len(misplaced)} values: "
+            "write ExecutionResult({…}, status='success', run_key=…)."
+        )
 
 
 def _because(reason: str | None) -> str:

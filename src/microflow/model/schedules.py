@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import msgspec
 
 from ..errors import ScheduleError
+from .arguments import says_what_it_takes
 from .cron import cron_mistake, describe
 from .ticks import count_ticks, newest_ticks, next_ticks, ticks, ticks_around, ticks_around_clock_change
 from .zones import ClockChange, as_instant, machine_zone, next_clock_change, resolve_zone, zone_mistake
@@ -48,12 +49,13 @@ class Schedule:
 
     __slots__ = ("__weakref__", "catch_up", "cron", "name", "overlap", "timezone")
 
+    @says_what_it_takes("Schedule()", 'Schedule("0 8 * * *", "mornings", timezone="Europe/Paris")')
     def __init__(
         self,
         cron: str,
+        name: str | None = None,
         *,
         timezone: str | None = None,
-        name: str | None = None,
         catch_up: CatchUp = "last",
         overlap: Overlap = "skip",
     ) -> None:

@@ -63,6 +63,9 @@ __all__ = [
 MAXIMUM_NODES = 5_000
 """How many executions of a tree are shown at most."""
 
+MAXIMUM_DEPTH = 100
+"""How many levels of calls below its top a tree shows at most: few readers of JSON take what is nested a thousand deep."""
+
 _SHOWN_TO = 1e-6
 """Seconds to which times are shown. They are stored finer, and what is shown as a moment counts as that moment."""
 
@@ -124,14 +127,18 @@ class Reading:
         """The failed attempts of an execution before its last one, oldest first."""
         return [attempt_view(row) for row in self._database.read("attempts", {"id": id})]
 
-    def executions(self, filters: Filters = _NO_FILTERS, limit: int = 50, cursor: str | None = None) -> Page:
+    def executions(
+        self, filters: Filters = _NO_FILTERS, limit: int = 50, cursor: str | None = None, *, brief: bool = False
+    ) -> Page:
         """A page of at most ``limit`` executions, newest first; ``cursor`` is the ``next`` of the page before.
 
+        ``brief``: without outputs, and of long inputs with the beginning alone, which need not be valid JSON then.
         Raises ``ValueError`` for a cursor that no page gave.
         """
         before = None if cursor is None else read_cursor(cursor)
         ids = self._ids(filters, limit + 1, before)
-        rows = [row for id_ in ids[:limit] for row in self._database.read("execution", {"id": id_})]
+        wanted = "listed_execution" if brief else "execution"
+        rows = [row for id_ in ids[:limit] for row in self._database.read(wanted, {"id": id_})]
         return Page([execution_view(row) for row in rows], _cursor(ids[limit - 1]) if len(ids) > limit else None)
 
     def partition_runs(self, flow: str, job: str, limit: int = 10) -> list[ExecutionView]:
@@ -142,7 +149,8 @@ class Reading:
     def tree(self, id: int, limit: int = MAXIMUM_NODES) -> Tree:  # noqa: A002
         """An execution and everything below it, nested, children in the order of their parent's calls.
 
-        Of a tree with more than ``limit`` executions the upper ones are given, and it is marked as truncated.
+        Of a tree with more than ``limit`` executions, or more than ``MAXIMUM_DEPTH`` levels, the upper ones are given, and it is
+        marked as truncated.
         Raises ``UnknownNameError`` if there is no execution of this id.
         """
         rows = self._database.read("node", {"id": id})
@@ -150,10 +158,14 @@ class Reading:
         if not rows or root is None:
             raise _no_execution(id)
         top = tree_node(rows[0])
-        count, truncated = 1, False
-        callers = deque([top])
+        count, truncated, is_deep = 1, False, False
+        callers = deque([(top, 0)])
         while callers and not truncated:
-            caller = callers.popleft()
+            caller, depth = callers.popleft()
+            if depth == MAXIMUM_DEPTH:
+                values = {"root": root, "parent": caller.id, "limit": 1}
+                is_deep = is_deep or bool(self._database.read("child_nodes", values))
+                continue
             # by ids, which the index has in order, so that no mapping of a hundred thousand is sorted to show its
             # beginning
             values = {"root": root, "parent": caller.id, "limit": limit - count + 1}
@@ -161,9 +173,11 @@ class Reading:
             truncated = count + len(children) > limit
             del children[limit - count :]
             caller.children += sorted(children, key=lambda node: (node.position, node.id))
-            callers.extend(child for child in caller.children if child.kind != "task")  # a task calls nothing
+            callers.extend(
+                (child, depth + 1) for child in caller.children if child.kind != "task"
+            )  # a task calls nothing
             count += len(children)
-        return Tree(top, count, truncated)
+        return Tree(top, count, truncated or is_deep)
 
     def noteworthy(self, parent: TreeNode, limit: int = 50) -> list[TreeNode]:
         """What a ``parent`` called that its truncated tree lacks, and that runs or has failed: at most so many of each."""

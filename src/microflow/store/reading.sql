@@ -5,6 +5,11 @@ SELECT id, flow, job, kind, status, trigger, parent_id, root_id, inputs, output,
     cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at, progress, waiting, cpu_seconds, peak_memory
 FROM executions WHERE id = :id
 
+-- name: listed_execution
+SELECT id, flow, job, kind, status, trigger, parent_id, root_id, substr(inputs, 1, 4097), NULL, error, reason, run_key,
+    time_partition, cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at, progress, waiting, cpu_seconds, peak_memory
+FROM executions WHERE id = :id
+
 -- name: attempts
 SELECT attempt, status, started_at, ended_at, error FROM attempts WHERE execution_id = :id ORDER BY attempt
 

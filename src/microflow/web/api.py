@@ -18,7 +18,7 @@ from ..model.payloads import decode
 from ..model.zones import resolve_zone
 from ..store.reading import ExecutionView, Filters, Tree, read_cursor
 from . import metrics
-from .definitions import JobView, flow_view, job_view, job_views
+from .definitions import JobView, flow_view, job_view
 from .endpoints import Answer, Call, Endpoint
 from .live_views import with_live_state
 from .messages import (
@@ -100,7 +100,10 @@ def list_jobs(site: Site, call: Call) -> JobList:
     """The jobs, of all flows or of one."""
     name = call.query.flow
     flows = site.engine.flows.values() if name is None else [site.engine.flow(name)]
-    return JobList(*part_of(job_views(flows, site.now()), call.query.limit, call.query.cursor))
+    jobs = [job for flow in flows for job in flow.jobs.values()]
+    shown, following = part_of(jobs, call.query.limit, call.query.cursor)
+    moment = site.now()
+    return JobList([job_view(job, moment) for job in shown], following)
 
 
 def show_job(site: Site, call: Call) -> JobView:
@@ -171,7 +174,7 @@ def show_execution(site: Site, call: Call) -> ExecutionView:
 def show_tree(site: Site, call: Call) -> Tree:
     """An execution with everything below it.
 
-    Of a tree of more than 5,000 executions the upper ones are shown.
+    Of a tree of more than 5,000 executions, or of more than 100 levels, the upper ones are shown, and it is marked as truncated.
     """
     tree = site.reading.tree(call.id)
     nodes = [tree.execution]

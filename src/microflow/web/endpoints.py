@@ -47,9 +47,9 @@ class Call(NamedTuple):
 class Endpoint(NamedTuple):
     """One line of the route table.
 
-    ``handler`` takes (site, call). A plain function runs in one of the site's threads, an ``async`` one in the event
-    loop, where it must not block. It returns a value of ``response``, an ``Answer`` around one, or a response of its
-    own.
+    ``handler`` takes (site, call). A plain function runs in one of the site's threads, where its answer is encoded too,
+    since that may be large; an ``async`` one runs in the event loop, where it must not block. It returns a value of
+    ``response``, an ``Answer`` around one, or a response of its own.
     """
 
     method: str
@@ -79,8 +79,9 @@ class Endpoint(NamedTuple):
                 small = len(content) <= _QUICKLY_READ
                 body = read_json(content, self.body) if small else await site.run(read_json, content, self.body)
             call = Call(request.path_params, query, body)
-            made = self.handler(site, call) if is_async else site.run(self.handler, site, call)
-            return self._response(await made)
+            if is_async:
+                return self._response(await self.handler(site, call))
+            return await site.run(lambda: self._response(self.handler(site, call)))
 
         return Route(self.path, answer, methods=[self.method], name=self.handler.__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -22,26 +22,52 @@ SHOWN_WHOLE = 128 * 1024
 
 _SHOWN_OF_LONGER = 32 * 1024
 
+SHOWN = 1024 * 1024
+"""Characters of HTML that the payloads of one page take at most together; the rest is left out, and a link leads to it."""
+
+DEEPEST = 24
+"""Levels of indentation; what is nested deeper stands on one line, or its indentation would be larger than the payload."""
+
+_WORTH_INDENTING = 8
+"""A text is not indented where that makes it more than so many times as long."""
+
+_MARKED = len('<span class="x"></span>')
+
+
 Token = tuple[str, str]
 """(CSS class, text); the class is "" for what is only punctuation."""
 
 
-def json_html(stored: Any) -> Markup:
-    """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``."""
+def json_html(stored: Any, room: int = SHOWN, whole: str = "") -> Markup:
+    """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``, of about ``room`` characters at most.
+
+    ``whole``: the address of all of it, to which a link leads where something is left out.
+    """
     encoded = stored.encode() if isinstance(stored, str) else bytes(stored)
     if len(encoded) > SHOWN_WHOLE:
-        left_out = Markup('<span class="w">… {:,} bytes more</span>').format(len(encoded) - _SHOWN_OF_LONGER)
-        return escape(encoded[:_SHOWN_OF_LONGER].decode("utf-8", "ignore")) + left_out
-    return Markup("").join(
-        Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text)
-        for kind, text in _tokens(decode(encoded), 0)
-    )
+        shown = min(_SHOWN_OF_LONGER, room)
+        return escape(encoded[:shown].decode("utf-8", "ignore")) + _left_out(f"{len(encoded) - shown:,} bytes", whole)
+    written = _Written(room, _MARKED)
+    _write(written, decode(encoded))
+    html = Markup("".join(_marked(kind, text) for kind, text in written.tokens))
+    return html + _left_out("", whole) if written.is_full else html
+
+
+def _marked(kind: str, text: str) -> str:
+    return f'<span class="{kind}">{escape(text)}</span>' if kind else str(escape(text))
+
+
+def _left_out(what: str, whole: str) -> Markup:
+    mark = Markup('<span class="w">… {}more</span>').format(f"{what} " if what else "")
+    return Markup('<a href="{}">{}</a>').format(whole, mark) if whole else mark
 
 
 def json_text(plain: Any) -> str:
     """A payload as JSON that can be typed in again, indented unless it is short; in ``plain`` dates are tagged."""
     line = json.dumps(plain, ensure_ascii=False)
-    return line if len(line) <= _SHORT else json.dumps(plain, indent=2, ensure_ascii=False)
+    if len(line) <= _SHORT or _indentation(plain) > _WORTH_INDENTING * len(line):
+        return line
+    return json.dumps(plain, indent=2, ensure_ascii=False)
 
 
 def inputs_line(stored: Any, partition_shown: object = False) -> str:
@@ -57,52 +83,113 @@ def inputs_line(stored: Any, partition_shown: object = False) -> str:
         inputs[0] = {key: value for key, value in inputs[0].items() if key not in ("time_partition", "cat_partition")}
     if inputs in ([], [{}], [[]]):
         return ""
-    text = ", ".join("".join(part for _, part in _flat(value, _BEGINNING)) for value in inputs[:_BEGINNING])
-    return text if len(text) <= _BEGINNING else f"{text[:_BEGINNING]}…"
+    written = _Written(_BEGINNING)
+    for index, value in enumerate(inputs[:_BEGINNING]):
+        if index:
+            written.put("", ", ")
+        _write_flat(written, value)
+    return "".join(text for _, text in written.tokens) + ("…" if written.is_full else "")
 
 
-def _tokens(value: Any, depth: int) -> Iterator[Token]:
-    if not isinstance(value, (dict, list)) or not value:
-        yield _leaf(value)
-        return
-    line = list(_flat(value, _LINE - len(_INDENT) * depth))
-    if sum(len(text) for _, text in line) <= _LINE - len(_INDENT) * depth:
-        yield from line
+class _Written:
+    """What has been written, as tokens, while there is room; what has none is left out, and then it ``is_full``.
+
+    ``each``: what a token with a class takes besides its text.
+    """
+
+    def __init__(self, room: int, each: int = 0) -> None:
+        self.tokens: list[Token] = []
+        self.is_full = False
+        self._room = room
+        self._each = each
+
+    def put(self, kind: str, text: str) -> None:
+        if self.is_full:
+            return
+        room = self._room - (self._each if kind else 0)
+        self.is_full = len(text) > room
+        if self.is_full:
+            text = text[: max(room, 0)]
+        self._room = room - len(text)
+        self.tokens.append((kind, text))
+
+
+def _write(written: _Written, value: Any) -> None:
+    """A value over as many lines as it needs: what has room in one line stands on one. Each part of it is looked at twice."""
+    _write_lines(written, value, 0, flat_widths(value, _LINE))
+
+
+def _write_lines(written: _Written, value: Any, depth: int, widths: Mapping[int, int]) -> None:
+    is_short = widths.get(id(value), 0) <= _LINE - len(_INDENT) * depth
+    if not isinstance(value, (dict, list)) or is_short or depth >= DEEPEST:
+        _write_flat(written, value)
         return
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     inner = "\n" + _INDENT * (depth + 1)
-    yield "", opening
-    for index, item in enumerate(value):
-        yield "", ("," if index else "") + inner
-        if isinstance(value, dict):
-            yield "k", _text(item)
-            yield "", ": "
-            yield from _tokens(value[item], depth + 1)
-        else:
-            yield from _tokens(item, depth + 1)
-    yield "", "\n" + _INDENT * depth + closing
+    written.put("", opening)
+    for index, (key, item) in enumerate(_items(value)):
+        if written.is_full:
+            return
+        written.put("", ("," if index else "") + inner)
+        if key is not None:
+            written.put("k", _text(key))
+            written.put("", ": ")
+        _write_lines(written, item, depth + 1, widths)
+    written.put("", "\n" + _INDENT * depth + closing)
 
 
-def _flat(value: Any, room: int) -> Iterator[Token]:
-    """The value on one line, given up once it is longer than ``room``."""
+def _write_flat(written: _Written, value: Any) -> None:
     if not isinstance(value, (dict, list)) or not value:
-        yield _leaf(value)
+        written.put(*_leaf(value))
         return
     opening, closing = "{}" if isinstance(value, dict) else "[]"
-    yield "", opening
-    for index, item in enumerate(value):
-        if index:
-            yield "", ", "
-        if isinstance(value, dict):
-            yield "k", _text(item)
-            yield "", ": "
-            item = value[item]
-        for kind, text in _flat(item, room):
-            room -= len(text)
-            yield kind, text
-        if room < 0:
+    written.put("", opening)
+    for index, (key, item) in enumerate(_items(value)):
+        if written.is_full:
             return
-    yield "", closing
+        if index:
+            written.put("", ", ")
+        if key is not None:
+            written.put("k", _text(key))
+            written.put("", ": ")
+        _write_flat(written, item)
+    written.put("", closing)
+
+
+def flat_widths(value: Any, most: int) -> dict[int, int]:
+    """How many characters each dict and list of a JSON value takes on one line, by its ``id``; above ``most``, just ``most`` + 1.
+
+    Every part is looked at once, however deep it is nested.
+    """
+    widths: dict[int, int] = {}
+
+    def measure(part: Any) -> int:
+        if not isinstance(part, (dict, list)) or not part:
+            return len(_leaf(part)[1])
+        width = 2 * len(part)  # the brackets, and a comma and a space between two items
+        for key, item in _items(part):
+            width += measure(item) + (0 if key is None else len(_text(key)) + 2)
+        widths[id(part)] = min(width, most + 1)
+        return width
+
+    measure(value)
+    return widths
+
+
+def _items(value: dict[str, Any] | list[Any]) -> Iterator[tuple[str | None, Any]]:
+    """The keys and the values of a dict; the items of a list, without keys."""
+    return iter(value.items()) if isinstance(value, dict) else ((None, item) for item in value)
+
+
+def _indentation(value: Any) -> int:
+    """Characters of indentation that a value takes with an item on each line."""
+    total, waiting = 0, [(value, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        if isinstance(part, (dict, list)):
+            total += len(_INDENT) * depth * len(part)
+            waiting += ((item, depth + 1) for _, item in _items(part))
+    return total
 
 
 def _leaf(value: Any) -> Token:

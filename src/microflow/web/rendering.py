@@ -31,6 +31,9 @@ _EXECUTION = re.compile(r"(?<=\bexecution )(\d{1,18})\b")
 _SHORT_NAME = 24
 """Characters of a name that every place has room for."""
 
+SHORT = 200
+"""Characters of a text that a list shows at most; the whole text is on the page that the list leads to."""
+
 
 class Templates:
     """The templates below ``web/templates``. ``served`` gives what every page shows of the engine: ``flows``, the names in the way
@@ -66,6 +69,7 @@ class Templates:
             inputs_line=inputs_line,
             segment=lambda text: quote(str(text), safe=""),
             breakable=_breakable,
+            short=_short,
             linked=_linked,
         )
         environment.globals.update(
@@ -107,7 +111,12 @@ def _can_sign_out(request: Request) -> bool:
 
 def _breakable(name: str) -> Markup:
     """A name; a long one may go on in the next line behind an underscore, and nowhere else as long as a part of it fits."""
-    return escape(name) if len(name) <= _SHORT_NAME else escape(name).replace("_", Markup("_<wbr>"))
+    return escape(name) if len(name) <= _SHORT_NAME else escape(_short(name)).replace("_", Markup("_<wbr>"))
+
+
+def _short(text: str) -> str:
+    """A text as a list shows it: of a very long one the beginning."""
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
 def _linked(text: str) -> Markup:

@@ -22,14 +22,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-"""Threads for reading and acting. They are few and stay, since each has a connection to the store of its own."""
+"""Threads for what the API reads and does, and as many for pages. They are few and stay, since each has its own connection to the
+store."""
 
 
 class Site:
     """The parts that the handlers of the API and of the pages share.
 
     ``engine`` acts, ``reading`` looks, ``streams`` are the open event streams, ``metrics`` the figures for
-    Prometheus, ``newer`` the files that are newer than the code that is served. What blocks runs in ``run``.
+    Prometheus, ``newer`` the files that are newer than the code that is served. What blocks, or takes more than a moment, runs in
+    ``run`` or ``draw``, never in the event loop.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -39,6 +41,7 @@ class Site:
         self.metrics = Metrics(engine, self.reading, self.streams)
         self.newer = NewerFiles(engine)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-web")
+        self._pages = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-page")
         self._waiting: set[Callable[[], None]] = set()
         self._closed = False
 
@@ -49,6 +52,10 @@ class Site:
     async def run(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
         """What a function that blocks returns, from one of the site's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*arguments, **named))
+
+    async def draw(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """The same for pages, from threads of their own: however long pages take, the API answers meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._pages, lambda: function(*arguments, **named))
 
     async def reload(self) -> Changes:
         """Let the engine load the flows' code again, in a thread of its own: an import may take long, or never end."""
@@ -106,3 +113,4 @@ class Site:
         """``close``, and let go of the threads: after the last request."""
         self.close()
         self._threads.shutdown(wait=False)
+        self._pages.shutdown(wait=False)

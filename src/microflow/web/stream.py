@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ..model.events import Event, EventBus
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
 CAPACITY = 256
 """How many different things may change between two sendings before a stream says ``resync``."""
@@ -163,11 +163,15 @@ class StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [header for header in self.raw_headers if header[0] != b"content-length"]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
-        if scope["method"] != "HEAD":
+        start: Message = {"type": "http.response.start", "status": self.status_code, "headers": headers}
+        if scope["method"] == "HEAD":
+            await send(start)
+        else:
+            # before the headers: a reader who has them looks at how things are, and must be told of what changes from then on
             stream = self._streams.open()
             watch = asyncio.ensure_future(_end_with_reader(stream, receive))
             try:
+                await send(start)
                 await self._tell(stream, send)
             finally:
                 self._streams.leave(stream)

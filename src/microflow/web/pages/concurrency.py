@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ...engine.engine import Engine
     from ...engine.limits import LimitState
+    from ...flow import Flow
     from ...store.reading import ExecutionView
 
 LISTED = 20
@@ -25,6 +25,9 @@ LISTED = 20
 
 MOST_KEYS = 60
 """So many limits of keys and of run keys are shown, those with the most waiters first."""
+
+MOST_LIMITS = 500
+"""So many limits of a flow and its groups are shown, in the order of definition."""
 
 MOST_MARKS = 40
 """A limit with more places than these is shown as one bar."""
@@ -79,10 +82,11 @@ class LimitLine(NamedTuple):
 
 
 class FlowLimits(NamedTuple):
-    """The limits of a flow: its own, those of groups, those of keys and run keys in use, and how many more of these."""
+    """The limits of a flow: its own, those of groups, those of keys and run keys in use, and how many more there are of each."""
 
     name: str
     limits: list[LimitLine]
+    more_limits: int
     keyed: list[LimitLine]
     left_out: int
 
@@ -96,8 +100,10 @@ def show_concurrency(desk: Desk, request: Request) -> Response:
     """Every limit of every flow."""
     states = desk.engine.concurrency()
     # a flow that is no longer served may still have executions that hold places
-    names = dict.fromkeys([*desk.engine.flows, *(state.flow for state in states)])
-    flows = [_flow_limits(desk, name, [state for state in states if state.flow == name]) for name in names]
+    by_flow: dict[str, list[LimitState]] = {name: [] for name in desk.engine.flows}
+    for state in states:
+        by_flow.setdefault(state.flow, []).append(state)
+    flows = [_flow_limits(desk, name, of_flow) for name, of_flow in by_flow.items()]
     return desk.templates.page(
         request,
         "concurrency.html",
@@ -116,15 +122,18 @@ def _flow_limits(desk: Desk, flow: str, states: Sequence[LimitState]) -> FlowLim
         key=lambda state: (-len(state.waiters), state.kind, state.name, state.about),
     )
     in_use = [state for state in keyed if state.holders or state.waiters]
+    defined = [state for state in states if state.kind in ("flow", "group", "each")]
+    jobs = _jobs_of(desk.engine.flows.get(flow))
     return FlowLimits(
         flow,
-        [_line(desk, state) for state in states if state.kind in ("flow", "group", "each")],
-        [_line(desk, state) for state in in_use[:MOST_KEYS]],
+        [_line(desk, state, jobs) for state in defined[:MOST_LIMITS]],
+        max(len(defined) - MOST_LIMITS, 0),
+        [_line(desk, state, jobs) for state in in_use[:MOST_KEYS]],
         max(len(in_use) - MOST_KEYS, 0),
     )
 
 
-def _line(desk: Desk, state: LimitState) -> LimitLine:
+def _line(desk: Desk, state: LimitState, jobs: _JobsOf) -> LimitLine:
     return LimitLine(
         state.kind,
         "Tasks of the flow" if state.kind == "flow" else state.name,
@@ -132,22 +141,23 @@ def _line(desk: Desk, state: LimitState) -> LimitLine:
         state.limit,
         len(state.holders),
         len(state.waiters),
-        _jobs_of(desk.engine, state),
+        # a flow's own limit and that of a run key need no list
+        tuple(jobs.get((state.name, state.kind != "group"), ())) if state.kind in ("group", "each", "key") else (),
         list(_holders(desk, state.holders[:LISTED])),
         list(_waiters(desk, state.waiters[:LISTED])),
     )
 
 
-def _jobs_of(engine: Engine, state: LimitState) -> tuple[str, ...]:
-    """The jobs whose decorators name a group; a flow's own limit and that of a run key need no list."""
-    if state.kind not in ("group", "each", "key"):
-        return ()
-    flow = engine.flows.get(state.flow)
-    return tuple(
-        job.name
-        for job in (flow.jobs.values() if flow is not None else ())
-        if any(group.name == state.name and (group.key is not None) == (state.kind != "group") for group in job.limits)
-    )
+_JobsOf = dict[tuple[str, bool], list[str]]
+"""The jobs whose decorators name a group, by the group's name and whether it has a key."""
+
+
+def _jobs_of(flow: Flow | None) -> _JobsOf:
+    found: _JobsOf = {}
+    for job in () if flow is None else flow.jobs.values():
+        for group in dict.fromkeys((group.name, group.key is not None) for group in job.limits):
+            found.setdefault(group, []).append(job.name)
+    return found
 
 
 def _holders(desk: Desk, ids: Sequence[int]) -> Iterable[Held]:

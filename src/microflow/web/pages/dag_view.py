@@ -16,11 +16,11 @@ from unicodedata import east_asian_width
 import msgspec
 
 from ...model.graph import closure
-from ...model.layout import Edge, Layout, Sizes, layout
+from ...model.layout import Edge, Layout, Sizes, lanes_of, layout
 from ...model.results import ExecutionStatus
 
-MOST_DRAWN, MOST_LINES = 1_000, 10_000
-"""With more jobs than these, or more inputs, there is a table and no picture, which nobody could read."""
+MOST_DRAWN, MOST_LINES, MOST_LANES = 1_000, 10_000, 40_000
+"""With more jobs than these, more inputs, or more layers for inputs to pass, there is a table: nobody could read the picture."""
 
 NARROWEST, WIDEST, HEIGHT = 132.0, 216.0, 46.0
 """A box: as wide as the longest name needs, within these bounds, and so high; in pixels at 100 %."""
@@ -118,10 +118,11 @@ def picture(
             followers[other].append(name)
     keep = set(kept)
     joined = [name for name in inputs if inputs[name] or followers[name] or name in keep]
-    is_drawn = len(joined) <= MOST_DRAWN and sum(map(len, inputs.values())) <= MOST_LINES
+    is_small = len(joined) <= MOST_DRAWN and sum(map(len, inputs.values())) <= MOST_LINES
     box_width = min(max(max(map(_text_width, joined), default=0.0) + _AROUND_LABEL, NARROWEST), WIDEST)
     graph = tuple((name, inputs[name]) for name in joined)
-    drawn, order = _drawn(graph, round(box_width)) if is_drawn else (_NOTHING, tuple(closure(joined, inputs)))
+    found = _drawn(graph, round(box_width)) if is_small else None
+    drawn, order = found or (_NOTHING, tuple(closure(joined, inputs)))
     places = {box.name: (box.x, box.y) for box in drawn.boxes}
     numbers = {name: number for number, name in enumerate(order)}
 
@@ -147,7 +148,7 @@ def picture(
         round(drawn.width),
         round(drawn.height),
         round(box_width),
-        is_drawn,
+        found is not None,
     )
 
 
@@ -162,13 +163,15 @@ def shortened(text: str, width: float) -> str:
     """A text as far as so many pixels have room for it, cut in the middle: names differ at both ends."""
     if _text_width(text) <= width:
         return text
-    kept = len(text) - 1
-    while kept > 2 and _text_width(_cut(text, kept)) > width:
-        kept -= 1
-    return _cut(text, kept)
-
-
-def _cut(text: str, kept: int) -> str:
+    room = width - _text_width("…")
+    kept = 0
+    while kept < len(text):  # from both ends inwards, so that no more is looked at than is kept
+        letter = text[kept // 2] if kept % 2 == 0 else text[-1 - kept // 2]
+        room -= _letter_width(letter) * _FONT
+        if room < 0:
+            break
+        kept += 1
+    kept = max(kept, 2)
     return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
 
 
@@ -192,8 +195,10 @@ _NOTHING = Layout((), (), 0, 0)
 
 
 @lru_cache(maxsize=64)
-def _drawn(graph: tuple[tuple[str, tuple[str, ...]], ...], box_width: float) -> tuple[Layout, tuple[str, ...]]:
-    """The layout of a graph, and its names in reading order."""
+def _drawn(graph: tuple[tuple[str, tuple[str, ...]], ...], box_width: float) -> tuple[Layout, tuple[str, ...]] | None:
+    """The layout of a graph, and its names in reading order; None if its inputs pass too many layers to be drawn."""
+    if lanes_of([name for name, _ in graph], dict(graph)) > MOST_LANES:
+        return None
     sizes = Sizes(box_width=box_width, box_height=HEIGHT, layer_gap=56, box_gap=18, lane_gap=10, margin=12)
     drawn = layout([name for name, _ in graph], dict(graph), sizes)
     part_of = _parts([name for name, _ in graph], drawn.edges)

@@ -57,8 +57,11 @@ class Desk(NamedTuple):
             raise not_found(f"There is no execution {id}; it may have been deleted with old history.") from None
 
     def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
-        """A list of executions as they are at this moment. Raises ``ValueError`` for a cursor that no list gave."""
-        page = self.reading.executions(filters, limit, cursor)
+        """A list of executions as they are at this moment, as far as a list shows them.
+
+        Raises ``ValueError`` for a cursor that no list gave.
+        """
+        page = self.reading.executions(filters, limit, cursor, brief=True)
         return Page([self._listed(with_live_state(self.engine, item)) for item in page.items], page.next)
 
     def _listed(self, execution: ExecutionView) -> ExecutionView:
@@ -73,7 +76,7 @@ def threaded(desk: Desk, handler: Handler) -> Callable[[Request], Awaitable[Resp
     """The endpoint of a handler that reads the store, and so may block: it runs in one of the site's threads."""
 
     async def endpoint(request: Request) -> Response:
-        return await desk.site.run(looked, request)
+        return await desk.site.draw(looked, request)
 
     def looked(request: Request) -> Response:
         desk.site.newer.look()

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
 from ...store.reading import ExecutionView
+from ..json_view import SHOWN
 from ..parameters import read_id
 from .calls import CROWD_HEIGHT, calls_of
 from .dag import run_picture
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 TREE_LIMIT = 2_000
 ANCESTORS = 12
+
+
+SHOWN_INPUTS = 20
 
 
 class Given(NamedTuple):
@@ -102,6 +106,7 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
     if tree.truncated:
         tree.execution.children += desk.reading.noteworthy(tree.execution)
     calls = calls_of(tree, moment) if tree.execution.children else None
+    given = _inputs(desk, execution)
     return desk.templates.page(
         request,
         "execution.html",
@@ -109,7 +114,10 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             "now": moment,
             "execution": execution,
             "ancestors": list(_ancestors(desk, execution))[::-1],
-            "given": _inputs(desk, execution),
+            "given": given[:SHOWN_INPUTS],
+            "more_inputs": max(len(given) - SHOWN_INPUTS, 0),
+            # what the values of this page may take together, shared out among them
+            "room": SHOWN // (min(len(given), SHOWN_INPUTS) + 1),
             "schedule": desk.reading.schedule(id_),
             "known": _parameter_names(desk, execution) is not None,
             "dag": run_picture(desk, execution, tree.execution.children),

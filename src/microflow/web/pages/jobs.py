@@ -53,7 +53,7 @@ def show_job(desk: Desk, request: Request) -> Response:
 
 async def run_job(desk: Desk, request: Request) -> Response:
     """Carry the form out: to the execution's page, or the form again with what is wrong with it."""
-    return await desk.site.run(_carry_out, desk, request, await read_bytes(request))
+    return await desk.site.draw(_carry_out, desk, request, await read_bytes(request))
 
 
 def _carry_out(desk: Desk, request: Request, body: bytes) -> Response:

@@ -18,7 +18,6 @@ TAIL = 96 * 1024
 _PIECE = 256 * 1024
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
-_OVERWRITTEN = re.compile(r"[^\n]*\r")
 
 
 class Part(Protocol):
@@ -63,9 +62,14 @@ def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
 def cleaned(text: str) -> str:
     """Text as it is shown: without what is for a terminal alone, and of a line that was written over only its last version.
 
-    static/js/execution-log.js does the same with what comes later.
+    The cost is linear in the length of the text, whether it is one line or many. static/js/execution-log.js does the same with what
+    comes later.
     """
-    return _OVERWRITTEN.sub("", _ESCAPES.sub("", text).replace("\r\n", "\n"))
+    plain = _ESCAPES.sub("", text).replace("\r\n", "\n")
+    if "\r" not in plain:
+        return plain
+    # not by a pattern such as [^\n]*\r, which looks at the rest of a line from each of its characters
+    return "\n".join(line[line.rfind("\r") + 1 :] for line in plain.split("\n"))
 
 
 class LogResponse(Response):
@@ -82,7 +86,7 @@ class LogResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         offset = 0
         while scope["method"] != "HEAD":
-            part = await self._site.run(self._site.engine.logs.read, self._execution_id, offset, _PIECE)
+            part = await self._site.draw(self._site.engine.logs.read, self._execution_id, offset, _PIECE)
             gap = (
                 f"\n[{part.left_out:,} bytes were left out here to keep the log within its limit]\n"
                 if part.left_out

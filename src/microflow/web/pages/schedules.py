@@ -10,7 +10,7 @@ from http import HTTPStatus
 from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
@@ -20,7 +20,7 @@ from ...model.schedules import describe, next_ticks
 from ...model.zones import read_moment
 from ...store.reading import ExecutionView
 from ...store.views import utc
-from ..parameters import read_bytes
+from ..parameters import read_form
 from ..schedules import ScheduleState, schedule_state, schedule_states
 from . import schedule_view
 from .desk import Desk, not_found, threaded
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 PAGE = 200
 """How many schedules one page of the list shows."""
+
+_FORM_LIMIT = 4096
+"""Bytes of the form behind a button: it says at most which page of the list it is on."""
 
 MOST_COMING = 6
 """How many coming ticks the home page shows."""
@@ -139,9 +142,9 @@ def coming_runs(desk: Desk, now: datetime) -> list[ComingRun]:
 
 
 async def _act(desk: Desk, act: Act, request: Request) -> Response:
-    fields = parse_qs((await read_bytes(request)).decode("utf-8", "replace"))
-    page = read_page(fields["page"][0]) if "page" in fields else None
-    return await desk.site.run(_carry_out, desk, request, act, page, fields.get("at", [""])[0].strip())
+    fields = await read_form(request, _FORM_LIMIT)
+    page = read_page(fields["page"]) if fields.get("page") else None
+    return await desk.site.draw(_carry_out, desk, request, act, page, fields.get("at", "").strip())
 
 
 def _carry_out(desk: Desk, request: Request, act: Act, page: int | None, at: str) -> Response:

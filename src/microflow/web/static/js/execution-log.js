@@ -22,7 +22,11 @@ const KEPT = 2_000_000;
 function cleaned(text) {
   // eslint-disable-next-line no-control-regex -- these are what is looked for
   const shown = text.replace(/\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b\n]*(?:\u0007|\u001b\\))/g, "");
-  return shown.replace(/\r\n/g, "\n").replace(/[^\n]*\r/g, "");
+  const plain = shown.replace(/\r\n/g, "\n");
+  if (!plain.includes("\r")) return plain;
+  // not by a pattern such as [^\n]*\r, which looks at the rest of a line from each of its characters
+  const lines = plain.split("\n").map((line) => line.slice(line.lastIndexOf("\r") + 1));
+  return lines.join("\n");
 }
 
 class ExecutionLog extends HTMLElement {

@@ -18,12 +18,17 @@ import { rest } from "./rest.js";
 
 const SHORTEST_PAUSE = 400;
 const GATHERING = 120;
+/** Milliseconds until what could not be shown is asked for again, the first time and at most. */
+const FIRST_RETRY = 1000;
+const LONGEST_RETRY = 30_000;
 
 /** @type {Set<string>} */
 const stale = new Set();
 let all = false;
 let lastStart = -Infinity;
 let lastTook = 0;
+/** How long to wait for the next try after one that failed; 0 while none has. */
+let retryAfter = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let planned;
 let fetching = false;
@@ -68,7 +73,8 @@ function topicsOf(region) {
 function plan() {
   if (planned !== undefined || fetching) return;
   // a slow page is asked for less often: it gets three times the rest that it took
-  const pause = Math.max(GATHERING, lastStart + lastTook + Math.max(SHORTEST_PAUSE, 3 * lastTook) - performance.now());
+  const rested = lastStart + lastTook + Math.max(SHORTEST_PAUSE, 3 * lastTook, retryAfter);
+  const pause = Math.max(GATHERING, rested - performance.now());
   planned = setTimeout(() => {
     planned = undefined;
     void refresh();
@@ -83,21 +89,31 @@ async function refresh() {
   stale.clear();
   all = false;
   const address = location.href;
+  let isDone = false;
   try {
     const response = await fetch(source(), { cache: "no-store", headers: { Accept: "text/html", "Microflow-Live": "1" } });
     if (response.redirected && new URL(response.url).pathname === "/sign-in") location.reload();
     const text = response.headers.get("Content-Type")?.startsWith("text/html") ? await response.text() : "";
     lastTook = performance.now() - lastStart;
     await rest();
+    isDone = response.status < 500;
     // filters have changed meanwhile: what came is of another list
-    if (text && response.status < 500 && address === location.href) show(text, wanted);
+    if (text && isDone && address === location.href) show(text, wanted);
   } catch {
-    // the server is gone for now; events.js says so, and asks again when it is back
     lastTook = performance.now() - lastStart;
   } finally {
     fetching = false;
+    if (isDone) retryAfter = 0;
+    else if (address === location.href) missed(wanted);
     if (all || stale.size) plan();
   }
+}
+
+/** What could not be fetched is still stale: no other change need ever tell of it again. @param {Set<string> | null} wanted */
+function missed(wanted) {
+  retryAfter = Math.min(Math.max(2 * retryAfter, FIRST_RETRY), LONGEST_RETRY);
+  if (wanted) for (const id of wanted) stale.add(id);
+  else all = true;
 }
 
 /** Where this page's own state is read: its address, unless it is the answer to a form. */
@@ -141,6 +157,12 @@ document.addEventListener("microflow:change", (event) => {
 
 document.addEventListener("microflow:resync", () => {
   all = true;
+  if (retryAfter) {
+    // the server is back, or may be: the next try need not wait until its turn
+    retryAfter = 0;
+    clearTimeout(planned);
+    planned = undefined;
+  }
   plan();
 });
 

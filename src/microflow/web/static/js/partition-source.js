@@ -166,16 +166,22 @@ export class Follower {
     const whole = this.#whole || this.count() <= MANY || isDue;
     this.#stale = this.#whole = false;
     const begun = performance.now();
+    let hasFailed = false;
     try {
       await this.fetch(whole);
     } catch {
-      // the server is gone for now; events.js says so, and tells everybody to look again when it is back
+      hasFailed = true;
     }
     const now = performance.now();
-    if (whole) this.#lastWhole = now;
+    if (hasFailed) {
+      // what could not be fetched is still stale: no other change need ever tell of it again
+      this.#stale = true;
+      this.#whole ||= whole;
+    } else if (whole) this.#lastWhole = now;
     // what is not seen changes too: when things are quiet again, everything is fetched once more
     else if (!this.#stale) this.#whole = this.#stale = true;
-    this.#rest = this.#whole && !whole ? WHOLE_EVERY / 2 : Math.max(SHORTEST_PAUSE, 3 * (now - begun));
+    const isSlow = hasFailed || (this.#whole && !whole);
+    this.#rest = isSlow ? WHOLE_EVERY / 2 : Math.max(SHORTEST_PAUSE, 3 * (now - begun));
     this.#fetching = false;
     if (this.#stale) this.#plan();
   }
