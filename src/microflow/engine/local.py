@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ConflictError
@@ -34,14 +35,19 @@ def start(flow: Flow) -> Any:
 
 
 def _close(engine: Engine) -> None:
-    """At exit: what was submitted may end by itself, unless the process ends by Ctrl-C, or that comes now."""
-    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+    """At exit: what was submitted may end by itself, unless the process ends by Ctrl-C, or that comes now.
+
+    Then tasks have their ``cancel_grace``; the next Ctrl-C ends them at once.
+    """
+    if getattr(sys, "last_type", None) is not KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):
+            engine.stop(grace=threading.TIMEOUT_MAX, reason="the process ended")
+            return
+    with suppress(KeyboardInterrupt):
         engine.stop(grace=0, reason="interrupted")
         return
-    try:
-        engine.stop(grace=threading.TIMEOUT_MAX, reason="the process ended")
-    except KeyboardInterrupt:
-        engine.stop(grace=0, reason="interrupted")
+    engine.hurry()
+    engine.stop(grace=0, reason="interrupted")
 
 
 def _print(data: bytes) -> None:

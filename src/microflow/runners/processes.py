@@ -14,7 +14,7 @@ from ..errors import WorkerDied
 from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
-from .workers import Asked, Attempt, Worker
+from .workers import Asked, Attempt, Later, Worker
 
 IDLE_SECONDS = 30.0
 """How long a worker without work is kept."""
@@ -24,18 +24,18 @@ MAXIMUM_EXECUTIONS = 50_000
 
 
 class ProcessPool:
-    """The default runner: warm workers, as many as there are attempts at the same time."""
+    """The default runner: warm workers, as many as there are attempts at the same time. ``later`` calls something after seconds."""
 
     def __init__(
         self,
-        later: Callable[[float, Callable[[], None]], object],
+        later: Later,
         *,
         now: Callable[[], float],
         idle_seconds: float = IDLE_SECONDS,
         maximum_executions: int = MAXIMUM_EXECUTIONS,
         start: Callable[[], Worker] = Worker,
     ) -> None:
-        self._later = later
+        self.later = later
         self._now = now
         self._idle_seconds = idle_seconds
         self._maximum_executions = maximum_executions
@@ -59,7 +59,7 @@ class ProcessPool:
             idle = self._take()
             worker = idle or started(self._start_worker)
             try:
-                attempt = Attempt(worker, job, line, self.functions, self._give_back, self._later)
+                attempt = Attempt(worker, job, line, self.functions, self._give_back, self.later)
             except BaseException:
                 worker.close()
                 raise
@@ -93,7 +93,7 @@ class ProcessPool:
                 self._idle.append(worker)
                 if not self._sweeping:
                     self._sweeping = True
-                    self._later(self._idle_seconds, self._sweep)
+                    self.later(self._idle_seconds, self._sweep)
                 return
         worker.close()
 
@@ -108,7 +108,7 @@ class ProcessPool:
         for worker in ended:
             worker.close()
         if self._sweeping:
-            self._later(max(next_look, 0.1), self._sweep)
+            self.later(max(next_look, 0.1), self._sweep)
 
     def close(self) -> None:
         """End all workers that have nothing to do; those at work are ended by their attempts' ``Stop``."""
@@ -122,15 +122,16 @@ class ProcessPool:
 class FreshProcesses:
     """``runner="fresh"``: a new process for each attempt."""
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, later: Later) -> None:
         self._functions = functions
+        self._later = later
 
     def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
         """Carry out an attempt in a process of its own; errors as for the pool."""
         worker = started(Worker)
         try:
             line = [(request, observer)]
-            return Attempt(worker, job, line, self._functions, lambda *_: None, lambda *_: None).wait()
+            return Attempt(worker, job, line, self._functions, lambda *_: None, self._later).wait()
         finally:
             worker.close()
 
