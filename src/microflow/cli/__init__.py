@@ -8,6 +8,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Carry out what this process's arguments say, and end it: 0 done, 1 the job failed, 2 wrong use."""
+    from .first_process import reap_if_first
+
+    reap_if_first()  # before anything starts a thread, and before what the parent need not hold is imported
+
     from .characters import escape_what_cannot_be_printed
     from .commands import commands
 
