@@ -36,6 +36,8 @@
     ├── ConflictError              the thing is not in a state that allows it
     └── ServerError                the server can't start
 
+    TaskStopped                    (a BaseException) raised in a task that is about to be killed
+
 The docstring of a class is its default message. A message says what was given, what is allowed and what to do.
 """
 
@@ -159,6 +161,14 @@ class Interrupted(EndedFromOutside):
 
 class DeadlockError(EndedFromOutside):
     """The call waits for places that only its own callers hold, or others that wait for them, so it would wait for ever."""
+
+
+class TaskStopped(BaseException):
+    """Raised in the function of a task that is about to be killed, so that its ``finally`` blocks run.
+
+    The task has ``cancel_grace`` seconds to clean up and return. Catching it changes nothing: the execution ends as cancelled,
+    timed out or interrupted. It is not an ``Exception``, so that ``except Exception`` does not swallow it.
+    """
 
 
 class StoreError(MicroflowError):

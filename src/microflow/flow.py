@@ -116,7 +116,8 @@ class Flow:
 
         Arguments: ``name``, ``schedule``, ``inputs``, ``max_concurrency``, ``run_strategy``, ``time_partitions``,
         ``cat_partitions``, ``partition_filter``, ``max_payload`` (bytes), ``retries``, ``retry_delay`` (seconds), ``timeout``
-        (seconds, per attempt), ``runner``. Raises ``DuplicateJobError`` for a name that the flow has already.
+        (seconds, per attempt), ``cancel_grace`` (seconds that a task gets to clean up before it is killed), ``runner``. Raises
+        ``DuplicateJobError`` for a name that the flow has already.
         """
         _check_arguments("task", arguments)
         if fn is not None:

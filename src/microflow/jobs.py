@@ -27,6 +27,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_RETRY_DELAY = 1.0
 
+DEFAULT_CANCEL_GRACE = 5.0
+"""Seconds."""
+
 
 class Backoff:
     """Delays that grow: ``initial`` seconds, times ``factor`` after each failure, at most ``maximum`` seconds.
@@ -102,6 +105,7 @@ class ManagerArguments(TypedDict, total=False):
     retries: int
     retry_delay: float | Sequence[float] | Backoff
     timeout: float | None
+    cancel_grace: float
 
 
 class TaskArguments(ManagerArguments, total=False):
@@ -136,6 +140,7 @@ class Job(Generic[P]):
         retries: int = 0,
         retry_delay: float | Sequence[float] | Backoff = DEFAULT_RETRY_DELAY,
         timeout: float | None = None,
+        cancel_grace: float = DEFAULT_CANCEL_GRACE,
         runner: Any = None,
     ) -> None:
         if not callable(fn):
@@ -156,6 +161,7 @@ class Job(Generic[P]):
         self.retries = retries
         self.retry_delay = retry_delay
         self.timeout = timeout
+        self.cancel_grace = cancel_grace
         self.runner = runner
         if schedule is None and isinstance(default := _schedule_default(fn), str):
             schedule = default
@@ -241,6 +247,8 @@ class Job(Generic[P]):
             yield f"{where}: retry_delay is {self.retry_delay!r}; give seconds, a list of seconds, or a Backoff."
         if self.timeout is not None and not (_is_seconds(self.timeout) and self.timeout > 0):
             yield f"{where}: timeout is {self.timeout!r}; it must be a number of seconds above 0, or None."
+        if not _is_seconds(self.cancel_grace):
+            yield f"{where}: cancel_grace is {self.cancel_grace!r}; it must be a number of seconds from 0 on."
         if not _is_count(self.max_payload, 1):
             yield f"{where}: max_payload is {self.max_payload!r}; it must be a number of bytes from 1 on."
         if self.runner not in (None, "process", "fresh", "thread") and not callable(getattr(self.runner, "run", None)):

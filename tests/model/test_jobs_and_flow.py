@@ -102,6 +102,7 @@ def test_the_decorators_say_what_they_take(flow: Flow) -> None:
         "retries": 0,
         "retry_delay": 1.0,
         "timeout": None,
+        "cancel_grace": 5.0,
         "runner": None,
     }
     assert list(inspect.signature(flow.manager).parameters.values()) == [fn, *named[:-1]]

@@ -20,6 +20,7 @@ from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.runners import trees
 from microflow.runners.base import Request
+from microflow.runners.control import ControlPipe
 from microflow.runners.frames import Hello, Pickled, Run, framed
 from microflow.runners.workers import Worker
 
@@ -156,7 +157,7 @@ def test_cancelling_one_of_many_leaves_its_neighbours_alone(flow: Flow, serve: S
 
 
 def test_a_task_that_cannot_be_interrupted_is_ended(flow: Flow, serve: Serve, ended: Ended) -> None:
-    @flow.task
+    @flow.task(cancel_grace=0.1)
     def stubborn() -> None:
         import signal
 
@@ -281,9 +282,10 @@ def test_a_worker_whose_engine_died_before_it_began_does_not_begin_or_ends(ended
         time.sleep(3600)
 
     request = Request(execution_id=1, flow="shop", job="wait", inputs=b"[]", max_payload=1000, job_key=1)
-    frames = framed(Hello(sys.path)) + framed(Run(request, Pickled(cloudpickle.dumps(wait))))
+    frames = framed(Hello(sys.path)) + framed(Run([request], Pickled(cloudpickle.dumps(wait))))
     for _ in range(3):
-        child = subprocess.Popen(
+        control = ControlPipe()
+        child = control.launch(
             [sys.executable, "-m", "microflow.runners.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -295,6 +297,7 @@ def test_a_worker_whose_engine_died_before_it_began_does_not_begin_or_ends(ended
             child.communicate(frames, timeout=60)
         finally:
             child.kill()
+            control.close()
         ended(child.pid)
 
 

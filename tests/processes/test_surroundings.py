@@ -37,7 +37,9 @@ def flow() -> Flow:
             "environment": {
                 name: value for name, value in os.environ.items() if name.startswith(("SHOP", "HOME", "PATH"))
             },
-            "handlers": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)],
+            "handlers": [
+                getattr(signal.getsignal(number), "__qualname__", "") for number in (signal.SIGINT, signal.SIGTERM)
+            ],
             "streams": [type(stream).__name__ for stream in (sys.stdin, sys.stdout, sys.stderr)],
             "closed": [stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr)],
             "text": isinstance(sys.stdout, io.TextIOBase),

@@ -11,6 +11,9 @@ def main() -> None:
     from ..reserved import reserve
 
     reserve()  # before anything else is imported: the working directory, or PYTHONPATH, may hold a file named queue.py
+    from .first_process import reap_if_first
+
+    reap_if_first()  # before anything starts a thread, and before what the parent need not hold is imported
     from .characters import escape_what_cannot_be_printed
     from .commands import commands
 

@@ -29,7 +29,7 @@ class Dispatch:
         self._threads = ThreadRunner(Capture())
         self._named: dict[str, Runner] = {
             "process": pool,
-            "fresh": FreshProcesses(pool.functions),
+            "fresh": FreshProcesses(pool.functions, pool.later),
             "thread": self._threads,
         }
         self._own: dict[int, Runner] = {}  # by identity: they need not be hashable

@@ -50,12 +50,6 @@ GRACE = 30.0
 _THREADS = 4096
 _THREADS_OF_FANOUTS = 1024
 
-_ENDING_SECONDS = 5.0
-"""How long executions that were told to end may take until they have."""
-
-_HURRIED_SECONDS = 1.0
-"""The same, for somebody who does not want to wait."""
-
 
 class Engine(Served):
     """What carries out executions in one process.
@@ -171,10 +165,10 @@ class Engine(Served):
         )
 
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
-        """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
+        """Take no new work, wait ``grace`` seconds for what runs, end what is left with its ``cancel_grace``, and close the store.
 
         Whether all that ran had ended by itself. What has attempts left, a server leaves to the next one. ``reason`` is recorded.
-        ``hurry`` cuts the waiting short; calling it again is fine.
+        ``hurry`` cuts all waiting short, also for what was cancelled before; calling it again is fine.
         """
         with self._stop_lock:
             if self._stopped:
@@ -189,7 +183,7 @@ class Engine(Served):
             leave_retries(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
-                end_live(self._resources.live, _HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
+                end_live(self._resources.live, lambda: self._hurried)
             self._dispatch.close()
             self._timers.stop()
             self._threads.close(wait=ended)

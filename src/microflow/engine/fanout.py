@@ -67,11 +67,12 @@ class FanOut:
         self._returned: deque[LineExecution] = deque()
         self._waiter = Waiter()
         self._error: BaseException | None = None
+        self._is_hurried = False
 
     def run(self) -> None:
         """Carry out all calls. Raises what the source or a call's preparation raised, after what runs has ended.
 
-        Interrupted (Ctrl-C), it ends what runs.
+        Interrupted (Ctrl-C), it ends what runs, which has its grace; interrupted again, it ends that at once.
         """
         if self._gate is not None:
             self._gate.watch(self._waiter.wake)
@@ -81,7 +82,11 @@ class FanOut:
             self._error = error
             let_go(error)
             self._let_go()
-            self._work()  # until that has happened; who interrupts this too does not wait for it
+            try:
+                self._work()  # until that has happened
+            except BaseException:  # noqa: BLE001 - the first one is raised below
+                self._hurry()
+                self._work()  # who interrupts this too does not wait for it
         finally:
             if self._gate is not None:
                 self._gate.watch(None)
@@ -106,10 +111,16 @@ class FanOut:
             elif execution not in under_way:  # it was not even opened
                 del self._numbers[execution]
 
+    def _hurry(self) -> None:
+        """End at once what runs in workers, and wait for nothing else."""
+        self._is_hurried = True
+        for execution in tuple(self._numbers):
+            execution.stop.hurry()
+
     def _work(self) -> None:
         finished: list[tuple[LineExecution, Outcome]] = []
         begun: list[LineExecution] = []
-        while self._go_on(finished, begun):
+        while self._go_on(finished, begun) and (self._attempts or not self._is_hurried):
             finished, begun = [], []
             for attempt in self._asking:  # what those before them wrote is in the store by now
                 attempt.answer()

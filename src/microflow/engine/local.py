@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -36,16 +37,21 @@ def start(flow: Flow) -> Any:
 
 
 def _close(engine: Engine, process: int) -> None:
-    """At exit: what was submitted may end by itself, unless the process ends by Ctrl-C, or that comes now."""
+    """At exit: what was submitted may end by itself, unless the process ends by Ctrl-C, or that comes now.
+
+    Then tasks have their ``cancel_grace``; the next Ctrl-C ends them at once.
+    """
     if os.getpid() != process:
         return  # a copy of the process, which a manager forked, ends: the engine is not its own
-    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+    if getattr(sys, "last_type", None) is not KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):
+            engine.stop(grace=threading.TIMEOUT_MAX, reason="the process ended")
+            return
+    with suppress(KeyboardInterrupt):
         engine.stop(grace=0, reason="interrupted")
         return
-    try:
-        engine.stop(grace=threading.TIMEOUT_MAX, reason="the process ended")
-    except KeyboardInterrupt:
-        engine.stop(grace=0, reason="interrupted")
+    engine.hurry()
+    engine.stop(grace=0, reason="interrupted")
 
 
 def _print(data: bytes) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container
+import threading
+from collections.abc import Callable, Container
 from typing import Any
 
 from ..errors import Interrupted, StoreError
@@ -14,6 +15,12 @@ from .standing import State
 from .succession import RUNS, Succession
 
 logger = logging.getLogger("microflow")
+
+ENDING_SECONDS = 5.0
+"""How long a task may take to be killed once its grace is over, until that is recorded."""
+
+HURRIED_SECONDS = 1.0
+"""How long what was ended at once may take until that is recorded."""
 
 
 def leave_retries(resources: Resources) -> None:
@@ -30,16 +37,33 @@ def _only_waits(execution: Any) -> bool:
     return all(map(_only_waits, calls)) if execution.kind in RUNS and calls else execution.waits_for_attempt
 
 
-def end_live(live: Live, seconds: float) -> None:
-    """End what still runs, and wait until that is recorded; a manager that never calls anything can't be ended."""
+def end_live(live: Live, hurried: Callable[[], bool]) -> None:
+    """End what still runs, and wait until that is recorded; a manager that never calls anything can't be ended.
+
+    Tasks have their ``cancel_grace`` first, unless somebody is in a hurry, also from the moment when that comes.
+    """
     executions = live.all()
+    if hurried():
+        for execution in executions:
+            execution.stop.hurry()
     for execution in executions:
         if execution.children:  # it must not go on with how they end now
             execution.stop.set("interrupted")
     # first what waits for a place: it must not get one now
     for execution in sorted(executions, key=lambda each: each.state is not State.PARKED):
         execution.cancel("interrupted")
-    live.wait_until_empty(seconds)
+    seconds = max((_ending_seconds(execution) for execution in executions), default=0.0)
+    if not live.wait_until_empty(min(seconds, threading.TIMEOUT_MAX), unless=hurried):
+        for execution in live.all():
+            execution.stop.hurry()
+        live.wait_until_empty(HURRIED_SECONDS)
+
+
+def _ending_seconds(execution: Any) -> float:
+    """How long an execution may take to end. What can't be killed is waited for as long as a task would live on."""
+    job = execution.job
+    is_killed = job.kind == "task" and job.runner != "thread" and execution.call.body is None
+    return float(job.cancel_grace) + (ENDING_SECONDS if is_killed else HURRIED_SECONDS)
 
 
 def sign_off(resources: Resources, succession: Succession, flows: Container[str], *, reason: str) -> int:

@@ -105,7 +105,7 @@ class Timers:
 
     def _live(self) -> None:
         while (seconds := self.run_once(self._clock.monotonic())) is not None:
-            self._clock.wait(self._wake, seconds)
+            self._clock.wait(self._wake, min(seconds, threading.TIMEOUT_MAX))
             self._wake.clear()
 
     def stop(self) -> None:

@@ -74,17 +74,24 @@ class Outcome(msgspec.Struct, array_like=True):
 
 
 class Stop:
-    """Asks a running attempt to end: set once, with a reason, by a cancel or a timeout, from any thread."""
+    """Asks a running attempt to end: set once, with a reason, by a cancel or a timeout, from any thread.
+
+    ``hurried``: whatever time it had to do so is over.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.hurried = False
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
+        self._in_a_hurry: list[Callable[[], None]] = []
 
     def set(self, reason: str) -> bool:
-        """Ask for the end; False if that was asked before."""
+        """Ask for the end; False if that was asked before. What times out and is cancelled while it ends has been cancelled."""
         with self._lock:
             if self.reason is not None:
+                if self.reason == "timeout":
+                    self.reason = reason
                 return False
             self.reason = reason
             callbacks, self._callbacks = self._callbacks, []
@@ -100,9 +107,26 @@ class Stop:
                 return
         callback()
 
-    def forget(self, callback: Callable[[], None]) -> None:
-        """The callback is not needed any more."""
+    def hurry(self) -> None:
+        """It must end at once, whatever time it was given; ``set`` is called too."""
         with self._lock:
+            self.hurried = True
+            callbacks, self._in_a_hurry = self._in_a_hurry, []
+        for callback in callbacks:
+            callback()
+
+    def on_hurry(self, callback: Callable[[], None]) -> None:
+        """Call this when it must end at once; now if it must by now."""
+        with self._lock:
+            if not self.hurried:
+                self._in_a_hurry.append(callback)
+                return
+        callback()
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """The callback is not needed any more, nor is any for a hurry."""
+        with self._lock:
+            self._in_a_hurry.clear()
             if callback in self._callbacks:  # else it is being called
                 self._callbacks.remove(callback)
 

@@ -16,7 +16,8 @@ from .base import InputStatus, Outcome, Request, moment
 _TEXT_LIMIT = 64 * 1024
 """Characters kept of an error's message and of its traceback."""
 
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+"""The folder that our own frames are in."""
 
 
 def current_execution_for(
@@ -71,16 +72,23 @@ def _with_status(value: Any, status: Any) -> Any:
     )
 
 
-def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, max_payload: int) -> Outcome:
+def call(
+    fn: Callable[..., Any],
+    data: list[Any],
+    execution: CurrentExecution,
+    max_payload: int,
+    awaiting: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Call the function with its inputs and tell how it ended; every exception of the job's becomes an outcome.
 
-    ``SystemExit`` and ``KeyboardInterrupt`` are raised on, since what they mean depends on whose process this is.
+    ``awaiting`` is called in the asyncio task that awaits what an ``async def`` returned. ``SystemExit`` and
+    ``KeyboardInterrupt`` are raised on, since what they mean depends on whose process this is.
     """
     token = active_execution.set(execution)
     try:
         returned = fn(*data)
         if hasattr(returned, "__await__"):
-            returned = _awaited(returned)
+            returned = _awaited(returned, awaiting)
         outcome = outcome_of(returned, execution.job, max_payload)
     except Skip as skip:
         outcome = Outcome(ExecutionStatus.SKIPPED, reason=_shortened(skip.reason) or None)
@@ -103,12 +111,13 @@ def call(fn: Callable[..., Any], data: list[Any], execution: CurrentExecution, m
     return outcome
 
 
-def _awaited(returned: Any) -> Any:
+def _awaited(returned: Any, awaiting: Callable[[], None]) -> Any:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
     from contextvars import copy_context
 
     async def wait() -> Any:
+        awaiting()
         return await returned
 
     if not _loop_runs_here():
@@ -231,7 +240,7 @@ def _outer_frames(error: BaseException) -> int:
     """
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     first = max((place for place, file in enumerate(files) if file == call.__code__.co_filename), default=-1) + 1
-    return first if any(not file.startswith(_PACKAGE) for file in files[first:]) else len(files)
+    return first if any(not file.startswith(PACKAGE) for file in files[first:]) else len(files)
 
 
 def _shortened(text: str) -> str:

@@ -15,7 +15,6 @@ import contextlib
 import faulthandler
 import io
 import os
-import signal
 import sys
 import threading
 from _thread import start_new_thread
@@ -37,6 +36,7 @@ from ..sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
 from .belonging import THREADS
 from .calling import call, current_execution_for, error_of
+from .control import ControlReader
 from .frames import (
     Code,
     ContextQuery,
@@ -64,6 +64,7 @@ from .meter import Meter
 from .records import WorkerRecords
 from .refusal import Refusal
 from .surroundings import Surroundings
+from .termination import Termination
 
 MEMORY_GROWTH = 256 * 1024 * 1024
 """Bytes that a worker may keep beyond those of its start before it is replaced."""
@@ -80,6 +81,8 @@ class Worker:
 
     def __init__(self) -> None:
         self._requests, self._responses = _take_pipes()
+        self._control = ControlReader(sys.argv.pop())
+        self._termination = Termination()
         self._output = os.dup(2)  # so that the pipe stays open, and the mark arrives, whatever a task does with its own
         self._buffer = FrameBuffer()
         self._functions: dict[int, Callable[..., Any]] = {}
@@ -97,6 +100,7 @@ class Worker:
 
     def live(self) -> None:
         """Run requests until there are no more."""
+        self._termination.install()
         runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)  # for threads that a task starts
         runtime.active_runtime.set(Refusal())
         faulthandler.enable(file=2)
@@ -147,19 +151,26 @@ class Worker:
     def _run(
         self, request: Request, function: Reference | Pickled | None, meter: Meter, surroundings: Surroundings
     ) -> Done | Exited | NotLoaded:
+        termination = self._termination
         meter.start()
+        if function is not None:
+            termination.load(request)
         try:
             fn = self._load(request.job_key, function)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything when it is imported
             if isinstance(function, Reference):
                 return NotLoaded(f"{type(error).__name__}: {error}")
             return Done(Outcome(ExecutionStatus.ERROR, error=error_of(error)), self._seconds())
+        finally:
+            if function is not None:
+                termination.loaded()
         if function is not None:
             self._send(Loaded())
         data = decode(request.inputs)
         execution = current_execution_for(request, data, self._context, self._progress)
         try:
-            outcome = call(fn, data, execution, request.max_payload)
+            termination.running = request, fn
+            outcome = call(fn, data, execution, request.max_payload, termination.awaiting)
         except SystemExit as error:
             surroundings.leave_if_forked()
             surroundings.leave_if_robbed()
@@ -167,11 +178,16 @@ class Worker:
             return Exited(_exit_code(error))
         except KeyboardInterrupt as error:
             outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
+        finally:
+            termination.running = None
         seconds = self._seconds()
         surroundings.leave_if_forked()
         surroundings.leave_if_robbed()
         _flush()
         retire = surroundings.restore()
+        if termination.has_interrupted:
+            retire = "its task was made to end"
+            surroundings.let_children_end()
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
         if not retire and meter.grown() > MEMORY_GROWTH:
             retire = f"it keeps {meter.grown() // 2**20} MiB more than at its start"
@@ -284,9 +300,11 @@ class Worker:
         return decode(reply.written), decode(reply.last_output)
 
     def _watch_parent(self) -> None:
-        """Wait for the parent's end, without taking a byte of what it sends."""
+        """Wait for the parent's end, without taking a byte of the requests; see to it meanwhile that a task ends that should."""
         if sys.platform == "win32":
             import psutil
+
+            start_new_thread(self._watch_control, ())
 
             with contextlib.suppress(psutil.NoSuchProcess):  # that is what is waited for
                 psutil.Process(os.getppid()).wait()
@@ -295,12 +313,30 @@ class Worker:
 
             poll = select.poll()
             poll.register(self._requests, 0)  # a hang-up is reported without being asked for
-            poll.poll()
+            poll.register(self._control.descriptor, select.POLLIN)
+            seconds: float | None = None
+            while self._requests not in (found := dict(poll.poll(None if seconds is None else 1000 * seconds))):
+                if found and not self._heed():
+                    poll.unregister(self._control.descriptor)
+                seconds = self._termination.press()
         self._orphaned = True
         if self._busy:
             from .trees import end_own_tree
 
             end_own_tree()
+
+    def _watch_control(self) -> None:
+        """In a thread of its own, where nobody can wait for two things: see to it that a task ends that should."""
+        while self._heed():
+            while (seconds := self._termination.press()) is not None:
+                sleep(seconds)
+
+    def _heed(self) -> bool:
+        """Take in what the parent asks for; False if it won't ask for anything more."""
+        messages = self._control.read()
+        for message in messages or ():
+            self._termination.heed(message)
+        return messages is not None
 
 
 def _taken(take: Callable[[], Request]) -> Request | None:
@@ -374,6 +410,4 @@ def _exit_code(error: SystemExit) -> str:
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGINT"):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     Worker().live()

@@ -15,7 +15,7 @@ from ..flow import Flow
 from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
-from .workers import Asked, Attempt, Worker
+from .workers import Asked, Attempt, Later, Worker
 
 IDLE_SECONDS = 30.0
 """How long a worker without work is kept."""
@@ -29,18 +29,18 @@ MAXIMUM_IDLE_ELSEWHERE = 8
 
 
 class ProcessPool:
-    """The default runner: warm workers, as many as there are attempts at the same time."""
+    """The default runner: warm workers, as many as there are attempts at the same time. ``later`` calls something after seconds."""
 
     def __init__(
         self,
-        later: Callable[[float, Callable[[], None]], object],
+        later: Later,
         *,
         now: Callable[[], float],
         idle_seconds: float = IDLE_SECONDS,
         maximum_executions: int = MAXIMUM_EXECUTIONS,
         start: Callable[[], Worker] = Worker,
     ) -> None:
-        self._later = later
+        self.later = later
         self._now = now
         self._idle_seconds = idle_seconds
         self._maximum_executions = maximum_executions
@@ -64,7 +64,7 @@ class ProcessPool:
             idle = self._take(job.flow)
             worker = idle or self._started(job.flow)
             try:
-                attempt = Attempt(worker, job, line, self.functions, self._give_back, self._later)
+                attempt = Attempt(worker, job, line, self.functions, self._give_back, self.later)
             except BaseException:
                 worker.close()
                 raise
@@ -122,7 +122,7 @@ class ProcessPool:
                 self._idle.append(worker)
                 if not self._sweeping:
                     self._sweeping = True
-                    self._later(self._idle_seconds, self._sweep)
+                    self.later(self._idle_seconds, self._sweep)
                 return
         worker.close()
 
@@ -137,7 +137,7 @@ class ProcessPool:
         for worker in ended:
             worker.close()
         if self._sweeping:
-            self._later(max(next_look, 0.1), self._sweep)
+            self.later(max(next_look, 0.1), self._sweep)
 
     def keep(self, flows: Collection[Flow]) -> None:
         """End the workers that have nothing to do and are not of these flows, as they are now."""
@@ -164,15 +164,16 @@ class ProcessPool:
 class FreshProcesses:
     """``runner="fresh"``: a new process for each attempt."""
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, later: Later) -> None:
         self._functions = functions
+        self._later = later
 
     def run(self, job: Any, request: Request, observer: Observer) -> Outcome:
         """Carry out an attempt in a process of its own; errors as for the pool."""
         worker = started(Worker, job.flow)
         try:
             line = [(request, observer)]
-            return Attempt(worker, job, line, self._functions, lambda *_: None, lambda *_: None).wait()
+            return Attempt(worker, job, line, self._functions, lambda *_: None, self._later).wait()
         finally:
             worker.close()
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,15 @@ from typing import Any, NamedTuple
 _handler: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]
 
 _SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD", "SIGBREAK") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGCHLD", "SIGBREAK")
+    if hasattr(signal, name)
 )
-"""Those whose handlers tasks set: for an interrupt, an end, a time limit, and children."""
+"""Those whose handlers tasks set: for an interrupt, an end, a lost terminal, a time limit, and children."""
+
+
+CHILDREN_END = 0.5
+"""Seconds that the processes which a stopped task has left have at least to end by themselves."""
 
 
 class State(NamedTuple):
@@ -95,6 +102,12 @@ class Surroundings:
         if any(_identity(descriptor) != known for descriptor, known in self._own):
             os.write(2, b"The task closed the descriptors of its worker, so how it ended can't be told.\n")
             os._exit(1)
+
+    def let_children_end(self) -> None:
+        """Wait a moment for the processes that the task left, which have been told to end and are killed afterwards."""
+        end = time.monotonic() + CHILDREN_END
+        while _has_children() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def restore(self) -> str:
         """Put things back as they were; why this worker should run nothing more, "" if it is as good as new."""

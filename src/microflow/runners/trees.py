@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 import psutil
@@ -40,6 +41,24 @@ def end_tree(pid: int, marker: str) -> None:
         _kill_group(pid)
     _kill(descendants)
     end_marked(marker)
+
+
+def ask_to_end(pid: int, marker: str) -> None:
+    """Ask all that a process started to end: SIGTERM, or Ctrl-Break on Windows, where that reaches the process too.
+
+    Called as ``end_tree`` is; whoever is left is killed by that.
+    """
+    if sys.platform == "win32":
+        with suppress(OSError):  # there is no console that it could come from
+            os.kill(pid, signal.CTRL_BREAK_EVENT)
+        return
+    asked = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
+    for process in asked:
+        _patiently(process.terminate)
+    known = {process.pid for process in asked} | {pid}
+    for process in _patiently(lambda: list(psutil.process_iter())) or []:
+        if process.pid not in known and _carries(process, marker):
+            _patiently(process.terminate)
 
 
 def end_marked(marker: str) -> None:

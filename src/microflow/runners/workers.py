@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..runtime import Progress
 from ..versions import CodeVersion, version_of
 from .base import Observer, Outcome, Request
 from .channels import Channel, Silence, ThreadedChannel
+from .control import ControlPipe, StopTask
 from .frames import (
     Code,
     ContextQuery,
@@ -39,7 +41,7 @@ from .frames import (
     SourceQuery,
 )
 from .functions import Functions
-from .trees import MARKER, end_tree
+from .trees import MARKER, ask_to_end, end_tree
 
 open_channel: Callable[[subprocess.Popen[bytes]], Channel] = ThreadedChannel
 if sys.platform != "win32":
@@ -63,8 +65,9 @@ class Worker:
         self.idle_since = 0.0
         self.known: set[int] = set()
         environment = {**os.environ, MARKER: self.marker, "PYTHONUNBUFFERED": "1"}
+        self._control = ControlPipe()
         # a session of its own: what is typed at the terminal reaches the engine alone, which decides what becomes of tasks
-        self._process = subprocess.Popen(
+        self._process = self._control.launch(
             [sys.executable, *_interpreter_options(), "-m", "microflow.runners.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,11 +78,12 @@ class Worker:
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         self._lock = threading.Lock()
-        self._ended = False
+        self._ended = self._closed = False
         try:
             self.channel = opener(self._process)
         except BaseException:  # too many open files, or it ended at once
             self.end()
+            self._control.close()
             for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -124,6 +128,13 @@ class Worker:
             return False
         return True
 
+    def ask_to_end(self, message: StopTask) -> None:
+        """Ask the attempt that runs to end, and the processes that it started, before they are killed; from any thread."""
+        with self._lock:
+            if not (self._ended or self._closed):
+                ask_to_end(self._process.pid, self.marker)  # before the task, which might kill them as it ends
+                self._control.send(message)
+
     def end(self) -> None:
         """End the process and everything it started, at once. Safe to call twice, and from any thread."""
         with self._lock:
@@ -141,11 +152,18 @@ class Worker:
     def close(self) -> None:
         """End the process and let go of its pipes; only by the thread that uses the worker."""
         self.end()
+        with self._lock:
+            is_first, self._closed = not self._closed, True
+        if is_first:
+            self._control.close()
         self.channel.close()
 
 
 Asked = tuple[Request, Observer]
 """What is to be run, and who is told of it."""
+
+Later = Callable[[float, Callable[[], None]], Any]
+"""Calls something after so many seconds; what it returns has ``cancel``."""
 
 
 class Attempt:
@@ -163,7 +181,7 @@ class Attempt:
         line: Sequence[Asked],
         functions: Functions,
         release: Callable[[Worker, str], None],
-        later: Callable[[float, Callable[[], None]], object],
+        later: Later,
     ) -> None:
         self._worker = worker
         self._job = job
@@ -177,6 +195,9 @@ class Attempt:
         self._is_first = True
         self._retire = ""
         self._failure: Exception | None = None
+        self._turn = threading.Lock()  # which attempt of the line the worker is ended for, and which one has ended
+        self._end_timer: Any = None
+        self.sent = False
         source: Reference | Pickled | None = None if self._key in worker.known else functions.source(job)
         worker.executions += len(line)
         line[0][1].stop.on_set(self._stop)
@@ -200,18 +221,31 @@ class Attempt:
         """How many of the line the worker still has, the one that runs included; less than was asked for if some came back."""
         return len(self._line)
 
-    def _stop(self, at_once: bool = False) -> None:
-        """In any thread: the one that runs was asked to end. What must not die with it has been given back, or run, in a moment.
+    def _stop(self) -> None:
+        """In any thread: the one that runs was asked to end. It is told so, and its worker is ended when its grace is over.
 
-        ``at_once``: that has not happened, since the task lets no other thread of its process run.
+        Then what must not die with it has been given back, or run, unless the task lets no other thread of its process run.
         """
-        stops = [observer.stop.reason for _, observer in tuple(self._line)]
-        if not stops or stops[0] is None:
+        line = tuple(self._line)
+        if not line or (reason := line[0][1].stop.reason) is None:
             return  # it has ended meanwhile
-        if at_once or None not in stops:
-            self._worker.end()
+        request, observer = line[0]
+        end = partial(self._end, observer)
+        others = any(behind.stop.reason is None for _, behind in line[1:])
+        grace = self._job.cancel_grace if self.sent and not observer.stop.hurried else 0.0
+        if seconds := max(grace, MERCY if others else 0.0):
+            self._end_timer = self._later(seconds, end)
+            if grace:
+                self._worker.ask_to_end(StopTask(request.execution_id, request.attempt, reason, grace))
+            observer.stop.on_hurry(end)
         else:
-            self._later(MERCY, partial(self._stop, at_once=True))
+            end()
+
+    def _end(self, observer: Observer) -> None:
+        """End the worker, if it still runs this one."""
+        with self._turn:
+            if self._line and self._line[0][1] is observer:
+                self._worker.end()
 
     def withdraw(self) -> None:
         """It was not sent, and will be carried out by another worker."""
@@ -221,7 +255,10 @@ class Attempt:
         self._worker.close()
 
     def wait(self) -> Outcome:
-        """The outcome of the first one, when it has come. Raises ``WorkerDied`` if the process ended instead of answering."""
+        """The outcome of the first one, when it has come. Raises ``WorkerDied`` if the process ended instead of answering.
+
+        Ctrl-C cancels it, and is raised when it has ended, for which it has its grace; a second one ends it at once.
+        """
         while (outcome := self._guarded(True)) is None:
             pass
         return outcome
@@ -234,12 +271,30 @@ class Attempt:
         try:
             return self._handle(wait)
         except BaseException as error:
-            if self._line:
-                self._line[0][1].stop.forget(self._stop)
-            self._line.clear()
-            self.seconds = 0.0
-            self._release(self._worker, f"{type(error).__name__}: {error}")
+            try:
+                if wait and isinstance(error, KeyboardInterrupt):
+                    self._until_cancelled()
+            finally:
+                if self._line:
+                    self._line[0][1].stop.forget(self._stop)
+                self._line.clear()
+                self._cancel_end()
+                self.seconds = 0.0
+                self._release(self._worker, f"{type(error).__name__}: {error}")
             raise
+
+    def _until_cancelled(self) -> None:
+        """Ctrl-C, in the thread that waits: cancel what runs, and wait for its end, which its grace bounds."""
+        with suppress(Exception):  # how it ends does not matter any more
+            if self._line:
+                self._line[0][1].stop.set("cancelled")
+            while self._line and self._handle(True) is None:
+                pass
+
+    def _cancel_end(self) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
 
     def _handle(self, wait: bool) -> Outcome | None:
         """Handle the frames that have come, or with ``wait`` the next one."""
@@ -281,7 +336,8 @@ class Attempt:
         for _ in range(count):
             _, observer = self._line.pop()
         if self._line:
-            self._stop()  # if it was asked to, it need not spare any other now
+            if not self._job.cancel_grace:
+                self._stop()  # if it was asked to, it need not spare any other now
             return False
         observer.stop.forget(self._stop)  # its turn seemed to have come when the one before it had ended
         self._release(self._worker, self._retire or observer.stop.reason or "")
@@ -306,7 +362,9 @@ class Attempt:
         self.seconds = message.seconds
         self._is_first = False
         self._retire = message.retire
-        _, observer = self._line.popleft()
+        with self._turn:
+            _, observer = self._line.popleft()
+        self._cancel_end()
         observer.stop.forget(self._stop)
         if self._line:
             self._line[0][1].stop.on_set(self._stop)

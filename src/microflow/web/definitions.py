@@ -81,8 +81,8 @@ class PartitionsView(msgspec.Struct, frozen=True, kw_only=True):
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """What a job's definition says. ``inputs`` are the jobs it declares as inputs.
 
-    ``max_payload`` is in bytes, ``retry_delay`` and ``timeout`` (of one attempt) are in seconds. ``runner`` is null
-    for a manager, which runs in the server itself.
+    ``max_payload`` is in bytes, ``retry_delay``, ``timeout`` (of one attempt) and ``cancel_grace`` are in seconds. ``runner`` is
+    null for a manager, which runs in the server itself.
     """
 
     flow: str
@@ -98,6 +98,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
     retry_delay: float | tuple[float, ...] | BackoffView
     timeout: float | None
+    cancel_grace: float
     runner: str | None
     max_payload: int
 
@@ -136,6 +137,7 @@ def job_view(job: Job[Any], now: datetime) -> JobView:
         retries=job.retries,
         retry_delay=_retry_delay(job.retry_delay),
         timeout=job.timeout,
+        cancel_grace=float(job.cancel_grace),
         runner=_runner_name(job),
         max_payload=job.max_payload,
     )
