@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from microflow.cli.display import Display, Step, TerminalDisplay, is_worth_a_line
+from microflow.cli.display import HELD_BACK, Display, Step, TerminalDisplay, is_worth_a_line
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,28 @@ def test_on_a_terminal_whole_lines_stand_above_the_bar(monkeypatch: pytest.Monke
     assert "one" in shown
     assert "tw\n" not in shown
     assert shown.rstrip().endswith("the rest")
+
+
+def test_a_line_without_an_end_is_shown_in_pieces_and_joined_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    display = TerminalDisplay()
+    display.step(Step(1, 4))
+
+    for _ in range(3 * HELD_BACK // 64):
+        display.log(b"x" * 64)
+    shown = stream.getvalue().count("x")
+    display.log(b"the end\nyz")
+    display.log(b"\n")
+    display.close()
+
+    assert 2 * HELD_BACK <= shown <= 3 * HELD_BACK
+    assert stream.getvalue().count("x") == 3 * HELD_BACK
+    assert "the end" in stream.getvalue()
+    assert not stream.getvalue().endswith("\n\n")

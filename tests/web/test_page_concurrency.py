@@ -14,6 +14,9 @@ import pytest
 from microflow import ConcurrencyGroup, Flow, create_flow
 from microflow.engine.engine import Engine
 
+oven_limit = ConcurrencyGroup(max_concurrency=2)
+customer_limit = ConcurrencyGroup(key="customer")
+
 
 def words(html: str) -> str:
     return unescape(" ".join(re.sub(r"<[^>]+>", " ", html.partition("<main")[2]).split()))
@@ -196,3 +199,24 @@ def test_what_jobs_and_keys_are_called_is_escaped(make_client: Any, tmp_path: Pa
     finally:
         door.set()
         engine.stop(grace=30)
+
+
+def test_a_group_without_a_name_shows_under_that_of_its_variable(make_client: Any, tmp_path: Path) -> None:
+    flow = create_flow("bakery")
+    flow.task(name="bread", runner="thread", max_concurrency=[oven_limit, customer_limit])(lambda order: {})
+    flow.task(name="cake", runner="thread", max_concurrency=[oven_limit, ConcurrencyGroup(3)])(lambda order: {})
+    engine = Engine([flow], store=f"sqlite:///{tmp_path}/bakery.db")
+    engine.start()
+    client = make_client(engine)
+
+    found = {(item["kind"], item["name"]) for item in client.get("/api/concurrency").json["items"]}
+    assert found == {("flow", "bakery"), ("group", "oven_limit"), ("each", "customer_limit"), ("group", "cake")}
+    shown = limits(client.get("/concurrency").text)
+    assert "0 of 2 taken" in shown["oven_limit"]
+    assert "bread , cake" in shown["oven_limit"]
+    assert [limit["name"] for limit in client.get("/api/jobs/bakery/bread").json["limits"]] == [
+        "oven_limit",
+        "customer_limit",
+    ]
+    assert 'limit="oven_limit"' in client.get("/metrics").text
+    engine.stop(grace=0)

@@ -145,8 +145,9 @@ class TerminalDisplay(Display):
         whole, newline, rest = text.rpartition("\n")
         if newline:
             self._bar.console.out(self._whole_rest() + whole, highlight=False)
-        self._rest.append(rest)
-        self._held_back += len(rest)
+        if rest:
+            self._rest.append(rest)
+            self._held_back += len(rest)
         if self._held_back > HELD_BACK:
             self._bar.console.out(self._whole_rest(), highlight=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.routing import Route
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ...store.reading import ExecutionView
 
 PAGE = 50
+
+MOST_OFFERED = 500
+"""So many names of jobs are offered where one is typed."""
 
 _NARROW = ("job", "parent", "root", "run_key", "time_partition", "cat_partition")
 """With one of these a list is of called executions as often as not, so that it shows them without being asked."""
@@ -61,7 +65,7 @@ def show_executions(desk: Desk, request: Request) -> Response:
             "filtered": any(value for name, value in asked.given.items() if name != "calls"),
             "statuses": list(ExecutionStatus),
             "triggers": list(Trigger),
-            "jobs": sorted({job for flow in desk.engine.flows.values() for job in flow.jobs}),
+            "jobs": nsmallest(MOST_OFFERED, {job for flow in desk.engine.flows.values() for job in flow.jobs}),
         },
         status=400 if asked.mistakes else 200,
     )
