@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TextIO
 
 from ..runtime import active_execution, start_thread
@@ -74,10 +75,9 @@ class Output:
                 given = None
             else:
                 self._flush()
-                if self._pipe is None:
-                    self._pipe = _Pipe()
-                    start_thread(self._listen, "microflow-programs")
-                given = self._pipe.writing()  # of the starter's own: other threads may close this meanwhile
+                # of the starter's own: other threads may close this meanwhile
+                pipe = self._pipe = self._pipe or self._new_pipe()
+                given = pipe.writing() if pipe is not None else None
         try:
             yield given
         finally:
@@ -94,9 +94,18 @@ class Output:
             if self._pipe is not None:
                 self._pipe.close_writing()
 
-    def _listen(self) -> None:
-        pipe = self._pipe
-        assert pipe is not None
+    def _new_pipe(self) -> _Pipe | None:
+        pipe = _Pipe()
+        try:
+            start_thread(partial(self._listen, pipe), "microflow-programs")
+        except RuntimeError as error:  # without a reader, the program would wait for ever once the pipe is full
+            pipe.close_writing()
+            pipe.close_reading()
+            self._hand_on(f"What a program writes is not in this log: {error}.\n")
+            return None
+        return pipe
+
+    def _listen(self, pipe: _Pipe) -> None:
         while pipe.wait():
             with self._lock:
                 self._take()
@@ -180,11 +189,12 @@ class _Pipe:
 
         def wait(self) -> bool:
             """Wait until there is something; False when all writers have gone."""
-            from select import POLLIN, poll
+            from select import POLLHUP, POLLIN, poll
 
             waiting = poll()
             waiting.register(self._reading, POLLIN)
-            return any(event & POLLIN for _, event in waiting.poll())
+            has_ended = any(event & POLLHUP for _, event in waiting.poll())
+            return not has_ended or self.available() > 0  # at its end, macOS says that it can be read, too
 
 
 _LOOK = 0.02
