@@ -25,7 +25,8 @@ _LONG = 65536
 class Output:
     """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since ``print`` writes in pieces.
 
-    After ``close`` it takes nothing more. What a program still writes then goes to the standard output of this process.
+    After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of this
+    process.
     """
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
@@ -33,12 +34,12 @@ class Output:
         self._begun = ""
         self._lock = threading.Lock()
         self._pipe: _Pipe | None = None
-        self._closed = False
+        self.closed = False
 
     def write(self, text: str) -> bool:
         """Add text; False if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return False
             self._take()
             lines, end, self._begun = (self._begun + text).rpartition("\n")
@@ -51,7 +52,7 @@ class Output:
     def write_bytes(self, data: bytes) -> bool:
         """Add bytes; False if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return False
             self._take()
             self._flush()
@@ -61,7 +62,7 @@ class Output:
     def flush(self) -> bool:
         """Hand on the line that has begun; False if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return False
             self._take()
             self._flush()
@@ -71,7 +72,7 @@ class Output:
     def descriptor(self) -> Iterator[int | None]:
         """A descriptor for programs to write to, open as long as this lasts; None if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 given = None
             else:
                 self._flush()
@@ -89,7 +90,7 @@ class Output:
         with self._lock:
             self._take()
             self._flush()
-            self._closed = True
+            self.closed = True
             self._sink = _to_standard_output
             if self._pipe is not None:
                 self._pipe.close_writing()
