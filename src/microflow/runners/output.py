@@ -25,8 +25,8 @@ _LONG = 65536
 class Output:
     """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since ``print`` writes in pieces.
 
-    After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of this
-    process.
+    After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of
+    this process.
     """
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
