@@ -7,6 +7,7 @@ wrote before is before it in the log; a thread takes what comes meanwhile.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,8 @@ from typing import Any, TextIO
 
 from ..runtime import active_execution, start_thread
 from .frames import write_all
+
+logger = logging.getLogger("microflow")
 
 _LONG = 65536
 """Characters of a line that are kept until it ends, and bytes that are read at once."""
@@ -88,12 +91,14 @@ class Output:
     def close(self) -> None:
         """Hand on what has been printed so far. A program that still has the pipe is not waited for."""
         with self._lock:
-            self._take()
-            self._flush()
-            self.closed = True
-            self._sink = _to_standard_output
-            if self._pipe is not None:
-                self._pipe.close_writing()
+            try:
+                self._take()
+                self._flush()
+            finally:
+                self.closed = True
+                self._sink = _to_standard_output
+                if self._pipe is not None:
+                    self._pipe.close_writing()
 
     def _new_pipe(self) -> _Pipe | None:
         pipe = _Pipe()
@@ -108,8 +113,11 @@ class Output:
 
     def _listen(self, pipe: _Pipe) -> None:
         while pipe.wait():
-            with self._lock:
-                self._take()
+            try:
+                with self._lock:
+                    self._take()
+            except Exception:  # whoever follows the log; the program must not wait for a reader that has gone
+                logger.exception("What a program wrote could not be handed on.")
         with self._lock:
             self._pipe = None
             pipe.close_reading()
