@@ -152,6 +152,32 @@ def test_engines_that_run_at_the_same_time_do_not_hear_each_other(
     assert capsys.readouterr().out == ""
 
 
+def test_a_record_is_in_the_log_once_however_many_engines_run_jobs(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    together = threading.Barrier(2)
+    running = []
+    for number in range(2):
+        flow = create_flow(f"shop{number}")
+
+        @flow.manager
+        def manage(number: int = number) -> Any:
+            together.wait(60)
+            logging.getLogger("toolkit").warning("of %s", number)
+            together.wait(60)
+            return {}
+
+        engine = start(flow, store=f"sqlite:///{tmp_path}/{number}.db")
+        running.append((engine, engine.submit(manage)))
+
+    for number, (engine, submitted) in enumerate(running):
+        assert submitted.future.result().status == "success"
+        (line,) = text_of(engine, submitted.id).splitlines()
+        assert line.endswith(f"WARNING toolkit: of {number}")
+    assert capsys.readouterr() == ("", "")
+
+
 def test_logging_outside_jobs_is_as_it_was(flow: Flow, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])

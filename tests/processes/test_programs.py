@@ -332,3 +332,20 @@ def test_a_program_gets_descriptors_and_signals_as_ever(flow: Flow, start: Start
 
     assert manage() == {"passed": "passed on", "signal": -signal.SIGTERM}
     assert log_of(engine).splitlines() == ["[0, 1, 2] SIG_IGN"]  # as Python itself sets it
+
+
+def test_a_program_runs_where_no_thread_can_be_started_for_it(
+    flow: Flow, start: Start, log_of: Log, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from microflow.runners import output
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    manage = flow.manager(name="manage")(lambda: [subprocess.run(says("hello"), check=True), {}][1])
+    engine = start(flow)
+    monkeypatch.setattr(output, "start_thread", refuse)
+
+    assert manage().status == "success"
+    assert log_of(engine) == "What a program writes is not in this log: can't start new thread.\n"
+    assert capfd.readouterr().out == "hello\n"

@@ -7,15 +7,19 @@ wrote before is before it in the log; a thread takes what comes meanwhile.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TextIO
 
 from ..runtime import active_execution, start_thread
 from .frames import write_all
+
+logger = logging.getLogger("microflow")
 
 _LONG = 65536
 """Characters of a line that are kept until it ends, and bytes that are read at once."""
@@ -24,7 +28,8 @@ _LONG = 65536
 class Output:
     """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since ``print`` writes in pieces.
 
-    After ``close`` it takes nothing more. What a program still writes then goes to the standard output of this process.
+    After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of
+    this process.
     """
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
@@ -32,12 +37,12 @@ class Output:
         self._begun = ""
         self._lock = threading.Lock()
         self._pipe: _Pipe | None = None
-        self._closed = False
+        self.closed = False
 
     def write(self, text: str) -> bool:
         """Add text; False if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return False
             self._take()
             lines, end, self._begun = (self._begun + text).rpartition("\n")
@@ -50,7 +55,7 @@ class Output:
     def write_bytes(self, data: bytes) -> bool:
         """Add bytes; False if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return False
             self._take()
             self._flush()
@@ -60,7 +65,7 @@ class Output:
     def flush(self) -> bool:
         """Hand on the line that has begun; False if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return False
             self._take()
             self._flush()
@@ -70,14 +75,13 @@ class Output:
     def descriptor(self) -> Iterator[int | None]:
         """A descriptor for programs to write to, open as long as this lasts; None if this is closed."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 given = None
             else:
                 self._flush()
-                if self._pipe is None:
-                    self._pipe = _Pipe()
-                    start_thread(self._listen, "microflow-programs")
-                given = self._pipe.writing()  # of the starter's own: other threads may close this meanwhile
+                # of the starter's own: other threads may close this meanwhile
+                pipe = self._pipe = self._pipe or self._new_pipe()
+                given = pipe.writing() if pipe is not None else None
         try:
             yield given
         finally:
@@ -87,19 +91,33 @@ class Output:
     def close(self) -> None:
         """Hand on what has been printed so far. A program that still has the pipe is not waited for."""
         with self._lock:
-            self._take()
-            self._flush()
-            self._closed = True
-            self._sink = _to_standard_output
-            if self._pipe is not None:
-                self._pipe.close_writing()
-
-    def _listen(self) -> None:
-        pipe = self._pipe
-        assert pipe is not None
-        while pipe.wait():
-            with self._lock:
+            try:
                 self._take()
+                self._flush()
+            finally:
+                self.closed = True
+                self._sink = _to_standard_output
+                if self._pipe is not None:
+                    self._pipe.close_writing()
+
+    def _new_pipe(self) -> _Pipe | None:
+        pipe = _Pipe()
+        try:
+            start_thread(partial(self._listen, pipe), "microflow-programs")
+        except RuntimeError as error:  # without a reader, the program would wait for ever once the pipe is full
+            pipe.close_writing()
+            pipe.close_reading()
+            self._hand_on(f"What a program writes is not in this log: {error}.\n")
+            return None
+        return pipe
+
+    def _listen(self, pipe: _Pipe) -> None:
+        while pipe.wait():
+            try:
+                with self._lock:
+                    self._take()
+            except Exception:  # whoever follows the log; the program must not wait for a reader that has gone
+                logger.exception("What a program wrote could not be handed on.")
         with self._lock:
             self._pipe = None
             pipe.close_reading()
@@ -180,11 +198,12 @@ class _Pipe:
 
         def wait(self) -> bool:
             """Wait until there is something; False when all writers have gone."""
-            from select import POLLIN, poll
+            from select import POLLHUP, POLLIN, poll
 
             waiting = poll()
             waiting.register(self._reading, POLLIN)
-            return any(event & POLLIN for _, event in waiting.poll())
+            has_ended = any(event & POLLHUP for _, event in waiting.poll())
+            return not has_ended or self.available() > 0  # at its end, macOS says that it can be read, too
 
 
 _LOOK = 0.02

@@ -148,9 +148,13 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         output = output_here()
-        if output is not None and output in self._outputs and output.write(self.format(record) + "\n"):
-            return
-        if self.alone and record.levelno >= logging.WARNING:
+        is_told = (
+            output is not None
+            and not output.closed
+            # if it is a job of another engine's, that one's handler does the same
+            and (output not in self._outputs or output.write(self.format(record) + "\n"))
+        )
+        if not is_told and self.alone and record.levelno >= logging.WARNING:
             # without this handler there would be none, and ``logging`` would print warnings: so it still does
             assert logging.lastResort is not None
             logging.lastResort.handle(record)
