@@ -41,7 +41,7 @@ def load_version(specs: Sequence[str], failed: Callable[[str, LoadError], None] 
     exactly one. Raises ``LoadError`` for everything else; its cause is what the module raised. Where ``failed`` is given, it is
     told of a spec that can't be loaded instead, and the others are loaded.
     """
-    return _loaded(specs, failed or _refuse)
+    return _loaded(specs, failed or _refuse, Path.cwd())
 
 
 def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda _: None) -> CodeVersion:
@@ -50,11 +50,12 @@ def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda 
     The flows and the modules of the given version stay as they are for whoever has them. Raises ``LoadError`` with everything that
     keeps the new version from being loaded, and whatever ``use`` raises; then this process imports what it imported before.
     """
+    assert version.directory is not None, "only what was loaded by a spec can be loaded again"
     version.set_aside()
     new: CodeVersion | None = None
     failures: list[LoadError] = []
     try:
-        new = _loaded(version.specs, lambda _, failure: failures.append(failure))
+        new = _loaded(version.specs, lambda _, failure: failures.append(failure), version.directory)
         if failures:
             raise _all_mistakes(failures, new.flows)
         if new is version:
@@ -86,17 +87,19 @@ def _refuse(spec: str, failure: LoadError) -> None:
     raise failure
 
 
-def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None]) -> CodeVersion:
+def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None], directory: Path) -> CodeVersion:
+    """``directory``: what paths are relative to, whatever the working directory is by now."""
     found: list[_Target] = []
     for spec in dict.fromkeys(specs):
         try:
-            found.append(_target(spec))
+            found.append(_target(spec, directory))
         except LoadError as failure:
             failed(spec, failure)
     for target in found:
         for folder in reversed(target.folders):
             _look_first_in(folder)
-    version = CodeVersion({target.spec: [str(folder) for folder in target.folders] for target in found})
+    folders = {target.spec: [str(folder) for folder in target.folders] for target in found}
+    version = CodeVersion(folders, directory)
     reserve(*version.own.own)
     version.open()
     flows: dict[str, Flow] = {}
@@ -181,7 +184,7 @@ def _look_first_in(folder: Path) -> None:
     """Put a folder first on ``sys.path``, where it is not yet."""
     entry = str(folder)
     if not sys.path or (sys.path[0] or os.getcwd()) != entry:
-        sys.path.insert(0, entry)
+        sys.path[:] = [entry, *(other for other in sys.path if other != entry)]
 
 
 class _Target(NamedTuple):
@@ -198,13 +201,13 @@ class _Target(NamedTuple):
     folders: tuple[Path, ...]
 
 
-def _target(spec: str) -> _Target:
+def _target(spec: str, directory: Path) -> _Target:
     text, attribute = _split(spec)
     if not text.endswith(".py") and "/" not in text and os.sep not in text:
         if not all(text.split(".")):
             raise LoadError(f"{spec!r} names no module: name the flow as module:flow or path/to/my_flow.py:flow.")
-        return _Target(spec, text, attribute, text, None, (Path.cwd(),))
-    file = Path(text).absolute()
+        return _Target(spec, text, attribute, text, None, (directory,))
+    file = directory / text
     if not file.exists():
         raise LoadError(f"There is no file {text}{_near_files(file)}")
     if file.is_dir() or file.suffix != ".py":
@@ -218,7 +221,7 @@ def _target(spec: str) -> _Target:
     ).exists():  # a module of a package has its name in there, or its relative imports fail
         names.insert(0, folder.name)
         folder = folder.parent
-    return _Target(spec, text, attribute, ".".join(names), file, (folder, Path.cwd()))
+    return _Target(spec, text, attribute, ".".join(names), file, (folder, directory))
 
 
 def _near_files(file: Path) -> str:

@@ -11,10 +11,11 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .flow import Flow
 from .late_imports import ReplacedModules
@@ -30,13 +31,13 @@ class CodeVersion:
     """The code of some flows as it was first imported.
 
     ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
-    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``is_loaded``: they were
-    loaded by these specs, and can be loaded again.
+    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``directory``: the working
+    directory when they were loaded; None for flows that were not loaded by a spec, and can't be loaded again.
     """
 
-    def __init__(self, folders: Mapping[str, Sequence[str]], *, is_loaded: bool = True) -> None:
+    def __init__(self, folders: Mapping[str, Sequence[str]], directory: Path | None = None) -> None:
         self.specs = tuple(folders)
-        self.is_loaded = is_loaded
+        self.directory = directory
         self.flows: list[Flow] = []
         self._specs: dict[int, str] = {}
         self.folders = {spec: folders_of(found) for spec, found in folders.items()}
@@ -47,6 +48,7 @@ class CodeVersion:
         self.own = Folders(own, _not_users())
         self._own_paths = OwnPaths(self.own, self.sources.content, owner=self)
         self._replaced: ReplacedModules | None = None
+        self._surroundings = _Surroundings()
 
     def open(self) -> None:
         """From now on this process imports the flows' modules as this version has them."""
@@ -74,17 +76,19 @@ class CodeVersion:
         kept = {name: sys.modules[name] for name in names}
         self._replaced = ReplacedModules(kept, self.own.own, self._own_paths, self.own.hold)
         self._replaced.mark()
+        self._surroundings = _Surroundings.now()
         for name in names:
             del sys.modules[name]
         self.close()
 
     def put_back(self) -> None:
-        """``set_aside`` undone, and what was imported of the other version forgotten."""
+        """``set_aside`` undone; what was imported of the other version, and what that set up in the process, is forgotten."""
         assert self._replaced is not None, "it was set aside"
         for name in [*self.modules(), *self._namespaces()]:
             del sys.modules[name]
         sys.modules.update(self._replaced.unmark())
         self._replaced = None
+        self._surroundings.restore()
         self.open()
 
     def module(self, name: str) -> ModuleType | None:
@@ -142,6 +146,32 @@ class CodeVersion:
         return [entry or os.getcwd() for entry in sys.path if entry not in others]
 
 
+class _Surroundings(NamedTuple):
+    """What a module may change in its process that can be put back: environment, ``sys.path``, working directory."""
+
+    environment: Mapping[str, str] = {}
+    path: Sequence[str] = ()
+    directory: str | None = None
+
+    @classmethod
+    def now(cls) -> _Surroundings:
+        """As they are."""
+        directory: str | None = None
+        with suppress(OSError):  # it was removed
+            directory = os.getcwd()
+        return cls(dict(os.environ), tuple(sys.path), directory)
+
+    def restore(self) -> None:
+        """As they were."""
+        for name in os.environ.keys() - self.environment.keys():
+            os.environ.pop(name, None)
+        os.environ.update(self.environment)
+        sys.path[:] = self.path
+        if self.directory is not None:
+            with suppress(OSError):
+                os.chdir(self.directory)
+
+
 def version_of(flow: Flow) -> CodeVersion:
     """The version that a flow is of.
 
@@ -149,7 +179,7 @@ def version_of(flow: Flow) -> CodeVersion:
     """
     with _making:
         if flow.version is None:
-            new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]}, is_loaded=False)
+            new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]})
             same = (known for known in _open_versions() if [*known.folders.values()] == [*new.folders.values()])
             version = next(same, new)  # flows of one script share their modules
             version.add(flow, version.specs[0])
