@@ -22,8 +22,7 @@ from .flow import Flow
 from .jobs import Job
 from .meanings import two_names
 from .model.payloads import described
-from .reserved import hidden_file, owner_of, reserve
-from .sources import INSTALLED_IN
+from .reserved import INSTALLED_IN, hidden_file, owner_of, reserve
 from .versions import CodeVersion
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -107,7 +106,8 @@ def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None], dire
         for target in found:
             try:
                 _refuse_clash(version, target)
-                module = _imported(target)
+                with version.importing(target.spec):
+                    module = _imported(target)
                 flows[target.spec] = _flow_of(module, target.attribute, target.text)
                 _refuse_second_name(flows[target.spec], target)
                 _refuse_clash(version, target)
@@ -261,11 +261,11 @@ def _hint(error: BaseException, target: _Target) -> str:
         name = error.name or ""
     elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         name = error.obj.__name__
-    hidden = hidden_file(name, [str(folder) for folder in target.folders]) if name else None
+    hidden = hidden_file(name, tuple(str(folder) for folder in target.folders)) if name else None
     if hidden is None:
         return ""
     top = name.partition(".")[0]
-    return f". {shown(hidden)} is not meant by {top!r}: that is the name of {owner_of(top)}. Rename the file."
+    return f". {shown(Path(hidden))} is not what {top!r} means: that is the name of {owner_of(top)}. Rename the file."
 
 
 def _relative_hint(error: ImportError) -> str:

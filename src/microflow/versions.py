@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +42,7 @@ class CodeVersion:
         self._specs: dict[int, str] = {}
         self.folders = {spec: folders_of(found) for spec, found in folders.items()}
         self.sources = Sources()
+        self._environments: dict[str, dict[str, tuple[str | None, str | None]]] = {}
         self.meanings = Meanings(self.folders)
         self._path = list(sys.path)
         own = folders_of([folder for found in self.folders.values() for folder in found])
@@ -126,6 +127,28 @@ class CodeVersion:
                 found.append(name)
         return found
 
+    @contextmanager
+    def importing(self, spec: str) -> Iterator[None]:
+        """While the modules of a flow are imported: what they change in the environment is that flow's."""
+        before = dict(os.environ)
+        try:
+            yield
+        finally:
+            after = dict(os.environ)
+            self._environments[spec] = {
+                name: (before.get(name), after.get(name))
+                for name in before.keys() | after.keys()
+                if before.get(name) != after.get(name)
+            }
+
+    def environment_of(self, flow: Flow) -> dict[str, str | None]:
+        """What the modules of other flows set in the environment, as it was before them; None for what was not there."""
+        others = [changed for spec, changed in self._environments.items() if spec != self.spec_of(flow)]
+        found: dict[str, str | None] = {}
+        for changed in reversed(others):  # of several that set one name, the first one knows what it was before
+            found |= {name: was for name, (was, now) in changed.items() if name in found or os.environ.get(name) == now}
+        return found
+
     def changed(self) -> list[Path]:
         """The files that were imported, in this process or in a worker, and that hold something else now, or are gone."""
         return [Path(path) for path in self.sources.changed()]
@@ -134,9 +157,9 @@ class CodeVersion:
         """What may surprise whoever imports from a flow's folders, each as one sentence."""
         for folder in self.folders[self.spec_of(flow)]:
             for file in hidden_files(folder):
+                name = file.removesuffix(".py")
                 yield (
-                    f"{file.name} in {folder} has the name of {owner_of(file.stem)} and can't be imported; rename it "
-                    f"if it is meant to be."
+                    f"{file} in {folder} has the name of {owner_of(name)}, which is what 'import {name}' imports; rename it."
                 )
 
     def path_of(self, flow: Flow) -> list[str]:
