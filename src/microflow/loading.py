@@ -40,7 +40,7 @@ def load_version(specs: Sequence[str], failed: Callable[[str, LoadError], None] 
     exactly one. Raises ``LoadError`` for everything else; its cause is what the module raised. Where ``failed`` is given, it is
     told of a spec that can't be loaded instead, and the others are loaded.
     """
-    return _loaded(specs, failed or _refuse, Path.cwd())
+    return _loaded(specs, failed or _refuse)
 
 
 def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda _: None) -> CodeVersion:
@@ -49,12 +49,11 @@ def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda 
     The flows and the modules of the given version stay as they are for whoever has them. Raises ``LoadError`` with everything that
     keeps the new version from being loaded, and whatever ``use`` raises; then this process imports what it imported before.
     """
-    assert version.directory is not None, "only what was loaded by a spec can be loaded again"
     version.set_aside()
     new: CodeVersion | None = None
     failures: list[LoadError] = []
     try:
-        new = _loaded(version.specs, lambda _, failure: failures.append(failure), version.directory)
+        new = _loaded(version.specs, lambda _, failure: failures.append(failure), version)
         if failures:
             raise _all_mistakes(failures, new.flows)
         if new is version:
@@ -86,8 +85,11 @@ def _refuse(spec: str, failure: LoadError) -> None:
     raise failure
 
 
-def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None], directory: Path) -> CodeVersion:
-    """``directory``: what paths are relative to, whatever the working directory is by now."""
+def _loaded(
+    specs: Sequence[str], failed: Callable[[str, LoadError], None], earlier: CodeVersion | None = None
+) -> CodeVersion:
+    """Paths are relative to the directory in which the ``earlier`` version was loaded, whatever the working directory is by now."""
+    directory = Path.cwd() if earlier is None or earlier.directory is None else earlier.directory
     found: list[_Target] = []
     for spec in dict.fromkeys(specs):
         try:
@@ -98,7 +100,7 @@ def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None], dire
         for folder in reversed(target.folders):
             _look_first_in(folder)
     folders = {target.spec: [str(folder) for folder in target.folders] for target in found}
-    version = CodeVersion(folders, directory)
+    version = CodeVersion(folders, directory, earlier)
     reserve(*version.own.own)
     version.open()
     flows: dict[str, Flow] = {}

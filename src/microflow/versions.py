@@ -23,6 +23,9 @@ from .meanings import Meanings
 from .reserved import hidden_files, owner_of
 from .sources import Folders, OwnPaths, Sources, folders_of
 
+_Environment = dict[str, tuple[str | None, str | None]]
+"""Variables, each with what it was before and what it was set to."""
+
 _PACKAGE = str(Path(__file__).resolve().parent)
 _making = threading.Lock()
 
@@ -32,17 +35,21 @@ class CodeVersion:
 
     ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
     ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``directory``: the working
-    directory when they were loaded; None for flows that were not loaded by a spec, and can't be loaded again.
+    directory when they were loaded; None for flows that were not loaded by a spec, and can't be loaded again. ``earlier``: the
+    version in whose place this one is loaded.
     """
 
-    def __init__(self, folders: Mapping[str, Sequence[str]], directory: Path | None = None) -> None:
+    def __init__(
+        self, folders: Mapping[str, Sequence[str]], directory: Path | None = None, earlier: CodeVersion | None = None
+    ) -> None:
         self.specs = tuple(folders)
         self.directory = directory
         self.flows: list[Flow] = []
         self._specs: dict[int, str] = {}
         self.folders = {spec: folders_of(found) for spec, found in folders.items()}
         self.sources = Sources()
-        self._environments: dict[str, dict[str, tuple[str | None, str | None]]] = {}
+        # what modules of an earlier version set in the environment is still set
+        self._environments: dict[str, _Environment] = {} if earlier is None else {**earlier._environments}
         self.meanings = Meanings(self.folders)
         self._path = list(sys.path)
         own = folders_of([folder for found in self.folders.values() for folder in found])
@@ -135,8 +142,9 @@ class CodeVersion:
             yield
         finally:
             after = dict(os.environ)
-            self._environments[spec] = {
-                name: (before.get(name), after.get(name))
+            known = self._environments.get(spec, {})
+            self._environments[spec] = known | {
+                name: (known[name][0] if name in known else before.get(name), after.get(name))
                 for name in before.keys() | after.keys()
                 if before.get(name) != after.get(name)
             }

@@ -345,3 +345,26 @@ def test_the_files_are_found_again_from_another_working_directory_and_the_path_d
     assert len(sys.path) == length
     assert list(engine.flows) == ["moving", "shop"]
     assert run(engine, "price")["code"] == 1
+
+
+def test_what_one_flow_sets_in_the_environment_stays_its_own(folder: Path, serve: Serve) -> None:
+    text = (
+        "import os\nfrom microflow import create_flow\nflow = create_flow('{0}')\n{1}\n"
+        "@flow.task\ndef mode(): return {{'mode': os.environ.get('SHOP_MODE')}}\n"
+    )
+    (folder / "setting.py").write_text(text.format("setting", "os.environ['SHOP_MODE'] = 'one'"), "utf-8")
+    (folder / "plain.py").write_text(text.format("plain", ""), "utf-8")
+    engine = serve(*load_version(["setting.py", "plain.py"]).flows)
+
+    def modes() -> list[Any]:
+        return [engine.submit(engine.job(flow, "mode")).future.result(60)["mode"] for flow in ("setting", "plain")]
+
+    try:
+        assert modes() == ["one", None]
+        engine.reload()
+        assert modes() == ["one", None]
+        (folder / "setting.py").write_text(text.format("setting", "os.environ['SHOP_MODE'] = 'two'"), "utf-8")
+        engine.reload()
+        assert modes() == ["two", None]
+    finally:
+        os.environ.pop("SHOP_MODE", None)
