@@ -22,8 +22,7 @@ from .flow import Flow
 from .jobs import Job
 from .meanings import two_names
 from .model.payloads import described
-from .reserved import hidden_file, owner_of, reserve
-from .sources import INSTALLED_IN
+from .reserved import INSTALLED_IN, hidden_file, owner_of, reserve
 from .versions import CodeVersion
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -54,7 +53,7 @@ def load_anew(version: CodeVersion, use: Callable[[CodeVersion], None] = lambda 
     new: CodeVersion | None = None
     failures: list[LoadError] = []
     try:
-        new = _loaded(version.specs, lambda _, failure: failures.append(failure))
+        new = _loaded(version.specs, lambda _, failure: failures.append(failure), version)
         if failures:
             raise _all_mistakes(failures, new.flows)
         if new is version:
@@ -86,17 +85,22 @@ def _refuse(spec: str, failure: LoadError) -> None:
     raise failure
 
 
-def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None]) -> CodeVersion:
+def _loaded(
+    specs: Sequence[str], failed: Callable[[str, LoadError], None], earlier: CodeVersion | None = None
+) -> CodeVersion:
+    """Paths are relative to the directory in which the ``earlier`` version was loaded, whatever the working directory is by now."""
+    directory = Path.cwd() if earlier is None or earlier.directory is None else earlier.directory
     found: list[_Target] = []
     for spec in dict.fromkeys(specs):
         try:
-            found.append(_target(spec))
+            found.append(_target(spec, directory))
         except LoadError as failure:
             failed(spec, failure)
     for target in found:
         for folder in reversed(target.folders):
             _look_first_in(folder)
-    version = CodeVersion({target.spec: [str(folder) for folder in target.folders] for target in found})
+    folders = {target.spec: [str(folder) for folder in target.folders] for target in found}
+    version = CodeVersion(folders, directory, earlier)
     reserve(*version.own.own)
     version.open()
     flows: dict[str, Flow] = {}
@@ -104,7 +108,8 @@ def _loaded(specs: Sequence[str], failed: Callable[[str, LoadError], None]) -> C
         for target in found:
             try:
                 _refuse_clash(version, target)
-                module = _imported(target)
+                with version.importing(target.spec):
+                    module = _imported(target)
                 flows[target.spec] = _flow_of(module, target.attribute, target.text)
                 _refuse_second_name(flows[target.spec], target)
                 _refuse_clash(version, target)
@@ -181,7 +186,7 @@ def _look_first_in(folder: Path) -> None:
     """Put a folder first on ``sys.path``, where it is not yet."""
     entry = str(folder)
     if not sys.path or (sys.path[0] or os.getcwd()) != entry:
-        sys.path.insert(0, entry)
+        sys.path[:] = [entry, *(other for other in sys.path if other != entry)]
 
 
 class _Target(NamedTuple):
@@ -198,13 +203,13 @@ class _Target(NamedTuple):
     folders: tuple[Path, ...]
 
 
-def _target(spec: str) -> _Target:
+def _target(spec: str, directory: Path) -> _Target:
     text, attribute = _split(spec)
     if not text.endswith(".py") and "/" not in text and os.sep not in text:
         if not all(text.split(".")):
             raise LoadError(f"{spec!r} names no module: name the flow as module:flow or path/to/my_flow.py:flow.")
-        return _Target(spec, text, attribute, text, None, (Path.cwd(),))
-    file = Path(text).absolute()
+        return _Target(spec, text, attribute, text, None, (directory,))
+    file = directory / text
     if not file.exists():
         raise LoadError(f"There is no file {text}{_near_files(file)}")
     if file.is_dir() or file.suffix != ".py":
@@ -218,7 +223,7 @@ def _target(spec: str) -> _Target:
     ).exists():  # a module of a package has its name in there, or its relative imports fail
         names.insert(0, folder.name)
         folder = folder.parent
-    return _Target(spec, text, attribute, ".".join(names), file, (folder, Path.cwd()))
+    return _Target(spec, text, attribute, ".".join(names), file, (folder, directory))
 
 
 def _near_files(file: Path) -> str:
@@ -258,11 +263,11 @@ def _hint(error: BaseException, target: _Target) -> str:
         name = error.name or ""
     elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         name = error.obj.__name__
-    hidden = hidden_file(name, [str(folder) for folder in target.folders]) if name else None
+    hidden = hidden_file(name, tuple(str(folder) for folder in target.folders)) if name else None
     if hidden is None:
         return ""
     top = name.partition(".")[0]
-    return f". {shown(hidden)} is not meant by {top!r}: that is the name of {owner_of(top)}. Rename the file."
+    return f". {shown(Path(hidden))} is not what {top!r} means: that is the name of {owner_of(top)}. Rename the file."
 
 
 def _relative_hint(error: ImportError) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .sources import is_under
+from .reserved import is_under
 
 
 class Meaning(NamedTuple):

@@ -28,11 +28,10 @@ from importlib.util import MAGIC_NUMBER, source_hash
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from .reserved import is_installed, is_under
+
 Content = Callable[[str, bytes], bytes]
 """Given a module's path and what the file holds now, the source to import."""
-
-INSTALLED_IN = frozenset({"site-packages", "dist-packages"})
-"""Folders with these names hold what was installed, wherever they are."""
 
 _CHECKED_HASH = (0b11).to_bytes(4, "little")
 _HEADER = 16
@@ -177,16 +176,6 @@ class _Loader(SourceFileLoader):
 
     def _header(self) -> bytes:
         return MAGIC_NUMBER + _CHECKED_HASH + source_hash(self.get_data(self.path))
-
-
-def is_under(path: str, folders: Iterable[str]) -> bool:
-    """Whether a path is one of the folders, or in one."""
-    return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
-
-
-def is_installed(path: str) -> bool:
-    """Whether a path is in a folder for what was installed."""
-    return not INSTALLED_IN.isdisjoint(path.split(os.sep))
 
 
 def paths_of(modules: Iterable[ModuleType | None]) -> list[str]:

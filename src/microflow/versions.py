@@ -11,16 +11,20 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .flow import Flow
 from .late_imports import ReplacedModules
 from .meanings import Meanings
 from .reserved import hidden_files, owner_of
 from .sources import Folders, OwnPaths, Sources, folders_of
+
+_Environment = dict[str, tuple[str | None, str | None]]
+"""Variables, each with what it was before and what it was set to."""
 
 _PACKAGE = str(Path(__file__).resolve().parent)
 _making = threading.Lock()
@@ -30,23 +34,29 @@ class CodeVersion:
     """The code of some flows as it was first imported.
 
     ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
-    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``is_loaded``: they were
-    loaded by these specs, and can be loaded again.
+    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``directory``: the working
+    directory when they were loaded; None for flows that were not loaded by a spec, and can't be loaded again. ``earlier``: the
+    version in whose place this one is loaded.
     """
 
-    def __init__(self, folders: Mapping[str, Sequence[str]], *, is_loaded: bool = True) -> None:
+    def __init__(
+        self, folders: Mapping[str, Sequence[str]], directory: Path | None = None, earlier: CodeVersion | None = None
+    ) -> None:
         self.specs = tuple(folders)
-        self.is_loaded = is_loaded
+        self.directory = directory
         self.flows: list[Flow] = []
         self._specs: dict[int, str] = {}
         self.folders = {spec: folders_of(found) for spec, found in folders.items()}
         self.sources = Sources()
+        # what modules of an earlier version set in the environment is still set
+        self._environments: dict[str, _Environment] = {} if earlier is None else {**earlier._environments}
         self.meanings = Meanings(self.folders)
         self._path = list(sys.path)
         own = folders_of([folder for found in self.folders.values() for folder in found])
         self.own = Folders(own, _not_users())
         self._own_paths = OwnPaths(self.own, self.sources.content, owner=self)
         self._replaced: ReplacedModules | None = None
+        self._surroundings = _Surroundings()
 
     def open(self) -> None:
         """From now on this process imports the flows' modules as this version has them."""
@@ -74,17 +84,19 @@ class CodeVersion:
         kept = {name: sys.modules[name] for name in names}
         self._replaced = ReplacedModules(kept, self.own.own, self._own_paths, self.own.hold)
         self._replaced.mark()
+        self._surroundings = _Surroundings.now()
         for name in names:
             del sys.modules[name]
         self.close()
 
     def put_back(self) -> None:
-        """``set_aside`` undone, and what was imported of the other version forgotten."""
+        """``set_aside`` undone; what was imported of the other version, and what that set up in the process, is forgotten."""
         assert self._replaced is not None, "it was set aside"
         for name in [*self.modules(), *self._namespaces()]:
             del sys.modules[name]
         sys.modules.update(self._replaced.unmark())
         self._replaced = None
+        self._surroundings.restore()
         self.open()
 
     def module(self, name: str) -> ModuleType | None:
@@ -122,6 +134,29 @@ class CodeVersion:
                 found.append(name)
         return found
 
+    @contextmanager
+    def importing(self, spec: str) -> Iterator[None]:
+        """While the modules of a flow are imported: what they change in the environment is that flow's."""
+        before = dict(os.environ)
+        try:
+            yield
+        finally:
+            after = dict(os.environ)
+            known = self._environments.get(spec, {})
+            self._environments[spec] = known | {
+                name: (known[name][0] if name in known else before.get(name), after.get(name))
+                for name in before.keys() | after.keys()
+                if before.get(name) != after.get(name)
+            }
+
+    def environment_of(self, flow: Flow) -> dict[str, str | None]:
+        """What the modules of other flows set in the environment, as it was before them; None for what was not there."""
+        others = [changed for spec, changed in self._environments.items() if spec != self.spec_of(flow)]
+        found: dict[str, str | None] = {}
+        for changed in reversed(others):  # of several that set one name, the first one knows what it was before
+            found |= {name: was for name, (was, now) in changed.items() if name in found or os.environ.get(name) == now}
+        return found
+
     def changed(self) -> list[Path]:
         """The files that were imported, in this process or in a worker, and that hold something else now, or are gone."""
         return [Path(path) for path in self.sources.changed()]
@@ -130,9 +165,9 @@ class CodeVersion:
         """What may surprise whoever imports from a flow's folders, each as one sentence."""
         for folder in self.folders[self.spec_of(flow)]:
             for file in hidden_files(folder):
+                name = file.removesuffix(".py")
                 yield (
-                    f"{file.name} in {folder} has the name of {owner_of(file.stem)} and can't be imported; rename it "
-                    f"if it is meant to be."
+                    f"{file} in {folder} has the name of {owner_of(name)}, which is what 'import {name}' imports; rename it."
                 )
 
     def path_of(self, flow: Flow) -> list[str]:
@@ -142,6 +177,32 @@ class CodeVersion:
         return [entry or os.getcwd() for entry in sys.path if entry not in others]
 
 
+class _Surroundings(NamedTuple):
+    """What a module may change in its process that can be put back: environment, ``sys.path``, working directory."""
+
+    environment: Mapping[str, str] = {}
+    path: Sequence[str] = ()
+    directory: str | None = None
+
+    @classmethod
+    def now(cls) -> _Surroundings:
+        """As they are."""
+        directory: str | None = None
+        with suppress(OSError):  # it was removed
+            directory = os.getcwd()
+        return cls(dict(os.environ), tuple(sys.path), directory)
+
+    def restore(self) -> None:
+        """As they were."""
+        for name in os.environ.keys() - self.environment.keys():
+            os.environ.pop(name, None)
+        os.environ.update(self.environment)
+        sys.path[:] = self.path
+        if self.directory is not None:
+            with suppress(OSError):
+                os.chdir(self.directory)
+
+
 def version_of(flow: Flow) -> CodeVersion:
     """The version that a flow is of.
 
@@ -149,7 +210,7 @@ def version_of(flow: Flow) -> CodeVersion:
     """
     with _making:
         if flow.version is None:
-            new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]}, is_loaded=False)
+            new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]})
             same = (known for known in _open_versions() if [*known.folders.values()] == [*new.folders.values()])
             version = next(same, new)  # flows of one script share their modules
             version.add(flow, version.specs[0])

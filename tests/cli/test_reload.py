@@ -92,6 +92,7 @@ def test_it_says_what_changed(shop: Path, serve: Serve, call: Call) -> None:
         "jobs": {"added": ["work/known"], "removed": ["work/keyed"], "changed": ["work/double"]},
         "schedules": {"added": ["work/price"], "removed": [], "changed": []},
         "files": ["work_flow.py"],
+        "not_loaded": [],
     }
     assert (again.exit_code, again.stdout) == (0, "Reloaded. Nothing has changed.\n")
     assert [schedule["name"] for schedule in get(server, "/api/schedules")["items"]] == ["price"]
@@ -146,3 +147,21 @@ def test_a_file_that_only_workers_have_imported_restarts_it_too(shop: Path, serv
     server.line_with(" at http://")
 
     assert price(server) == {"price": 2}
+
+
+def test_modules_from_elsewhere_that_changed_are_named(shop: Path, serve: Serve, call: Call, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "rates.py").write_text("RATE = 1\n", "utf-8")
+    text = f"import sys\nsys.path.append({str(library)!r})\nimport rates\n" + WORK_FLOW + PRICES
+    (shop / "work_flow.py").write_text(text, "utf-8")
+    server = serve()
+    unchanged = call("reload", "--server", server.url)
+    (library / "rates.py").write_text("RATE = 2.5\n", "utf-8")
+
+    changed = call("reload", "--server", server.url)
+
+    assert unchanged.stdout == "Reloaded. Nothing has changed.\n"
+    assert changed.stdout == (
+        f"Reloaded.\n  not loaded again   {library / 'rates.py'} (outside the flows' folders: restart the server)\n"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import gc
+import os
 import sys
 import threading
 import weakref
@@ -310,3 +311,60 @@ def test_a_server_of_installed_flows_alone_reloads_nothing(
         assert engine.submit(engine.job("installed", "job")).future.result(60) == {"n": 1}
     (installed / "installed_alone.py").write_text("def broken(:", "utf-8")
     assert not engine.reload().files
+
+
+def test_what_code_that_is_refused_has_set_up_is_put_back(engine: Engine, folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    spoiling = (
+        "import os, sys\nos.environ['SHOP'] = 'new'\nos.chdir('elsewhere')\nsys.path.insert(0, '/nowhere')\n1 / 0\n"
+    )
+    before = [*sys.path]
+    write(folder, 2, spoiling)
+
+    with pytest.raises(LoadError, match="ZeroDivisionError"):
+        engine.reload()
+
+    assert "SHOP" not in os.environ
+    assert Path.cwd() == folder
+    assert sys.path == before
+
+
+def test_the_files_are_found_again_from_another_working_directory_and_the_path_does_not_grow(
+    folder: Path, serve: Serve
+) -> None:
+    (folder / "flows").mkdir()
+    (folder / "data").mkdir()
+    text = SHOP.replace("import prices\n", "import os, prices\nos.chdir(Path(__file__).parents[1] / 'data')\n")
+    (folder / "flows" / "moving.py").write_text(text.replace('"shop"', '"moving"'), "utf-8")
+    engine = serve(*load_version(["flows/moving.py", "shop.py"]).flows)
+    length = len(sys.path)
+
+    for _ in range(3):
+        engine.reload()
+
+    assert len(sys.path) == length
+    assert list(engine.flows) == ["moving", "shop"]
+    assert run(engine, "price")["code"] == 1
+
+
+def test_what_one_flow_sets_in_the_environment_stays_its_own(folder: Path, serve: Serve) -> None:
+    text = (
+        "import os\nfrom microflow import create_flow\nflow = create_flow('{0}')\n{1}\n"
+        "@flow.task\ndef mode(): return {{'mode': os.environ.get('SHOP_MODE')}}\n"
+    )
+    (folder / "setting.py").write_text(text.format("setting", "os.environ['SHOP_MODE'] = 'one'"), "utf-8")
+    (folder / "plain.py").write_text(text.format("plain", ""), "utf-8")
+    engine = serve(*load_version(["setting.py", "plain.py"]).flows)
+
+    def modes() -> list[Any]:
+        return [engine.submit(engine.job(flow, "mode")).future.result(60)["mode"] for flow in ("setting", "plain")]
+
+    try:
+        assert modes() == ["one", None]
+        engine.reload()
+        assert modes() == ["one", None]
+        (folder / "setting.py").write_text(text.format("setting", "os.environ['SHOP_MODE'] = 'two'"), "utf-8")
+        engine.reload()
+        assert modes() == ["two", None]
+    finally:
+        os.environ.pop("SHOP_MODE", None)

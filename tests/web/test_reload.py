@@ -77,6 +77,7 @@ def test_a_reload_answers_with_what_changed_and_the_next_execution_has_the_new_c
         "jobs": {**none, "added": ["shop/extra"]},
         "schedules": none,
         "files": ["prices.py", "shop.py"],
+        "not_loaded": [],
     }
     assert executed(served) == {"price": 2}
     assert [job["name"] for job in served.get("/api/jobs").json["items"]] == ["load", "extra"]

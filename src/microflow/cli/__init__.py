@@ -8,9 +8,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Carry out what this process's arguments say, and end it: 0 done, 1 the job failed, 2 wrong use."""
-    from ..reserved import reserve
-
-    reserve()  # before anything else is imported: the working directory, or PYTHONPATH, may hold a file named queue.py
     from .first_process import reap_if_first
 
     reap_if_first()  # before anything starts a thread, and before what the parent need not hold is imported

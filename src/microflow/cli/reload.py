@@ -46,7 +46,9 @@ def lines_of(changes: Changes) -> Iterator[str]:
         for how in ("added", "removed", "changed"):
             if names := getattr(difference, how):
                 yield _line(what, how, names)
+    if changes.not_loaded:
+        yield _line("not loaded again", "", changes.not_loaded) + " (outside the flows' folders: restart the server)"
 
 
 def _line(what: str, how: str, names: tuple[str, ...]) -> str:
-    return f"  {f'{what} {how}':<18} {', '.join(names)}"
+    return f"  {f'{what} {how}'.strip():<18} {', '.join(names)}"

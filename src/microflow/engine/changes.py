@@ -36,22 +36,27 @@ class Changes(msgspec.Struct, frozen=True):
     """What a reload changed. Jobs and schedules are named as ``flow/name``.
 
     A job is ``changed`` if its decorator's arguments or its own function differ. ``files``: those whose new content was loaded;
-    through them a job may do something else although it is not named.
+    through them a job may do something else although it is not named. ``not_loaded``: files of imported modules outside the
+    flows' folders that have changed since the server started, and that only a new start loads.
     """
 
     flows: Difference
     jobs: Difference
     schedules: Difference
     files: tuple[str, ...] = ()
+    not_loaded: tuple[str, ...] = ()
 
 
-def changes(before: Mapping[str, Flow], after: Mapping[str, Flow], files: Iterable[str] = ()) -> Changes:
+def changes(
+    before: Mapping[str, Flow], after: Mapping[str, Flow], files: Iterable[str] = (), not_loaded: Iterable[str] = ()
+) -> Changes:
     """What differs between the flows before and after."""
     return Changes(
         difference(before, after, _same_flow),
         difference(_jobs(before), _jobs(after), _same_job),
         difference(_schedules(before), _schedules(after), eq),
         tuple(files),
+        tuple(not_loaded),
     )
 
 

@@ -107,6 +107,7 @@ class Engine(Served):
         for call in again:
             self._schedule_runs.take_over(call)
         if self.kind == "server":
+            self.note_files()
             self.recovery.start()
             self._housekeeping.start()
             self.scheduler.start()

@@ -18,10 +18,12 @@ from ..flow import Flow, check_all
 from ..jobs import Job
 from ..loading import load_anew, shown
 from ..model.events import Event, EventBus
+from ..versions import CodeVersion
 from .caller import Caller
 from .changes import Changes, changes
 from .dispatch import Dispatch
 from .names import by_name, named, store_of
+from .other_files import OtherFiles
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler
@@ -57,12 +59,24 @@ class Served:
         self._stop_lock = threading.Lock()
         self._reload_lock = threading.Lock()
         self.reloads = 0
+        self._other_files: OtherFiles | None = None
 
     def _bind(self) -> None:
         """Calls outside any execution are carried out by this engine."""
         for flow in self.flows.values():
             flow.runtime = self._outside
             self._bound.add(flow)
+
+    def note_files(self) -> None:
+        """From now on it is known which files change that a reload does not load."""
+        if (version := self._version) is not None:
+            self._other_files = OtherFiles(version.own.hold)
+            self._other_files.note()
+
+    @property
+    def _version(self) -> CodeVersion | None:
+        found: CodeVersion | None = next((flow.version for flow in self.flows.values() if flow.version), None)
+        return found
 
     def _unbind(self) -> None:
         for flow in self._bound:
@@ -129,14 +143,18 @@ class Served:
     def _reload(self) -> Changes:
         self._resources.refuse_if_stopping(None)
         before, files = self.flows, self.changed_files()
-        version = next((flow.version for flow in before.values() if flow.version is not None), None)
-        if version is None or not version.is_loaded:
+        version = self._version
+        if version is None or version.directory is None:
             raise ConflictError(
                 "The code of these flows can't be loaded again, since the program that serves them made them itself. Start it "
                 "again instead."
             )
         load_anew(version, lambda new: self.serve(new.flows))
-        return changes(before, self.flows, map(shown, files))
+        others: list[Path] = []
+        if self._other_files is not None:
+            others = self._other_files.changed()
+            self._other_files.note()
+        return changes(before, self.flows, map(shown, files), map(shown, others))
 
     def changed_files(self) -> list[Path]:
         """The files of the flows' own modules that hold something else than what was imported, or are gone; sorted."""

@@ -30,7 +30,7 @@ from ..errors import WorkerDied
 from ..meanings import Meanings
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
-from ..reserved import reserve
+from ..reserved import release, reserve
 from ..runtime import Progress
 from ..sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
@@ -242,8 +242,16 @@ class Worker:
     def _find_modules(self, code: Code) -> None:
         """Import what the parent imports: the same files, with the same content."""
         sys.path[:] = code.path
+        with self._setting_up():
+            for name, value in code.environment.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
         if code.reserves:
             reserve(*code.own)
+        else:
+            release()
         meanings = Meanings(code.flows)
         if meanings.can_differ:
             sys.meta_path.insert(0, meanings)

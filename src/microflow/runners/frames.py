@@ -47,7 +47,8 @@ class Code(msgspec.Struct, array_like=True, tag="code"):
 
     ``own`` and ``others``: where the user's modules are, as in ``Folders``. ``flows``: for each of the flows that are served
     together, its folders. ``digests``: what each module that was imported by now holds. ``reserves``: whether reserved names mean
-    what they should, which is the parent's choice.
+    what they should, which is the parent's choice. ``environment``: what is different for this flow, as its own modules have set
+    none of it; None for what is not there.
     """
 
     path: list[str]
@@ -56,6 +57,7 @@ class Code(msgspec.Struct, array_like=True, tag="code"):
     flows: dict[str, list[str]]
     digests: dict[str, bytes]
     reserves: bool
+    environment: dict[str, str | None] = {}
 
 
 class Source(msgspec.Struct, array_like=True, tag="source"):

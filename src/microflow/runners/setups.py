@@ -22,6 +22,9 @@ import cloudpickle
 
 from .records import is_level_set, writes_to_standard_stream
 
+_SECONDS = {"S": 1, "M": 60, "H": 3600}
+"""Seconds of those units of ``TimedRotatingFileHandler`` that are shorter than a day."""
+
 _FILES: dict[type[logging.Handler], Callable[[Any], dict[str, Any]]] = {
     logging.FileHandler: lambda handler: {},
     logging.handlers.WatchedFileHandler: lambda handler: {},
@@ -31,7 +34,7 @@ _FILES: dict[type[logging.Handler], Callable[[Any], dict[str, Any]]] = {
     },
     logging.handlers.TimedRotatingFileHandler: lambda handler: {
         "when": handler.when,
-        "interval": 1,
+        "interval": handler.interval // _SECONDS.get(handler.when, 604800 if handler.when.startswith("W") else 86400),
         "backupCount": handler.backupCount,
         "utc": handler.utc,
         "atTime": handler.atTime,

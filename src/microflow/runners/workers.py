@@ -111,6 +111,7 @@ class Worker:
                 {name: list(folders) for name, folders in version.folders.items()},
                 version.sources.digests(),
                 is_reserving(),
+                version.environment_of(flow),
             )
         )
 
