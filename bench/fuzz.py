@@ -227,14 +227,15 @@ class Fuzz:
         self.begun = [one for one in self.begun if one.future not in ended or self.account_for(one)]
 
     def check_errors(self) -> None:
-        """Nobody but those who were asked to end met a ``TaskStopped``, and workers died of nothing but what is meant to kill them."""
+        """Only a task that was asked to end met a ``TaskStopped``, and a worker died only where it was killed."""
         for job, kind, count in self.engine.database.read_text(
             "SELECT job, json_extract(error, '$.type'), count(*) FROM executions WHERE error IS NOT NULL GROUP BY 1, 2"
         ):
             if kind in ("TaskStopped", "CancelledError", "KeyboardInterrupt"):
                 self.amiss.append(f"{count} executions of {job} ended as {kind}")
         died = self.engine.database.read_text(
-            "SELECT count(*) FROM executions WHERE job NOT IN ('dies', 'maps', 'nests') AND kind = 'task' AND json_extract(error, '$.type') = 'WorkerDied'"
+            "SELECT count(*) FROM executions WHERE job NOT IN ('dies', 'maps', 'nests') AND kind = 'task'"
+            " AND json_extract(error, '$.type') = 'WorkerDied'"
         )[0][0]
         if died > self.acts["kill"]:
             self.amiss.append(f"{died} workers died, and {self.acts['kill']} were killed")
