@@ -8,6 +8,7 @@ the store says. The exit code is 1 if anything is amiss.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -22,7 +23,16 @@ from typing import Any
 
 import psutil
 
-from microflow import ConcurrencyGroup, ConflictError, ExecutionResult, create_flow, map_parallel, run_parallel
+from microflow import (
+    ConcurrencyGroup,
+    ConflictError,
+    ExecutionResult,
+    TaskStopped,
+    create_flow,
+    current_execution,
+    map_parallel,
+    run_parallel,
+)
 from microflow.engine.caller import Submitted
 from microflow.engine.engine import Engine
 
@@ -62,7 +72,7 @@ def late(a: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-@flow.task(timeout=0.2, max_concurrency=alone)
+@flow.task(timeout=0.2, max_concurrency=alone, cancel_grace=0.1)
 def stubborn(a: dict[str, Any]) -> dict[str, Any]:
     """Ends for no signal that can be ignored, and has a process of its own."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -94,7 +104,44 @@ def in_thread(a: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-TASKS = (quick, works, late, stubborn, dies, fresh, in_thread)
+@flow.task(max_concurrency=shared)
+def calls(a: dict[str, Any]) -> dict[str, Any]:
+    """Ends at once, mostly in our own code: if that is interrupted, frames are broken and the worker dies."""
+    for number in range(int(a["seconds"] * 500)):
+        current_execution().progress(number)
+    flow.context["last"] = a["number"]
+    return {}
+
+
+@flow.task(max_concurrency=shared)
+def cleans_up(a: dict[str, Any]) -> dict[str, Any]:
+    """Has a file while it works; whoever ends it in order finds none."""
+    name = f"{os.environ['FUZZ_FOLDER']}/{current_execution().id}"
+    try:
+        with open(name, "x"):
+            time.sleep(a["seconds"])
+    except TaskStopped:
+        current_execution().progress(1, 1, "stopped")
+        raise
+    finally:
+        os.remove(name)
+    return {}
+
+
+@flow.task(cancel_grace=0.3)
+async def waits(a: dict[str, Any]) -> dict[str, Any]:
+    """Does not end when it is asked to, half of the time."""
+    while True:
+        try:
+            await asyncio.sleep(a["seconds"])
+        except asyncio.CancelledError:
+            if a["seconds"] < 0.02:
+                raise
+        else:
+            return {}
+
+
+TASKS = (quick, works, late, stubborn, dies, fresh, in_thread, calls, cleans_up, waits)
 
 
 @flow.manager(max_concurrency=shared, timeout=2)
@@ -143,8 +190,10 @@ class Fuzz:
             "customer": self.chance.randrange(3),
             "number": self.chance.randrange(1000),
         }
-        kind = self.chance.randrange(10)
-        if kind == 0:
+        kind = self.chance.randrange(11)
+        if kind == 10:  # short ones, many of which go to a worker in one line
+            self.begun.append(self.engine.submit_map(self.chance.choice([quick, calls]), [given] * 100))
+        elif kind == 0:
             self.begun.append(self.engine.submit_map(self.chance.choice(TASKS), [given] * 5, max_concurrency=3))
         else:
             job = self.chance.choice(TASKS) if kind < 7 else self.chance.choice([maps, nests])
@@ -176,6 +225,20 @@ class Fuzz:
         if self.begun and not ended:
             raise TimeoutError(f"nothing ends any more: {self.engine.concurrency()}")
         self.begun = [one for one in self.begun if one.future not in ended or self.account_for(one)]
+
+    def check_errors(self) -> None:
+        """Only a task that was asked to end met a ``TaskStopped``, and a worker died only where it was killed."""
+        for job, kind, count in self.engine.database.read_text(
+            "SELECT job, json_extract(error, '$.type'), count(*) FROM executions WHERE error IS NOT NULL GROUP BY 1, 2"
+        ):
+            if kind in ("TaskStopped", "CancelledError", "KeyboardInterrupt"):
+                self.amiss.append(f"{count} executions of {job} ended as {kind}")
+        died = self.engine.database.read_text(
+            "SELECT count(*) FROM executions WHERE job NOT IN ('dies', 'maps', 'nests') AND kind = 'task'"
+            " AND json_extract(error, '$.type') = 'WorkerDied'"
+        )[0][0]
+        if died > self.acts["kill"]:
+            self.amiss.append(f"{died} workers died, and {self.acts['kill']} were killed")
 
     def account_for(self, one: Submitted) -> None:
         """Compare a result with what the store has of it."""
@@ -238,18 +301,24 @@ def main() -> None:
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
     with tempfile.TemporaryDirectory() as folder:
+        files = os.environ["FUZZ_FOLDER"] = f"{folder}/files"
+        os.mkdir(files)
         engine = Engine([flow], store=f"sqlite:///{folder}/fuzz.db")
         engine.start()
         fuzz = Fuzz(engine, seed)
         begin = time.monotonic()
         try:
             fuzz.run(steps)
+            fuzz.check_errors()
             (rows,) = engine.database.read_text("SELECT count(*) FROM executions")[0]
             errors = engine.database.read_text(
                 "SELECT json_extract(error, '$.type'), count(*) FROM executions WHERE error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC"
             )
         finally:
             engine.stop(grace=0)
+        # only where the worker was killed by this program may a file be left
+        if len(kept := os.listdir(files)) > fuzz.acts["kill"]:
+            fuzz.amiss.append(f"{len(kept)} files are left of tasks that were stopped")
         left = [process.pid for process in psutil.Process().children(recursive=True)]
     print(f"{steps} steps, seed {seed}, {time.monotonic() - begin:.0f} s: {dict(fuzz.acts)}")
     print(f"{rows} executions; those from outside ended as {dict(fuzz.statuses)}; errors: {dict(errors)}")

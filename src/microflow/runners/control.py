@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 
 class StopTask(msgspec.Struct, array_like=True, tag="stop task"):
-    """This attempt should end: its process is killed in so many ``seconds``. ``reason`` is that of its ``Stop``."""
+    """This attempt should end: its process is killed in so many ``seconds``. ``reason`` is that of its ``Stop``.
+
+    ``asked``: the numbers of the processes that it started and that were asked to end.
+    """
 
     execution_id: int
     attempt: int
     reason: str
     seconds: float
+    asked: list[int] = []
 
 
 _decoder = msgspec.msgpack.Decoder(StopTask)

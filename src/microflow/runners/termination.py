@@ -32,7 +32,7 @@ RETRY = 0.01
 """Seconds between two tries to interrupt a task."""
 
 CHILDREN_SHARE = 0.5
-"""The part of the grace in which a task that waits for a process in ``subprocess`` is left alone: that was told to end as well."""
+"""The part of the grace in which a task that waits for a process in ``subprocess`` is left alone: that was asked to end as well."""
 
 _ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 """The signals that a service manager, or a terminal, may send to all processes of a server, workers included."""
@@ -130,6 +130,11 @@ class Termination:
         running = self.running
         if running is None or not _is(running[0], asked) or self._is_sent:
             return RETRY
+        if self._waiting is not None:
+            # it waits for a process, perhaps for one that it started after those were asked that were there
+            from .trees import ask_own_to_end
+
+            asked.asked += ask_own_to_end(asked.asked)
         self.has_interrupted = True
         coroutine = self._coroutine
         if _handler_of(signal.SIGTERM) is not self._handler:

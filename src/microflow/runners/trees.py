@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -43,22 +43,34 @@ def end_tree(pid: int, marker: str) -> None:
     end_marked(marker)
 
 
-def ask_to_end(pid: int, marker: str) -> None:
+def ask_to_end(pid: int, marker: str) -> list[int]:
     """Ask all that a process started to end: SIGTERM, or Ctrl-Break on Windows, where that reaches the process too.
 
-    Called as ``end_tree`` is; whoever is left is killed by that.
+    Called as ``end_tree`` is; whoever is left is killed by that. Whom it asked, by their numbers.
     """
     if sys.platform == "win32":
         with suppress(OSError):  # there is no console that it could come from
             os.kill(pid, signal.CTRL_BREAK_EVENT)
-        return
-    asked = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
+        return []
+    asked = _ask_descendants(pid, ())
+    for process in _patiently(lambda: list(psutil.process_iter())) or []:
+        if process.pid not in (pid, *asked) and _carries(process, marker):
+            _patiently(process.terminate)
+            asked.append(process.pid)
+    return asked
+
+
+def ask_own_to_end(known: Container[int]) -> list[int]:
+    """Ask those descendants of this process to end whose numbers are not known: who was started since. Their numbers."""
+    return [] if sys.platform == "win32" else _ask_descendants(os.getpid(), known)
+
+
+def _ask_descendants(pid: int, known: Container[int]) -> list[int]:
+    found = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
+    asked = [process for process in found if process.pid not in known]
     for process in asked:
         _patiently(process.terminate)
-    known = {process.pid for process in asked} | {pid}
-    for process in _patiently(lambda: list(psutil.process_iter())) or []:
-        if process.pid not in known and _carries(process, marker):
-            _patiently(process.terminate)
+    return [process.pid for process in asked]
 
 
 def end_marked(marker: str) -> None:

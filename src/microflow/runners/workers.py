@@ -133,7 +133,8 @@ class Worker:
         """Ask the attempt that runs to end, and the processes that it started, before they are killed; from any thread."""
         with self._lock:
             if not (self._ended or self._closed):
-                ask_to_end(self._process.pid, self.marker)  # before the task, which might kill them as it ends
+                # before the task, which might kill them as it ends
+                message.asked = ask_to_end(self._process.pid, self.marker)
                 self._control.send(message)
 
     def end(self) -> None:
