@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,31 +17,32 @@ from ..model.clock import Clock, SystemClock
 from ..model.events import EventBus
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
-from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
-from ..runtime import PartitionSelection, Progress, batches
+from ..runtime import PartitionSelection, Progress
 from ..store.begun import BegunRuns
 from ..store.database import Database
 from ..store.executions import Executions
 from ..store.lock import ServerLock
 from ..store.logs import Logs, log_folder
+from ..store.mappings import MappingInputs
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from .caller import Caller, Submitted, dag_call
-from .calls import Call, prepare
+from .calls import Call
 from .dispatch import Dispatch
 from .execution import Execution
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
+from .mappings import Mappings
 from .names import by_name, named, store_of
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import Recovery, recover, sign_on
+from .recovery import Recovery, sign_on, take_over
 from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
-from .stopping import end_live, leave_retries, sign_off
+from .stopping import end_live, leave_queued, sign_off
 from .succession import Succession
 from .thread_pool import ThreadPool
 from .timers import Timers
@@ -100,13 +101,15 @@ class Engine:
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
         self.database = Database(self._url)
+        serves = self.kind == "server"
         try:
-            if self.kind == "server" and self.database.path is not None:
+            if serves and self.database.path is not None:
                 self._lock = ServerLock(self.database.path)
                 self._lock.take()
             self._build()
             sign_on(self.executions, self.kind, self._clock.now())
-            again = recover(self.executions, self._succession, self._clock.now(), serves=self.kind == "server")
+            taken = take_over(self.executions, self._succession, self._clock.now(), serves=serves)
+            ticks = self.scheduler.not_begun() if serves else ()
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -114,10 +117,9 @@ class Engine:
             raise
         for flow in self.flows.values():
             flow.runtime = self._outside
-        for call in again:
-            self._schedule_runs.take_over(call)
-        if self.kind == "server":
-            self.recovery.start()
+        self.recovery.start(taken, ticks, looks=serves)
+        if serves:
+            self._mappings.forget()
             self._housekeeping.start()
             self.scheduler.start()
 
@@ -144,14 +146,24 @@ class Engine:
         )
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
+        self._mappings = Mappings(
+            MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
+        )
         self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
-        self._succession = Succession(self.executions, BegunRuns(self.database), self.flows, served, self.partitions)
+        self._succession = Succession(
+            self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
+        )
         self.recovery = Recovery(
-            self.executions, self._succession, self._schedule_runs.take_over, self._clock, self._timers.later
+            self.executions,
+            self._succession,
+            self._schedule_runs,
+            self._clock,
+            self._timers.later,
+            self._mappings.forget,
         )
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
@@ -191,7 +203,7 @@ class Engine:
                 if flow.runtime is self._outside:
                     flow.runtime = None
             self._gates.interrupt()
-            leave_retries(self._resources)
+            leave_queued(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
                 end_live(self._resources.live, _HURRIED_SECONDS if self._hurried else _ENDING_SECONDS)
@@ -270,19 +282,12 @@ class Engine:
     ) -> Submitted:
         """Begin a mapping of a job over a list of inputs (a tuple is several positional ones), as one execution with children.
 
-        Raises ``PayloadError``, ``InputCountError``, ``PartitionError``; nothing has happened then.
+        A server keeps the inputs in the store until it has ended. Raises ``PayloadError``, ``InputCountError``,
+        ``PartitionError``; nothing has happened then.
         """
-        items: Iterable[Any] = inputs if batch_size is None else list(batches(inputs, batch_size))
-        calls = [Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger="map") for item in items]
-        for call in calls:
-            prepare(call)  # so that nothing runs if one of them can't
-
-        def body(caller: Caller) -> Outcome:
-            ended = caller.reporter(len(calls))
-            return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False).summary(job.name)
-
-        options = _options(batch_size=batch_size, max_concurrency=max_concurrency)
-        return self._submit(job, "map", trigger, body, options=options, gate=Gate())
+        submitted = self._start(self._mappings.call(job, inputs, trigger, batch_size, max_concurrency))
+        submitted.future.add_done_callback(self._mappings.forget)
+        return submitted
 
     def submit_partitions(
         self,
