@@ -158,12 +158,7 @@ class Engine:
             self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
         )
         self.recovery = Recovery(
-            self.executions,
-            self._succession,
-            self._schedule_runs,
-            self._clock,
-            self._timers.later,
-            self._mappings.forget,
+            self.executions, self._succession, self._schedule_runs, self._mappings, self._clock, self._timers.later
         )
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock

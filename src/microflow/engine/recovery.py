@@ -15,6 +15,7 @@ from ..model.results import ExecutionError
 from ..store.engines import NOBODY
 from ..store.executions import HAVE_CODE, Executions, Opened
 from .elsewhere import is_alive
+from .mappings import Mappings
 from .schedule_runs import ScheduleRuns
 from .succession import Left, Succession, gone, never_began
 
@@ -27,7 +28,7 @@ LOOK = 5.0
 class Recovery:
     """Resumes what engines that died have left, at the start and, on a server, whenever a script or command has died.
 
-    ``runs`` begins what is resumed; ``forget`` is called when a mapping that was resumed has ended.
+    ``runs`` begins what is resumed; ``mappings`` keeps the inputs of those that are.
     """
 
     def __init__(
@@ -35,16 +36,16 @@ class Recovery:
         executions: Executions,
         succession: Succession,
         runs: ScheduleRuns,
+        mappings: Mappings,
         clock: Clock,
         later: Callable[[float, Callable[[], None]], Any],
-        forget: Callable[[Any], None],
     ) -> None:
         self._executions = executions
         self._succession = succession
         self._runs = runs
         self._clock = clock
         self._later = later
-        self._forget = forget
+        self._mappings = mappings
         self._timer: Any = None
         self._taken: deque[Left] = deque()
 
@@ -77,7 +78,7 @@ class Recovery:
             try:
                 submitted = self._runs.take_over(self._succession.call(left))
                 if left.kind == "map":
-                    submitted.future.add_done_callback(self._forget)
+                    submitted.future.add_done_callback(self._mappings.forget)
             except (CallError, DefinitionError, PartitionError, PayloadError) as error:
                 self._succession.end(left, error, now)
             except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one

@@ -21,7 +21,7 @@ from ..jobs import Job
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus, Trigger
 from ..store.begun import BegunRuns, EndedCall
-from ..store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting
+from ..store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting, waiting_for_server
 from ..store.schedules import schedule_of
 from .caller import dag_call
 from .calls import Call, prepare, result_of
@@ -81,17 +81,6 @@ def _is_resumed(opened: Opened, kind: str, retries: int) -> bool:
     return retries >= 0 and (kind not in HAVE_CODE or opened.started_at is None or opened.attempt <= retries)
 
 
-def waiting_for_server(opened: Opened, kind: str, now: float) -> Waiting:
-    """Why an execution is queued until a server resumes it."""
-    if kind not in HAVE_CODE:
-        return Waiting("server", "waits for a server to resume it: the one that had it ended", now)
-    if opened.started_at is None:
-        return Waiting("server", "waits for a server to begin it: the one that had accepted it ended", now)
-    return Waiting(
-        "retry", "waits for a server to try it again: the one that had it ended, and an attempt is left", now
-    )
-
-
 class Succession:
     """Finds what is resumed of what another engine left, or this one leaves, and makes the calls that resume it."""
 
@@ -148,7 +137,7 @@ class Succession:
 
     def awaiting_server(self, lefts: Iterable[Left], now: float) -> dict[int, Waiting]:
         """Why each of these executions is queued until a server resumes it; a run that is paused stays so."""
-        return self._queued(lefts, lambda opened, kind: waiting_for_server(opened, kind, now))
+        return self._queued(lefts, lambda opened, kind: waiting_for_server(kind, opened.started_at is not None, now))
 
     def resuming(self, lefts: Iterable[Left], now: float) -> dict[int, Waiting]:
         """The same until this server, which has taken them over, comes to them."""
