@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from microflow.engine.pace import MOST
 from microflow.store.database import Database
 
 PATIENCE = 60.0
@@ -108,6 +109,62 @@ def test_the_next_server_goes_on_with_what_the_one_before_ran(
         {"error": 1, "success": 3},
     ]
     assert [(attempt, json.loads(error)["type"]) for attempt, error in attempts] == [(1, "Interrupted")] * 3
+
+
+LINES = r"""
+import os, sys
+from microflow import create_flow
+from microflow.engine.engine import Engine
+
+store, ran, begins = sys.argv[1], sys.argv[2], sys.argv[3] == "begins"
+flow = create_flow("shop", max_concurrency=2)
+file = None
+
+
+def small(a):
+    global file
+    file = file or os.open(ran, os.O_WRONLY | os.O_APPEND)
+    os.write(file, b"%d\n" % a["n"])
+    return {}
+
+
+flow.task(name="small")(small)
+engine = Engine([flow], store=store, kind="server")
+engine.start()
+if begins:
+    engine.submit_map(flow.jobs["small"], [{"n": number} for number in range(4000)])
+    sys.stdin.readline()
+assert engine._resources.live.wait_until_empty(60)
+engine.stop()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_mapping_of_small_tasks_runs_none_of_them_twice(
+    script: Callable[..., subprocess.Popen[str]], store: str, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    ran.touch()
+    first = script(LINES, store, str(ran), "begins")
+    deadline = time.monotonic() + PATIENCE
+    while ran.stat().st_size < 3000:
+        assert time.monotonic() < deadline, first.poll()
+    first.kill()
+    first.wait(PATIENCE)
+
+    assert script(LINES, store, str(ran), "goes on").wait(PATIENCE) == 0
+
+    database = Database(store)
+    found = database.read_text("SELECT inputs, status, error FROM executions WHERE kind = 'task'")
+    database.close()
+    times = Counter(map(int, ran.read_text().split()))
+    assert max(times.values()) == 1  # although they have no attempt left, and a worker is handed many of them at once
+    ended = {json.loads(inputs)[0]["n"]: (status, error) for inputs, status, error in found}
+    assert ended.keys() == set(range(4000))
+    failed = {number for number, (status, _) in ended.items() if status != "success"}
+    assert len(failed) <= 2 * MOST
+    assert {json.loads(ended[number][1])["type"] for number in failed} <= {"Interrupted"}
+    assert times.keys() >= ended.keys() - failed
 
 
 def statuses(store: str) -> dict[str, list[Any]]:

@@ -358,7 +358,7 @@ class Executions(Engines):
                 if (waiting := kept.get(opened.id)) is not None:
                     owner = NOBODY if opened.id in nobodys else self.engine_id
                     values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
-                    self._database.execute("queue_interrupted", values)
+                    self._database.execute("queue_interrupted", {**values, "started_at": opened.started_at})
                     if kind in HAVE_CODE:  # a run goes on where it was; only what has code is tried again
                         self._open_attempt(opened, ExecutionStatus.ERROR, why, now)
                     self._publish(opened, "queued")
