@@ -1,4 +1,4 @@
-"""What a server has accepted and not begun when it is killed or stopped: it says what it waits for, and the next server begins it."""
+"""What a server has accepted and not begun when it is killed or stopped says what it waits for, and begins with the next server."""
 
 from __future__ import annotations
 
