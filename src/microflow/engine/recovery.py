@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, Interrupted, PartitionError, PayloadError, StoreError
+from ..errors import ConflictError, Interrupted, StoreError
 from ..model.clock import Clock
 from ..model.results import ExecutionError
 from ..store.engines import NOBODY
@@ -79,10 +79,12 @@ class Recovery:
                 submitted = self._runs.take_over(self._succession.call(left))
                 if left.kind == "map":
                     submitted.future.add_done_callback(self._mappings.forget)
-            except (CallError, DefinitionError, PartitionError, PayloadError) as error:
-                self._succession.end(left, error, now)
             except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
                 logger.info("Execution %s is left to the next server.", left.root.id)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a filter of the user's may raise anything, and the others are resumed
+                self._succession.end(left, error, now)
             self._taken.popleft()
 
     def _live(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import DefinitionError, Interrupted
+from ..errors import DefinitionError, Interrupted, MicroflowError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.payloads import decode
@@ -161,16 +161,15 @@ class Succession:
         prepare(call)
         return call
 
-    def end(self, left: Left, why: Exception, now: float) -> None:
-        """End what can't be resumed after all."""
+    def end(self, left: Left, error: Exception, now: float) -> None:
+        """End what can't be resumed after all, with the reason."""
+        why = str(error) if isinstance(error, MicroflowError) else f"{type(error).__name__}: {error}"
         with self._executions.together():
             for opened, _ in reversed(left.all):
-                began = opened.started_at is not None
-                message = (
-                    f"{'The server that ran this ended.' if began else never_began('server')} It can't go on: {why}"
-                )
-                error = ExecutionError(Interrupted.__name__, message)
-                self._executions.finish(opened, Ending(status=ExecutionStatus.ERROR, error=error), now)
+                ended = never_began("server") if opened.started_at is None else "The server that ran this ended."
+                message = f"{ended} It can't go on: {why}"
+                ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(Interrupted.__name__, message))
+                self._executions.finish(opened, ending, now)
 
     def _job_call(self, opened: Opened) -> Call:
         row = self._executions.call_of(opened.id)
