@@ -1,4 +1,4 @@
-"""Engines that died: what they left is ended or tried again when the next one starts, by their process and never by age."""
+"""Engines that died: what they left is resumed or ended when the next one starts, by their process and never by age."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from microflow.model.events import EventBus
 from microflow.store.database import Database
 from microflow.store.executions import Executions, NewExecution, Opened, Waiting
 
+QUEUED = Waiting("limit", "waits", 2.0)
+
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
 Attempts = Callable[[Engine, int], list[tuple[int, str, str]]]
@@ -25,10 +27,10 @@ Attempts = Callable[[Engine, int], list[tuple[int, str, str]]]
 class Dead:
     """What an engine wrote that is gone now."""
 
-    def __init__(self, store: str, pid: int = 2**22, started: float = 0.0) -> None:
+    def __init__(self, store: str, pid: int = 2**22, started: float = 0.0, kind: str = "server") -> None:
         self._database = Database(store)
         self._executions = Executions(self._database, EventBus())
-        self._executions.register(pid=pid, process_started=started, kind="server", now=1.0)
+        self._executions.register(pid=pid, process_started=started, kind=kind, now=1.0)
 
     def open(self, job: str, parent: Opened | None = None, **given: Any) -> Opened:
         new = {"flow": "shop", "job": job, "kind": "task", "trigger": "api", "inputs": b'[{"n":1}]', **given}
@@ -49,24 +51,102 @@ def flow(runner: Any) -> Flow:
     return flow
 
 
-def test_what_a_dead_engine_left_is_interrupted(flow: Flow, start: Start, store: str, look: Look) -> None:
+@pytest.mark.parametrize("kind", ["server", "local"])
+def test_what_a_dead_engine_left_is_interrupted(flow: Flow, start: Start, store: str, look: Look, kind: str) -> None:
     dead = Dead(store)
     manager = dead.open("manage", kind="manager")
-    child = dead.open("again", manager)
-    queued = dead.open("load", waiting=Waiting("limit", "waits", 2.0))
-    unknown = dead.open("a job that is no more")
+    child, waiting = dead.open("again", manager), dead.open("again", manager, waiting=QUEUED)
+    unknown, never = dead.open("a job that is no more"), dead.open("a job that is no more", waiting=QUEUED)
     dead.close()
 
-    engine = start(flow)
+    engine = start(flow, kind=kind)
 
-    for opened in (manager, child, queued, unknown):
+    for opened, message in (
+        (manager, f"The server engine (process {2**22}) that ran this ended before the execution did."),
+        (child, f"The server engine (process {2**22}) that ran this ended before the execution did."),
+        (waiting, f"This never began: the server engine (process {2**22}) that had accepted it ended first."),
+        (unknown, f"The server engine (process {2**22}) that ran this ended before the execution did."),
+        (
+            never,
+            f"This never began: the server engine (process {2**22}) that had accepted it ended first. It can't go on: 'a job that "
+            "is no more' is no job of flow 'shop' any more.",
+        ),
+    ):
         row = look(engine, opened.id)
         assert row["status"] == "error"
-        assert row["error"]["type"] == "Interrupted"
-        assert row["error"]["message"] == (
-            f"The server engine (process {2**22}) that ran this ended before the execution did."
-        )
+        assert row["error"] == {"type": "Interrupted", "message": message, "traceback": ""}
         assert row["ended_at"] is not None
+
+
+def test_what_a_dead_server_had_accepted_begins_in_its_order(
+    start: Start, store: str, runner: Any, look: Look, until: Any
+) -> None:
+    flow = create_flow("shop", max_concurrency=1)
+    flow.task(name="load", runner=runner)(lambda a: a)
+    flow.task(name="again", runner=runner, retries=1)(lambda a: a)
+    dead = Dead(store)
+    jobs = ["load", "again", "again", "load", "load"]
+    left = [
+        dead.open(job, inputs=b'[{"n":%d}]' % n, waiting=None if n == 2 else QUEUED, trigger=trigger)
+        for n, (job, trigger) in enumerate(zip(jobs, ["api", "web", "api", "retry", "cli"], strict=True))
+    ]
+    dead.close()
+
+    engine = start(flow, kind="server")
+    new = engine.submit(flow.jobs["load"], [{"n": 5}])
+
+    for number in range(6):
+        attempt = runner.next()
+        assert (attempt.inputs, attempt.request.attempt) == ([{"n": number}], 2 if number == 2 else 1)
+        attempt.succeed({})
+    new.future.result()
+    assert {look(engine, opened.id)["status"] for opened in left} == {"success"}
+
+
+def test_a_script_and_a_server_of_other_flows_leave_what_a_dead_server_had_to_the_next_one(
+    flow: Flow, start: Start, store: str, runner: Any, look: Look, until: Any
+) -> None:
+    dead = Dead(store)
+    queued, again = dead.open("load", waiting=QUEUED), dead.open("again")
+    run = dead.open("load", kind="dag")
+    member = dead.open("load", run, waiting=QUEUED)
+    dead.close()
+
+    for others in (start(flow), start(create_flow("warehouse"), kind="server")):
+        others.recovery.run_once(3.0) if others.kind == "server" else None
+        for opened in (queued, again, run, member):
+            row = look(others, opened.id)
+            assert (row["status"], "waits for a server to" in row["waiting"]["message"]) == ("queued", True)
+        others.stop()
+
+    assert runner.none_began()
+    start(flow, kind="server")
+    found = {(attempt.request.execution_id, attempt.request.attempt) for attempt in (runner.next(), runner.next())}
+    assert found == {(queued.id, 1), (again.id, 2)}
+
+
+@pytest.mark.parametrize("kind", ["server", "local"])
+def test_what_a_script_or_command_had_queued_ends_with_it(
+    flow: Flow, start: Start, store: str, runner: Any, look: Look, kind: str
+) -> None:
+    dead = Dead(store, kind="local")
+    queued, called = dead.open("again", trigger="cli", waiting=QUEUED), dead.open("again", trigger="python")
+    run = dead.open("again", kind="map", trigger="cli")
+    member = dead.open("again", run, trigger="map")
+    again = dead.open("again", trigger="cli")
+    dead.close()
+
+    engine = start(flow, kind=kind)
+
+    attempt = runner.next()
+    assert (attempt.request.execution_id, attempt.request.attempt) == (again.id, 2)
+    attempt.succeed({})
+    assert look(engine, queued.id)["error"]["message"] == (
+        f"This never began: the local engine (process {2**22}) that had accepted it ended first."
+    )
+    for opened in (queued, called, run, member):
+        assert look(engine, opened.id)["error"]["type"] == "Interrupted"
+    assert runner.none_began()
 
 
 def test_what_has_an_attempt_left_is_tried_again(
@@ -76,7 +156,7 @@ def test_what_has_an_attempt_left_is_tried_again(
     again = dead.open("again", scheduled_at=5.0)
     dead.close()
 
-    engine = start(flow)
+    engine = start(flow, kind="server")
     attempt = runner.next()
 
     assert attempt.request.execution_id == again.id
@@ -102,7 +182,7 @@ def test_what_the_interrupted_attempt_printed_stays_in_the_log(
     assert dead.open("again").id == 1
     dead.close()
 
-    engine = start(flow)
+    engine = start(flow, kind="server")
     attempt = runner.next()
     attempt.observer.output(b"second attempt\n")
     attempt.succeed({})
@@ -115,7 +195,7 @@ def test_a_server_clears_up_after_a_script_that_dies_beside_it(
     flow: Flow, start: Start, store: str, runner: Any, look: Look, until: Any
 ) -> None:
     engine = start(flow)
-    dead = Dead(store)
+    dead = Dead(store, kind="local")
     left, again = dead.open("load"), dead.open("again")
 
     engine.recovery.run_once(3.0)
@@ -134,14 +214,14 @@ def test_of_two_engines_that_find_the_same_dead_one_only_one_goes_on_with_what_i
     dead = Dead(store)
     again = dead.open("again")
     dead.close()
-    plan = engine._succession.call
+    find = engine.executions.engines
 
-    def too_late(left: Any) -> Any:
-        call = plan(left)
+    def too_late() -> Any:
+        found = find()
         other.recovery.run_once(3.0)
-        return call
+        return found
 
-    monkeypatch.setattr(engine._succession, "call", too_late)
+    monkeypatch.setattr(engine.executions, "engines", too_late)
     engine.recovery.run_once(3.0)
     runner.next().succeed({"n": 2})
 
@@ -158,26 +238,27 @@ def test_an_engine_that_stops_while_it_looks_takes_over_nothing(
     again = dead.open("again")
     dead.close()
     looks, has_signed_off = threading.Event(), threading.Event()
-    plan, close = engine._succession.call, engine.database.close
+    find, close = engine.executions.engines, engine.database.close
 
-    def slowly(left: Any) -> Any:
+    def slowly() -> Any:
+        found = find()
         looks.set()
         assert has_signed_off.wait(60)
-        return plan(left)
+        return found
 
     def close_after_the_look() -> None:
         has_signed_off.set()
         look.join()
         close()
 
-    monkeypatch.setattr(engine._succession, "call", slowly)
+    monkeypatch.setattr(engine.executions, "engines", slowly)
     monkeypatch.setattr(engine.database, "close", close_after_the_look)
     look = threading.Thread(target=engine.recovery.run_once, args=(3.0,))
     look.start()
     assert looks.wait(60)
     engine.stop()
 
-    start(flow)
+    start(flow, kind="server")
     attempt = runner.next()
     assert (attempt.request.execution_id, attempt.request.attempt) == (again.id, 2)
     attempt.succeed({})
@@ -191,7 +272,7 @@ def test_what_can_not_be_tried_again_ends_and_the_engine_starts(
     lacking = dead.open("again", inputs=b"[null]")
     dead.close()
 
-    engine = start(flow)
+    engine = start(flow, kind="server")
 
     for opened, kind in ((changed, "InputCountError"), (lacking, "PayloadError")):
         assert look(engine, opened.id)["status"] == "error"

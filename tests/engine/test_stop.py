@@ -98,7 +98,7 @@ def test_no_new_work_is_taken_meanwhile(flow: Flow, start: Start, runner: Any, u
     assert said == [True]
 
 
-def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
+def test_a_server_leaves_what_has_an_attempt_left_or_never_began_to_the_next_one(
     flow: Flow, start: Start, runner: Any, store: str, look: Look, attempts: Attempts, until: Any
 ) -> None:
     load = flow.task(name="load", runner=runner, retries=1)(lambda a: a)
@@ -120,7 +120,7 @@ def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
     assert rows(store, "job, status, attempt") == [
         ("load", "queued", 1),
         ("load", "queued", 1),
-        ("other", "error", 1),
+        ("other", "queued", 1),
         ("manage", "error", 1),
         ("load", "error", 1),
     ]
@@ -140,6 +140,9 @@ def test_a_server_leaves_what_has_an_attempt_left_to_the_next_one(
     assert look(second, running.id)["status"] == "success"
     assert attempts(second, running.id) == [(1, "error", "Interrupted")]
     assert attempts(second, waiting.id) == []
+    attempt = runner.next()
+    assert (attempt.request.execution_id, attempt.request.attempt) == (last.id, 1)
+    attempt.succeed({})
 
 
 def test_a_server_knows_how_many_of_its_executions_wait_for_the_next_one(flow: Flow, start: Start, runner: Any) -> None:

@@ -1,16 +1,17 @@
-"""Runs that a server's death or its stop interrupts: the next one goes on with them where what ran has attempts left."""
+"""Runs that a server's death or its stop interrupts: the next server resumes them where they were."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from microflow import ConcurrencyGroup, Flow, Schedule, create_flow
 from microflow.engine.engine import Engine
-from microflow.engine.succession import may_go_on
-from microflow.store.executions import Opened
+from microflow.runtime import PartitionSelection
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -20,7 +21,7 @@ End = Callable[[Engine], None]
 
 def chain(runner: Any, *, retries: int = 1, last_retries: int = 0) -> Flow:
     """``first`` and ``beside`` go into ``middle``, and that into ``last``."""
-    flow = create_flow("shop", timezone="UTC")
+    flow = create_flow("shop", timezone="UTC", max_concurrency=4)
     for name, inputs, tries in (
         ("first", [], retries),
         ("beside", [], retries),
@@ -46,34 +47,6 @@ def a_minute_later(clock: Any) -> None:
 
 def of_jobs(*attempts: Any) -> dict[str, Any]:
     return {attempt.job.name: attempt for attempt in attempts}
-
-
-def opened(number: int, parent: int | None, attempt: int = 1, started: float | None = 1.0) -> Opened:
-    return Opened(number, "shop", f"job {number}", parent, 1, started, attempt)
-
-
-@pytest.mark.parametrize(
-    ("unfinished", "expected"),
-    [
-        ([], []),
-        ([(opened(1, None), "task")], [[1]]),
-        ([(opened(1, None, attempt=2), "task")], []),
-        ([(opened(1, None), "map"), (opened(2, 1), "task")], []),
-        ([(opened(1, None), "manager"), (opened(2, 1), "task")], [[1]]),
-        ([(opened(1, None), "dag"), (opened(2, 1), "manager"), (opened(3, 2), "task")], [[1, 2]]),
-        ([(opened(1, None), "dag"), (opened(2, 1), "task"), (opened(3, 1, attempt=2), "task")], []),
-        ([(opened(1, None), "dag"), (opened(2, 1), "task"), (opened(99, 1, started=None), "task")], [[1, 2, 99]]),
-        ([(opened(1, None), "dag"), (opened(99, 1), "task")], []),
-        ([(opened(1, None), "partitions"), (opened(2, 1), "dag"), (opened(3, 2), "task")], [[1, 2, 3]]),
-        ([(opened(1, None), "partitions"), (opened(2, 1), "dag"), (opened(99, 2), "task")], []),
-        ([(opened(99, None), "partitions")], []),
-        ([(opened(2, 1), "task"), (opened(3, None), "dag")], [[3]]),
-    ],
-)
-def test_what_may_go_on(unfinished: list[tuple[Opened, str]], expected: list[list[int]]) -> None:
-    found = may_go_on(unfinished[::-1], lambda opened: 0 if opened.id == 99 else 1)
-
-    assert [left.numbers for left in found] == expected
 
 
 def test_a_dag_run_goes_on_where_it_was(
@@ -140,29 +113,103 @@ def test_it_goes_on_again_and_again_as_long_as_there_are_attempts(
 
     engine = serve(flow)
 
-    error = look(engine, run.id)["error"]
-    assert error["type"] == "Interrupted"
+    wait(until, engine, look, run.id, "error")
+    assert look(engine, run.id)["error"]["type"] == "Interrupted"  # a run ends as its target does
     assert attempts(engine, last.request.execution_id) == [(1, "error", "Interrupted")]
     assert rows(engine, "job, status, attempt", f"parent_id = {run.id} AND status <> 'success'") == [
         ("last", "error", 2)
     ]
 
 
-def test_without_an_attempt_left_of_what_ran_the_whole_run_is_interrupted(
+def test_a_member_without_an_attempt_left_has_failed_and_the_run_goes_on_with_the_others(
     serve: Start, end: End, runner: Any, look: Look, until: Any
 ) -> None:
     flow = chain(runner, retries=0)
+    flow.task(name="apart", inputs=["first"], runner=runner)(lambda a: {})
+    flow.task(name="all", inputs=["last", "apart"], run_strategy="always", runner=runner)(lambda a, b: {})
     first = serve(flow)
-    run = first.submit(flow.jobs["last"], with_inputs=True)
-    of_jobs(runner.next(), runner.next())["first"].succeed({})
-    until(first, lambda: ("first", "success", 1) in rows(first))
+    run = first.submit(flow.jobs["all"], with_inputs=True)
+    found = of_jobs(runner.next(), runner.next())
     end(first)
 
     second = serve(flow)
+    attempt = runner.next()
+    assert attempt.job.name == "all"
+    assert attempt.inputs == [None, None]
+    attempt.succeed({"n": 1})
+    wait(until, second, look, run.id)
 
-    assert sorted(rows(second)) == [("beside", "error", 1), ("first", "success", 1), ("last", "error", 1)]
-    assert look(second, run.id)["error"]["type"] == "Interrupted"
+    assert {each.request.attempt for each in found.values()} == {1}
+    errors = {
+        job: error and msgspec.json.decode(error)["type"]
+        for job, error in rows(second, "job, error", f"parent_id = {run.id}")
+    }
+    assert errors == {
+        "first": "Interrupted",
+        "beside": "Interrupted",
+        "middle": "UpstreamFailed",
+        "apart": "UpstreamFailed",
+        "last": "UpstreamFailed",
+        "all": None,
+    }
+
+
+def test_a_member_that_has_not_begun_begins_whatever_its_retries(
+    serve: Start, end: End, runner: Any, look: Look, until: Any
+) -> None:
+    flow, group = create_flow("shop", max_concurrency=4), ConcurrencyGroup(1, name="narrow")
+    for name in ("first", "second"):
+        flow.task(name=name, runner=runner, max_concurrency=group)(lambda: {})
+    flow.task(name="last", inputs=["first", "second"], runner=runner, run_strategy="any_success")(lambda a, b: {})
+    first = serve(flow)
+    run = first.submit(flow.jobs["last"], with_inputs=True)
+    began = runner.next()
+    until(first, lambda: len(rows(first)) == 3)
+    end(first)
+
+    second = serve(flow)
+    attempt = runner.next()
+    assert {began.job.name, attempt.job.name} == {"first", "second"}
+    assert attempt.request.attempt == 1
+    attempt.succeed({})
+    last = runner.next()
+    last.succeed({"n": 1})
+    wait(until, second, look, run.id)
+
+    assert look(second, run.id)["output"] == {"n": 1}
+
+
+def test_a_server_that_stops_lets_a_run_begin_nothing_more_and_waits_for_what_has_begun(
+    serve: Start, runner: Any, look: Look, until: Any, attempts: Attempts
+) -> None:
+    flow = chain(runner, retries=0)
+    flow.task(name="part", cat_partitions=list("abcd"), runner=runner, max_concurrency=1)(lambda a: {})
+    first = serve(flow)
+    dag = first.submit(flow.jobs["last"], with_inputs=True)
+    begun = [runner.next(), runner.next()]
+    runs = [
+        first.submit_partitions(flow.jobs["part"], PartitionSelection()),
+        first.submit_map(flow.jobs["part"], [{"cat_partition": "a"}, {"cat_partition": "b"}], max_concurrency=1),
+    ]
+    begun.append(runner.next())
+    thread = threading.Thread(target=first.stop, args=(60,))
+    thread.start()
+    while not first._resources.stopping or not all(
+        execution.stop.reason for execution in first._resources.live.all() if execution.parent is None
+    ):
+        pass
+    for attempt in begun:
+        attempt.succeed({"n": 1})
+    thread.join()
+
     assert runner.none_began()
+    assert first.left == 3
+    runner.answer = lambda attempt: attempt.succeed({"n": 2})
+    second = serve(flow)
+    for run in (dag, *runs):
+        wait(until, second, look, run.id)
+    assert runner.started == 4 + 4 + 2
+    assert attempts(second, dag.id) == []
 
 
 def test_what_waited_for_a_place_waits_again_and_a_manager_is_called_anew(

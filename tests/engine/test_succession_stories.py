@@ -59,7 +59,7 @@ def fate(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fate]:
 
 
 def flow_of(runner: Any) -> Flow:
-    """A DAG with a manager in it, and a job with partitions; each has attempts left for all lives."""
+    """A DAG with a manager in it, a job with partitions and one to map; each has attempts left for all lives, but "once"."""
     flow = create_flow("shop", max_concurrency=2)
 
     def job(name: str, *inputs: str, **given: Any) -> None:
@@ -71,6 +71,8 @@ def flow_of(runner: Any) -> Flow:
     flow.manager(name="middle", inputs=["first"], retries=LIVES)(lambda a: called(a))
     job("beside", "first")
     job("last", "middle", "beside")
+    job("mapped")
+    flow.task(name="once", runner=runner, max_concurrency=1)(lambda a: {})
     flow.task(name="part", cat_partitions=list("abcd"), runner=runner, retries=LIVES)(lambda a: {})
     flow.task(name="fed", inputs=["part"], cat_partitions=list("ab"), runner=runner, retries=LIVES)(lambda a: {})
     return flow
@@ -82,6 +84,10 @@ def begin(engine: Engine) -> None:
     engine.submit_partitions(jobs["part"], PartitionSelection(order="desc"))
     engine.submit_partitions(jobs["part"], PartitionSelection(), batch_size=3)
     engine.submit_partitions(jobs["fed"], PartitionSelection(), with_inputs=True)
+    engine.submit_map(jobs["mapped"], [{"n": number} for number in range(5)])
+    for number in range(3):
+        engine.submit(jobs["once"], [{"n": number}])
+    engine.submit_map(jobs["once"], [{"n": number} for number in range(4)])
 
 
 def bring_out_your_dead(store: str) -> None:
@@ -102,7 +108,13 @@ def test_runs_come_to_their_end_whole(
     seed: int,
 ) -> None:
     chance = random.Random(seed)
-    runner.answer = lambda attempt: attempt.succeed({"n": 1})
+    ran: Counter[tuple[int, int]] = Counter()
+
+    def answer(attempt: Any) -> None:
+        ran[attempt.request.execution_id, attempt.request.attempt] += 1
+        attempt.succeed({"n": 1})
+
+    runner.answer = answer
     engine = start(flow_of(runner), kind="server")
     fate.comes_after(chance.randrange(5, 60))
     try:
@@ -132,10 +144,20 @@ def test_runs_come_to_their_end_whole(
     fate.comes_after(float("inf"))
     found = engine.database.read_text("SELECT id, parent_id, job, kind, status, position, output FROM executions")
     interrupted = {job for _, _, job, _, status, _, _ in found if status != "success"}
-    assert interrupted <= {"called"}  # what a manager had called is called anew
-    runs = {number: (job, kind) for number, _, job, kind, *_ in found if kind in ("dag", "partitions")}
+    assert interrupted <= {"called", "once"}  # what a manager had called is called anew
+    once = "SELECT count(*) FROM executions WHERE job = 'once' AND kind = 'task' AND status <> 'success'"
+    assert engine.database.read_text(f"{once} AND started_at IS NULL") == [(0,)]  # only what ran has ended so
+    assert set(ran.values()) == {1}
+    runs = {number: (job, kind) for number, _, job, kind, *_ in found if kind in ("dag", "map", "partitions")}
     below = {number: Counter(row[5] for row in found if row[1] == number) for number in runs}
-    whole = {("last", "dag"): {4}, ("part", "partitions"): {4, 2}, ("fed", "partitions"): {2}, ("fed", "dag"): {2}}
+    whole = {
+        ("last", "dag"): {4},
+        ("part", "partitions"): {4, 2},
+        ("fed", "partitions"): {2},
+        ("fed", "dag"): {2},
+        ("mapped", "map"): {5},
+        ("once", "map"): {4},
+    }
     for number, positions in below.items():
         assert len(positions) in whole[runs[number]]
         assert positions == Counter(range(len(positions)))

@@ -131,6 +131,7 @@ def _print(executions: list[ExecutionView]) -> None:
 
 
 def _name(execution: ExecutionView) -> str:
-    """The job, and what kind of run of it this is where it is no plain one."""
+    """The job, the kind of a run that is not a plain execution of it, and of a queued one why it does not run."""
     kind = "" if execution.kind in ("task", "manager") else f" ({execution.kind})"
-    return f"{execution.flow}/{execution.job}{kind}"
+    why = f": {execution.waiting.message}" if execution.status is ExecutionStatus.QUEUED and execution.waiting else ""
+    return f"{execution.flow}/{execution.job}{kind}{why}"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
 
 from ..errors import StoreMissing
+from ..model.results import ExecutionStatus
 from ..model.stores import MEMORY
 from ..store.database import Database, default_url
+from ..store.engines import killed_servers
+from ..store.executions import waiting_for_server
 from ..store.logs import Logs, log_folder
 from ..store.read_only import ReadOnlyStore
 from ..store.readers import Readable
 from ..store.reading import Filters, Reading
-from ..store.views import ExecutionView, Page, Tree
+from ..store.views import ExecutionView, Page, Tree, WaitingView
 
 LOG_PART = 256 * 1024
 """Bytes of a log that are read at a time."""
@@ -54,16 +57,42 @@ class Source(Protocol):
 
 
 class Store:
-    """A store on this machine, whoever else uses it."""
+    """A store on this machine, whoever else uses it.
+
+    What a server had queued when it was killed waits for a server from then on, although nobody has recorded that yet.
+    """
 
     def __init__(self, store: ReadOnlyStore) -> None:
         folder = log_folder(store.path)
         assert folder is not None, "only a file can be looked at from outside"
         self._reading = Reading(store)
         self._logs = Logs(folder)
-        self.execution = self._reading.execution
-        self.executions = self._reading.executions
+        self._store = store
         self.tree = self._reading.tree
+
+    def execution(self, id: int) -> ExecutionView:  # noqa: A002
+        """One execution, with its failed attempts."""
+        return self._as_it_is([self._reading.execution(id)])[0]
+
+    def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
+        """At most ``limit`` executions, newest first."""
+        page = self._reading.executions(filters, limit, cursor)
+        return Page(self._as_it_is(page.items), page.next)
+
+    def _as_it_is(self, views: list[ExecutionView]) -> list[ExecutionView]:
+        if not any(view.status is ExecutionStatus.QUEUED for view in views):
+            return views
+        killed = killed_servers(self._store)
+        return [self._left_by(killed, view) if killed else view for view in views]
+
+    def _left_by(self, killed: Container[int], view: ExecutionView) -> ExecutionView:
+        if view.status is not ExecutionStatus.QUEUED:
+            return view
+        if not any(engine in killed for (engine,) in self._store.read("engine_of_execution", {"id": view.id})):
+            return view
+        since = view.queued_at if view.waiting is None else view.waiting.since
+        waiting = waiting_for_server(view.kind, view.started_at is not None, since.timestamp())
+        return msgspec.structs.replace(view, waiting=WaitingView(waiting.reason, waiting.message, since))
 
     def log(self, id: int, after: int) -> LogText:  # noqa: A002
         """The part of an execution's log that begins at this offset."""

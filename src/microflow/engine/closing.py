@@ -87,10 +87,14 @@ class Closing(Standing):
             self._ask_to_stop("cancelled")
             self._end(stopped_ending("cancelled", "while it ran"))
 
-    def _ask_to_stop(self, reason: str) -> None:
+    def drain(self, reason: str) -> None:
+        """Ask a run to call nothing more, and let what it has called end by itself."""
         self.stop.set(reason)
         if self.call.gate is not None:
             self.call.gate.release()
+
+    def _ask_to_stop(self, reason: str) -> None:
+        self.drain(reason)
         for child in tuple(self.children):
             child.cancel(passed_on(reason))
 

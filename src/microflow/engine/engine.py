@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,33 +13,34 @@ from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.results import ExecutionStatus
-from ..runners.base import Outcome
 from ..runners.processes import ProcessPool
-from ..runtime import PartitionSelection, Progress, batches
+from ..runtime import PartitionSelection, Progress
 from ..store.begun import BegunRuns
 from ..store.database import Database
 from ..store.executions import Executions
 from ..store.lock import ServerLock
 from ..store.logs import Logs, log_folder
+from ..store.mappings import MappingInputs
 from ..store.migrations import KEEP_COPY, Copying
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from ..store.views import utc
 from .caller import Caller, Submitted, dag_call
-from .calls import Call, how_asked, inputs_again, prepare
+from .calls import Call, how_asked, inputs_again
 from .dispatch import Dispatch
 from .execution import Execution
 from .gates import Gate, Gates
 from .housekeeping import Housekeeping, HousekeepingConfig
 from .limits import LimitState, state_of
+from .mappings import Mappings
 from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import Recovery, recover, sign_on
+from .recovery import Recovery, sign_on, take_over
 from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
 from .served import Served
-from .stopping import end_live, leave_retries, sign_off
+from .stopping import end_live, leave_queued, sign_off
 from .succession import Succession
 from .thread_pool import ThreadPool
 from .timers import Timers
@@ -91,24 +92,25 @@ class Engine(Served):
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
         self.database = Database(self._url, copying=self._copying)
+        serves = self.kind == "server"
         try:
-            if self.kind == "server" and self.database.path is not None:
+            if serves and self.database.path is not None:
                 self._lock = ServerLock(self.database.path)
                 self._lock.take()
             self._build()
             sign_on(self.executions, self.kind, self._clock.now())
-            again = recover(self.executions, self._succession, self._clock.now(), serves=self.kind == "server")
+            taken = take_over(self.executions, self._succession, self._clock.now(), serves=serves)
+            ticks = self.scheduler.not_begun() if serves else ()
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
             self.database.close()
             raise
         self._bind()
-        for call in again:
-            self._schedule_runs.take_over(call)
-        if self.kind == "server":
+        self.recovery.start(taken, ticks, looks=serves)
+        if serves:
             self.note_files()
-            self.recovery.start()
+            self._mappings.forget()
             self._housekeeping.start()
             self.scheduler.start()
 
@@ -135,15 +137,20 @@ class Engine(Served):
         )
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
+        self._mappings = Mappings(
+            MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
+        )
         self._gates = Gates(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
-        self._succession = Succession(self.executions, BegunRuns(self.database), self.flows, served, self.partitions)
+        self._succession = Succession(
+            self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
+        )
         self.recovery = Recovery(
-            self.executions, self._succession, self._schedule_runs.take_over, self._clock, self._timers.later
+            self.executions, self._succession, self._schedule_runs, self._mappings, self._clock, self._timers.later
         )
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
@@ -168,8 +175,9 @@ class Engine(Served):
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left with its ``cancel_grace``, and close the store.
 
-        Whether all that ran had ended by itself. What has attempts left, a server leaves to the next one. ``reason`` is recorded.
-        ``hurry`` cuts all waiting short, also for what was cancelled before; calling it again is fine.
+        Whether all that ran had ended by itself. A server leaves to the next one what has not begun, its runs, and what has
+        attempts left. ``reason`` is recorded. ``hurry`` cuts all waiting short, also for what was cancelled before; calling it
+        again is fine.
         """
         with self._stop_lock:
             if self._stopped:
@@ -181,7 +189,7 @@ class Engine(Served):
             self._schedule_runs.leave(self._clock.now())
             self._unbind()
             self._gates.interrupt()
-            leave_retries(self._resources)
+            leave_queued(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
                 end_live(self._resources.live, lambda: self._hurried)
@@ -255,19 +263,12 @@ class Engine(Served):
     ) -> Submitted:
         """Begin a mapping of a job over a list of inputs (a tuple is several positional ones), as one execution with children.
 
-        Raises ``PayloadError``, ``InputCountError``, ``PartitionError``; nothing has happened then.
+        A server keeps the inputs in the store until it has ended. Raises ``PayloadError``, ``InputCountError``,
+        ``PartitionError``; nothing has happened then.
         """
-        items: Iterable[Any] = inputs if batch_size is None else list(batches(inputs, batch_size))
-        calls = [Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger="map") for item in items]
-        for call in calls:
-            prepare(call)  # so that nothing runs if one of them can't
-
-        def body(caller: Caller) -> Outcome:
-            ended = caller.reporter(len(calls))
-            return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False).summary(job.name)
-
-        options = how_asked(batch_size=batch_size, max_concurrency=max_concurrency)
-        return self._submit(job, "map", trigger, body, options=options, gate=Gate())
+        submitted = self._start(self._mappings.call(job, inputs, trigger, batch_size, max_concurrency))
+        submitted.future.add_done_callback(self._mappings.forget)
+        return submitted
 
     def submit_partitions(
         self,

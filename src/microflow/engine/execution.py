@@ -289,8 +289,7 @@ class Execution(Closing):
         clock = self._resources.clock
         delay = self.job.delay_after(self.attempt_number)
         now = clock.now()
-        # the next attempt of what was asked for from outside is the next server's, if this one stops
-        leaves = self._resources.leaves and self.parent is None
+        leaves = self._resources.leaves and self.outlives_engine  # then the next attempt is the next server's
         with self._lock:
             reason = self.stop.reason
             goes_on = reason is None or reason == "timeout"

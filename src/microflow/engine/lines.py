@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ..errors import StoreError
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
@@ -60,9 +62,12 @@ class LineExecution(Execution):
         return waiting_at(self._place.limits[0], self._resources.clock.now())
 
     def lead(self, followers: Sequence[LineExecution]) -> None:
-        """Open the rows, queued, of those that follow this one, which has its places. Raises ``StoreError``."""
+        """Open the rows, queued, of those that follow this one, which has its places. Raises ``StoreError``.
+
+        ``held_by`` tells them from what no worker has been handed: should this engine die, nobody knows which of them have begun.
+        """
         if followers:
-            waiting = self.waits_behind()
+            waiting = msgspec.structs.replace(self.waits_behind(), held_by=(self.id,))
             for follower in followers:
                 follower._line_up(self, waiting)
 

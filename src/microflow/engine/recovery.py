@@ -1,21 +1,23 @@
-"""Clearing up after engines that died: what they left running is ended, or gone on with if it has attempts left."""
+"""Clearing up after engines that died: what they left is resumed by the next server, or ended."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, Interrupted, PartitionError, PayloadError, StoreError
+from ..errors import ConflictError, Interrupted, StoreError
 from ..model.clock import Clock
 from ..model.results import ExecutionError
 from ..store.engines import NOBODY
-from ..store.executions import Executions, Waiting
+from ..store.executions import HAVE_CODE, Executions, Opened
 from ..store.liveness import is_alive
-from .calls import Call
-from .succession import RUNS, Succession
+from .mappings import Mappings
+from .schedule_runs import ScheduleRuns
+from .succession import Left, Succession, gone, never_began
 
 logger = logging.getLogger("microflow")
 
@@ -24,29 +26,34 @@ LOOK = 5.0
 
 
 class Recovery:
-    """Clears up after scripts and commands that died on the store of a server that runs.
+    """Resumes what engines that died have left, at the start and, on a server, whenever a script or command has died.
 
-    ``begin`` begins what is gone on with.
+    ``runs`` begins what is resumed; ``mappings`` keeps the inputs of those that are.
     """
 
     def __init__(
         self,
         executions: Executions,
         succession: Succession,
-        begin: Callable[[Call], object],
+        runs: ScheduleRuns,
+        mappings: Mappings,
         clock: Clock,
         later: Callable[[float, Callable[[], None]], Any],
     ) -> None:
         self._executions = executions
         self._succession = succession
-        self._begin = begin
+        self._runs = runs
         self._clock = clock
         self._later = later
+        self._mappings = mappings
         self._timer: Any = None
+        self._taken: deque[Left] = deque()
 
-    def start(self) -> None:
-        """Look now and then from now on."""
-        self._timer = self._later(LOOK, self._live)
+    def start(self, taken: Iterable[Left], ticks: Iterable[Opened], *, looks: bool) -> None:
+        """Resume what was taken over; ``ticks``: the runs of ticks that have not begun. ``looks``: look again from time to time."""
+        self._try(lambda now: self.resume(taken, now, ticks))
+        if looks:
+            self._timer = self._later(LOOK, self._live)
 
     def stop(self) -> None:
         """Look no more."""
@@ -54,19 +61,41 @@ class Recovery:
             self._timer.cancel()
 
     def run_once(self, now: float) -> None:
-        """One look."""
-        for call in recover(self._executions, self._succession, now, serves=True):
+        """One look. Raises ``StoreError``; what has been taken over by then is resumed after the next look."""
+        self.resume(take_over(self._executions, self._succession, now, serves=True), now)
+
+    def resume(self, taken: Iterable[Left], now: float, ticks: Iterable[Opened] = ()) -> None:
+        """Resume what has been taken over, in the order in which it was accepted; what can't be resumed after all ends.
+
+        The ``ticks`` that come before the last of it begin at their place in that order. Raises ``StoreError``.
+        """
+        self._taken.extend(taken)
+        waiting = deque(ticks)
+        while self._taken:
+            left = self._taken[0]
+            while waiting and waiting[0].id < left.root.id:
+                self._runs.take_over_tick(waiting.popleft(), now)
             try:
-                self._begin(call)
+                submitted = self._runs.take_over(self._succession.call(left))
+                if left.kind == "map":
+                    submitted.future.add_done_callback(self._mappings.forget)
             except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
-                logger.info("Execution %s is left to the next server.", call.opened and call.opened.id)
+                logger.info("Execution %s is left to the next server.", left.root.id)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a filter of the user's may raise anything, and the others are resumed
+                self._succession.end(left, error, now)
+            self._taken.popleft()
 
     def _live(self) -> None:
+        self._try(self.run_once)
+        self._timer = self._later(LOOK, self._live)
+
+    def _try(self, act: Callable[[float], None]) -> None:
         try:
-            self.run_once(self._clock.now())
+            act(self._clock.now())
         except (StoreError, OSError) as error:
             logger.error("What engines that died have left can't be cleared up now: %s", error)
-        self._timer = self._later(LOOK, self._live)
 
 
 def sign_on(executions: Executions, kind: str, now: float) -> None:
@@ -75,67 +104,72 @@ def sign_on(executions: Executions, kind: str, now: float) -> None:
     executions.register(pid=own.pid, process_started=own.create_time(), kind=kind, now=now)
 
 
-def recover(executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Call]:
-    """End what dead engines left unfinished; returns the calls that go on with the rest, queued already as this engine's.
+def take_over(executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
+    """Take over what dead engines left unfinished, and end what can't be resumed.
 
-    An engine is dead when its process is gone: never because of its age. A server (``serves``) also takes over what the one before
-    it left when it stopped, unless it is of flows that it does not serve: a server of theirs may come yet. Runs are gone on with by
-    servers alone: the engine of a script, which may end soon, leaves those of a server to the next one.
+    Returns what is to be resumed, in the order in which it was accepted; it is queued already as this engine's.
+
+    An engine is dead when its process is gone: never because of its age. What a server left is resumed by servers of its flow alone
+    (``serves``); other engines leave it queued.
     """
-    again: list[Call] = []
+    taken: list[Left] = []
     for engine_id, pid, started, kind in executions.engines():
         if not is_alive(pid, started):
-            message = f"The {kind} engine (process {pid}) that ran this ended before the execution did."
-            again += _succeed(executions, succession, engine_id, message, now, serves=serves, served=kind == "server")
-    left = executions.unfinished(NOBODY) if serves else []
-    others = {opened.id for opened, _ in left if not succession.serves(opened)}
-    if len(others) < len(left):
-        message = "The server that ran this stopped, and its job has no attempt left, or is gone."
-        again += _succeed(executions, succession, NOBODY, message, now, serves=True, served=True, others=others)
-    return again
+            name = f"{kind} engine (process {pid})"
+            dead = _Dead(engine_id, name, kind == "server", f"The {name} that ran this ended before the execution did.")
+            taken += _settle(dead, executions, succession, now, serves=serves)
+    if serves:
+        stopped = "The server that ran this stopped, and its job has no attempt left, or is gone."
+        taken += _settle(_Dead(NOBODY, "server", True, stopped), executions, succession, now, serves=True)
+    return sorted(taken, key=lambda left: left.root.id)
 
 
-def _succeed(
-    executions: Executions,
-    succession: Succession,
-    engine_id: int,
-    message: str,
-    now: float,
-    *,
-    serves: bool,
-    served: bool,
-    others: Collection[int] = (),
-) -> list[Call]:
-    """Go on with what one engine left; ``served``: it was a server. ``others`` are of another server than this one."""
-    again: list[Call] = []
-    kept: dict[int, Waiting] = {}
-    nobodys: set[int] = set()
-    errors: dict[int, ExecutionError] = {}
-    for left in succession.left_by(engine_id):
-        if left.kind in RUNS and not serves:
-            if served:
-                kept |= succession.waiting_for_server(left, now)
-                nobodys.update(left.numbers)
-            continue
-        try:
-            again.append(succession.call(left))
-        except (CallError, DefinitionError, PartitionError, PayloadError) as error:
-            why = f"{message} It can't go on: {error}"
-            errors[left.root.id] = ExecutionError(Interrupted.__name__, why)
-            continue
-        kept |= left.waiting("the engine that ran it ended; it is tried again", now)
+class _Dead(NamedTuple):
+    """An engine that has ended, by its ``id``; ``ended`` is said of what it ran and nobody tries again."""
+
+    id: int
+    name: str
+    served: bool
+    ended: str
+
+
+def _settle(dead: _Dead, executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
+    """Take over what this engine resumes, leave to other servers what is theirs, and end the rest, all in one transaction.
+
+    Returns what is taken over. Of two engines that do this at the same time, one finds nothing left.
+    """
     with executions.together():
         if executions.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
             return []
-        still = {opened.id for opened, _ in executions.unfinished(engine_id)}
+        # what has been left to a server of other flows already stays as it is
+        spared = {
+            opened.id
+            for opened, _ in executions.unfinished(dead.id)
+            if dead.id == NOBODY and not succession.serves(opened)
+        }
+        unfinished = [known for known in executions.unfinished(dead.id) if known[0].id not in spared]
+        left = succession.left_by_server(unfinished) if dead.served else succession.left_by_script(unfinished)
+        mine = [each for each in left if succession.serves(each.root) and (serves or not dead.served)]
+        kept = succession.awaiting_server(left, now)
         executions.interrupt(
-            engine_id,
-            ExecutionError(Interrupted.__name__, message),
+            dead.id,
+            ExecutionError(Interrupted.__name__, dead.ended),
             now,
-            kept,
-            nobodys=nobodys,
-            errors=errors,
-            spared=others,
+            kept | succession.resuming(mine, now),
+            nobodys=kept.keys() - {number for each in mine for number in each.numbers},
+            errors={
+                opened.id: _why(opened, dead, succession)
+                for opened, kind in unfinished
+                if opened.started_at is None or kind not in HAVE_CODE
+            },
+            spared=spared,
         )
-    # another engine that looked at the same time may have taken it over first
-    return [call for call in again if call.opened is not None and call.opened.id in still]
+    return mine
+
+
+def _why(opened: Opened, dead: _Dead, succession: Succession) -> ExecutionError:
+    """Why what never began, or a run, ends."""
+    message = never_began(dead.name) if opened.started_at is None else f"The {dead.name} that ran this ended."
+    if succession.serves(opened) and not succession.has_job(opened):
+        message += f" It can't go on: {gone(opened)}"
+    return ExecutionError(Interrupted.__name__, message)

@@ -18,6 +18,7 @@ import msgspec
 from ..errors import ConflictError, StoreError, UnknownNameError
 from ..model.clock import Clock
 from ..model.schedules import decide_overlap, next_ticks
+from ..store.executions import Opened
 from ..store.schedules import ScheduleRow, Schedules
 from ..store.views import utc
 from .caller import Submitted
@@ -121,9 +122,8 @@ class Scheduler:
     def _open(self, now: float) -> None:
         for flow in self._flows:
             self._reconcile(flow, self.served.values(), now)
-        for opened in self._store.not_begun():
-            if opened.flow in self._flows and not self._runs.is_live(opened.id):
-                self._runs.take_over_tick(opened, now)
+        for opened in self.not_begun():
+            self._runs.take_over_tick(opened, now)
         self._claims.watched_since = now
         self._expected = self._clock.monotonic()
         self._offset = now - self._expected
@@ -158,6 +158,14 @@ class Scheduler:
         self._woken.set()
         if self._is_started and served and not self._ended.is_set():
             self._begin_to_live()
+
+    def not_begun(self) -> list[Opened]:
+        """The runs of ticks that a server left queued, and that nobody has taken over yet, in the order of their ticks."""
+        return [
+            opened
+            for opened in self._store.not_begun()
+            if opened.flow in self._flows and not self._runs.is_live(opened.id)
+        ]
 
     def _try_to_open(self, now: float) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from ..jobs import Job
 from ..model.results import ExecutionResult
 from ..runners.base import Outcome, Stop
-from ..store.executions import Opened
+from ..store.executions import HAVE_CODE, Opened
 from .admission import Limit, Place
 from .calls import Call, Prepared
 from .observation import Observation
@@ -88,6 +88,14 @@ class Standing:
     def root_id(self) -> int:
         """The number of the execution at the top of the tree."""
         return self._opened.root_id if self._opened is not None else 0
+
+    @property
+    def outlives_engine(self) -> bool:
+        """Whether the next server resumes it: a root, or a member of a run. What a manager called ends with its engine."""
+        above = self.parent
+        while above is not None and above.kind not in HAVE_CODE:
+            above = above.parent
+        return above is None
 
     @property
     def waits_for_attempt(self) -> bool:

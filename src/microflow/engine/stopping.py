@@ -1,4 +1,4 @@
-"""How an engine ends what lives when it stops: what the next server can go on with is left to it, the rest is ended."""
+"""How an engine ends what lives when it stops: what the next server resumes is left to it, the rest is ended."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from ..errors import Interrupted, StoreError
 from ..model.results import ExecutionError
-from ..store.executions import Waiting
+from ..store.executions import HAVE_CODE, Waiting
 from .resources import Live, Resources
 from .standing import State
-from .succession import RUNS, Succession
+from .succession import Succession
 
 logger = logging.getLogger("microflow")
 
@@ -23,18 +23,25 @@ HURRIED_SECONDS = 1.0
 """How long what was ended at once may take until that is recorded."""
 
 
-def leave_retries(resources: Resources) -> None:
-    """What only waits for next attempts need not be waited for, if they are the next server's."""
+def leave_queued(resources: Resources) -> None:
+    """Leave to the next server what only waits, and let the runs begin nothing more; what has begun may end.
+
+    A script leaves nothing: what it has queued still runs while it stops.
+    """
     if resources.leaves:
         for execution in resources.live.all():
-            if execution.parent is None and _only_waits(execution):
-                execution.cancel("interrupted")
+            if execution.parent is None:
+                _leave(execution)
 
 
-def _only_waits(execution: Any) -> bool:
-    """Whether it waits for its next attempt; of a run, whether all that it has begun does."""
-    calls = tuple(execution.children)
-    return all(map(_only_waits, calls)) if execution.kind in RUNS and calls else execution.waits_for_attempt
+def _leave(execution: Any) -> None:
+    """Leave a root or a member of a run. A run is asked to end before its members, which it must not go by any more."""
+    if execution.state is State.PARKED:
+        execution.cancel("interrupted")
+    elif execution.kind not in HAVE_CODE:
+        execution.drain("interrupted")
+        for member in tuple(execution.children):
+            _leave(member)
 
 
 def end_live(live: Live, hurried: Callable[[], bool]) -> None:
@@ -79,8 +86,8 @@ def sign_off(resources: Resources, succession: Succession, flows: Container[str]
         with executions.together():
             kept: dict[int, Waiting] = {}
             if resources.leaves:
-                for left in succession.left_by(executions.engine_id):
-                    kept |= succession.waiting_for_server(left, now)
+                left = succession.left_by_server(executions.unfinished(executions.engine_id))
+                kept = succession.awaiting_server(left, now)
             errors = {}
             for opened, ending in tuple(resources.left.values()):
                 if opened.id not in kept:

@@ -1,88 +1,88 @@
-"""What an engine that ended has left, and how the next one goes on with it.
+"""What an engine that ended has left, and how the next server resumes it.
 
-Left are roots: what a manager had called is called anew by its next attempt. A job is tried again if it has attempts left. A DAG
-run or a run over partitions goes on if everything that ran for it has attempts left: what has ended keeps its result, what was
-interrupted is tried again, what only waited waits again, and the rest follows. A mapping ends: its inputs are not in the store.
+Roots are resumed, and the members of runs (DAG runs, mappings, runs over partitions): what has not begun begins, and what was
+interrupted is tried again if it has an attempt left. What a manager had called ends with it: its next attempt calls anew.
+
+A run itself has no code and is always resumed. Its members that have ended keep their results, a member that was interrupted and
+has no attempt left has failed, and the rest follows.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import DefinitionError
+from ..errors import DefinitionError, Interrupted, MicroflowError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.payloads import decode
+from ..model.results import ExecutionError, ExecutionStatus, Trigger
 from ..store.begun import BegunRuns, EndedCall
-from ..store.executions import HAVE_CODE, CallRow, Executions, Opened, Waiting
+from ..store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting, waiting_for_server
 from ..store.schedules import schedule_of
 from .caller import dag_call
 from .calls import Call, prepare, result_of
 from .dag import BegunDag, DagRun
 from .gates import PAUSED, Gate
+from .mappings import Mappings
 from .partition_keys import locate
 from .partition_runs import PartitionRuns
 from .schedule_runs import ServedSchedule
 from .sources import BegunCalls
 
-RUNS = ("dag", "partitions")
-"""The kinds of executions that go on where they were: they have no code of the user's, and all that they have called is known."""
-
 
 class Left(NamedTuple):
-    """An unfinished root that may go on, and its ``kind``; ``below`` are the unfinished calls of its runs, oldest first."""
+    """An unfinished root that is resumed, and its ``kind``; ``below`` are the members of its runs that are, oldest first."""
 
     root: Opened
     kind: str
     below: list[tuple[Opened, str]]
 
     @property
-    def numbers(self) -> list[int]:
-        """All of its executions."""
-        return [self.root.id, *(opened.id for opened, _ in self.below)]
+    def all(self) -> list[tuple[Opened, str]]:
+        """The root and its members, with their kinds, oldest first."""
+        return [(self.root, self.kind), *self.below]
 
-    def waiting(self, message: str, now: float) -> dict[int, Waiting]:
-        """Why each of its executions is queued."""
-        return dict.fromkeys(self.numbers, Waiting("retry", message, now))
+    @property
+    def numbers(self) -> list[int]:
+        """The ids of all of its executions."""
+        return [opened.id for opened, _ in self.all]
 
     def calls_of(self, run: Opened) -> list[tuple[Opened, str]]:
-        """The unfinished calls of one of its runs."""
+        """The unfinished members of one of its runs."""
         return [(opened, kind) for opened, kind in self.below if opened.parent_id == run.id]
 
 
 def may_go_on(unfinished: Sequence[tuple[Opened, str]], retries_of: Callable[[Opened], int]) -> list[Left]:
-    """What may go on of an engine's unfinished executions (children first), oldest first: a pure function.
+    """What is resumed of a server's unfinished executions (children first), oldest first: a pure function.
 
-    ``retries_of`` says how often a job is tried again, -1 if it is gone. What ran counts; if nothing did, the root's own job.
+    ``retries_of`` says how often a job is tried again, -1 if it is gone.
     """
     found: list[Left] = []
     runs: dict[int, Left] = {}
     for opened, kind in reversed(unfinished):
-        if opened.parent_id is None:
-            left = Left(opened, kind, [])
-            found.append(left)
-        elif (above := runs.get(opened.parent_id)) is not None:
-            left = above
-            left.below.append((opened, kind))
-        else:
+        above = None if opened.parent_id is None else runs.get(opened.parent_id)
+        if (opened.parent_id is not None and above is None) or not _is_resumed(opened, kind, retries_of(opened)):
             continue
-        if kind in RUNS:
-            runs[opened.id] = left
-    return [left for left in found if _has_attempts_left(left, retries_of)]
+        if above is None:
+            above = Left(opened, kind, [])
+            found.append(above)
+        else:
+            above.below.append((opened, kind))
+        if kind not in HAVE_CODE:
+            runs[opened.id] = above
+    return found
 
 
-def _has_attempts_left(left: Left, retries_of: Callable[[Opened], int]) -> bool:
-    if left.kind not in (*RUNS, *HAVE_CODE):
-        return False
-    ran = [opened for opened, kind in left.below if kind in HAVE_CODE and opened.started_at is not None]
-    return all(opened.attempt <= retries_of(opened) for opened in ran or [left.root])
+def _is_resumed(opened: Opened, kind: str, retries: int) -> bool:
+    return retries >= 0 and (kind not in HAVE_CODE or opened.started_at is None or opened.attempt <= retries)
 
 
 class Succession:
-    """Finds what may go on of what another engine left, or this one leaves, and makes the calls that go on with it."""
+    """Finds what is resumed of what another engine left, or this one leaves, and makes the calls that resume it."""
 
     def __init__(
         self,
@@ -91,10 +91,12 @@ class Succession:
         flows: Mapping[str, Flow],
         served: Iterable[ServedSchedule],
         partition_runs: PartitionRuns,
+        mappings: Mappings,
     ) -> None:
         self._executions = executions
         self._begun = begun
         self._partition_runs = partition_runs
+        self._mappings = mappings
         self.serve(flows, served)
 
     def serve(self, flows: Mapping[str, Flow], served: Iterable[ServedSchedule]) -> None:
@@ -102,13 +104,30 @@ class Succession:
         self._flows = flows
         self._served = {schedule.key: schedule for schedule in served}
 
-    def left_by(self, engine_id: int) -> list[Left]:
-        """What an engine left that may go on, oldest first."""
-        return may_go_on(self._executions.unfinished(engine_id), self._retries_of)
+    def left_by_server(self, unfinished: Sequence[tuple[Opened, str]]) -> list[Left]:
+        """What is resumed of a server's unfinished executions, oldest first; of flows that this engine lacks, all that may be."""
+        return may_go_on(unfinished, lambda opened: self._retries_of(opened) if self.serves(opened) else sys.maxsize)
+
+    def left_by_script(self, unfinished: Sequence[tuple[Opened, str]]) -> list[Left]:
+        """What of a dead script's or command's unfinished executions is tried again: a command's job that has an attempt left.
+
+        Its runs, what it had queued, and the calls of a script end with it.
+        """
+        return [
+            left
+            for left in may_go_on(unfinished, self._retries_of)
+            if left.kind in HAVE_CODE
+            and left.root.started_at is not None
+            and self._executions.call_of(left.root.id).trigger != Trigger.PYTHON
+        ]
 
     def serves(self, opened: Opened) -> bool:
         """Whether an execution is of one of the flows that this engine has."""
         return opened.flow in self._flows
+
+    def has_job(self, opened: Opened) -> bool:
+        """Whether this engine has the job of an execution."""
+        return self._retries_of(opened) >= 0
 
     def _retries_of(self, opened: Opened) -> int:
         job = self._flows[opened.flow].jobs.get(opened.job) if opened.flow in self._flows else None
@@ -117,25 +136,44 @@ class Succession:
     def _job(self, opened: Opened) -> Job[Any]:
         """The job of an execution whose flow is there. Raises ``DefinitionError`` if it is gone."""
         if (job := self._flows[opened.flow].jobs.get(opened.job)) is None:
-            raise DefinitionError(f"{opened.job!r} is no job of flow {opened.flow!r} any more.")
+            raise DefinitionError(gone(opened))
         return job
 
-    def waiting_for_server(self, left: Left, now: float) -> dict[int, Waiting]:
-        """Why each of its executions is queued until a server goes on with it; a run that is paused stays so."""
-        kept = left.waiting("waits for a server: the one that had it stopped, and an attempt is left", now)
-        waiting = self._executions.call_of(left.root.id).waiting
-        if waiting is not None and waiting.reason == PAUSED:
-            kept[left.root.id] = waiting
+    def awaiting_server(self, lefts: Iterable[Left], now: float) -> dict[int, Waiting]:
+        """Why each of these executions is queued until a server resumes it; a run that is paused stays so."""
+        return self._queued(lefts, lambda opened, kind: waiting_for_server(kind, opened.started_at is not None, now))
+
+    def resuming(self, lefts: Iterable[Left], now: float) -> dict[int, Waiting]:
+        """The same until this server, which has taken them over, comes to them."""
+        waiting = Waiting("server", "waits for its turn: the server that had it ended, and this one resumes it", now)
+        return self._queued(lefts, lambda _opened, _kind: waiting)
+
+    def _queued(self, lefts: Iterable[Left], why: Callable[[Opened, str], Waiting]) -> dict[int, Waiting]:
+        kept: dict[int, Waiting] = {}
+        for left in lefts:
+            kept |= {opened.id: why(opened, kind) for opened, kind in left.all}
+            if left.kind not in HAVE_CODE and (waiting := self._executions.call_of(left.root.id).waiting) is not None:
+                kept[left.root.id] = waiting if waiting.reason == PAUSED else kept[left.root.id]
         return kept
 
     def call(self, left: Left) -> Call:
-        """The call that goes on with it. Of a run, raises whatever says that the jobs and partitions are others by now."""
+        """The call that resumes it. Of a run, raises whatever says that the jobs, inputs or partitions are others by now."""
         root = left.root
-        if left.kind not in RUNS:
+        if left.kind in HAVE_CODE:
             return self._job_call(root)
-        call = self._dag_call(root, left) if left.kind == "dag" else self._partitions_call(root, left)
+        call = self._dag_call(root, left) if left.kind == "dag" else self._mapping_call(root, left)
         prepare(call)
         return call
+
+    def end(self, left: Left, error: Exception, now: float) -> None:
+        """End what can't be resumed after all, with the reason."""
+        why = str(error) if isinstance(error, MicroflowError) else f"{type(error).__name__}: {error}"
+        with self._executions.together():
+            for opened, _ in reversed(left.all):
+                ended = never_began("server") if opened.started_at is None else "The server that ran this ended."
+                message = f"{ended} It can't go on: {why}"
+                ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(Interrupted.__name__, message))
+                self._executions.finish(opened, ending, now)
 
     def _job_call(self, opened: Opened) -> Call:
         row = self._executions.call_of(opened.id)
@@ -185,26 +223,40 @@ class Succession:
             raise DefinitionError(f"schedule {name!r} was removed, or given to other jobs.")
         return served.jobs
 
-    def _partitions_call(self, run: Opened, left: Left) -> Call:
+    def _mapping_call(self, run: Opened, left: Left) -> Call:
+        """A mapping, or a run over partitions: calls in a known order, of which the first have been made."""
         row = self._executions.call_of(run.id)
         job = self._job(run)
         last = self._begun.last(run)
-        plan = self._partition_runs.rest(job, last, row.options)
         unfinished = [
             self._dag_call(opened, left) if kind == "dag" else self._job_call(opened)
             for opened, kind in left.calls_of(run)
         ]
         position = 0 if last is None else last.position + 1
         begun = BegunCalls(self._begun.counts(run), self._begun.failure(run), position, unfinished)
+        if left.kind == "map":
+            body = self._mappings.rest(job, run, row.options, begun)
+        else:
+            body = self._partition_runs.body(self._partition_runs.rest(job, last, row.options), begun)
         return Call(
             job=job,
             trigger=row.trigger,
-            kind="partitions",
-            body=self._partition_runs.body(plan, begun),
+            kind=left.kind,
+            body=body,
             options=_encoded(row),
             gate=Gate(paused=row.waiting is not None and row.waiting.reason == PAUSED),
             opened=run,
         )
+
+
+def gone(opened: Opened) -> str:
+    """What is said of an execution whose flow is there without its job."""
+    return f"{opened.job!r} is no job of flow {opened.flow!r} any more."
+
+
+def never_began(kind: str) -> str:
+    """What is said of an execution that will never begin, by the kind of the engine that had accepted it."""
+    return f"This never began: the {kind} that had accepted it ended first."
 
 
 class _Options(msgspec.Struct, frozen=True):

@@ -67,3 +67,12 @@ def server_state(store: Readable) -> ServerState:
         return ServerState(str(pid), started_at, None)
     # one in another container has a number that means nothing here, and holds the lock
     return ServerState(None if store.path is None else server_of(store.path), started_at, ended_at)
+
+
+def killed_servers(store: Readable) -> set[int]:
+    """The engines of servers that ended without saying so. Raises ``StoreError`` if the store can't be read."""
+    return {
+        number
+        for number, pid, started, kind, _ in store.read("open_engines")
+        if kind == "server" and not is_alive(pid, started)
+    }

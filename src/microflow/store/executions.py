@@ -359,7 +359,7 @@ class Executions(Engines):
                 if (waiting := kept.get(opened.id)) is not None:
                     owner = NOBODY if opened.id in nobodys else self.engine_id
                     values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
-                    self._database.execute("queue_interrupted", values)
+                    self._database.execute("queue_interrupted", {**values, "started_at": opened.started_at})
                     if kind in HAVE_CODE:  # a run goes on where it was; only what has code is tried again
                         self._open_attempt(opened, ExecutionStatus.ERROR, why, now)
                     self._publish(opened, "queued")
@@ -375,6 +375,17 @@ class Executions(Engines):
     def unfinished_calls(self, run: Opened) -> list[tuple[Opened, str]]:
         """(execution, kind) of what an execution has called that is queued or running."""
         return _opened(self._database.execute("unfinished_calls", {"parent_id": run.id}).fetchall())
+
+
+def waiting_for_server(kind: str, began: bool, now: float) -> Waiting:
+    """Why an execution of this kind, which ``began`` or has not, is queued until a server resumes it."""
+    if kind not in HAVE_CODE:
+        return Waiting("server", "waits for a server to resume it: the one that had it ended", now)
+    if not began:
+        return Waiting("server", "waits for a server to begin it: the one that had accepted it ended", now)
+    return Waiting(
+        "retry", "waits for a server to try it again: the one that had it ended, and an attempt is left", now
+    )
 
 
 def _opened(rows: Iterable[Row]) -> list[tuple[Opened, str]]:

@@ -15,7 +15,7 @@ UPDATE executions SET status = 'queued', waiting = :waiting, error = NULL
 WHERE id = :id AND status IN ('queued', 'running')
 
 -- name: queue_interrupted
-UPDATE executions SET status = 'queued', waiting = :waiting, engine_id = :engine_id
+UPDATE executions SET status = 'queued', waiting = :waiting, engine_id = :engine_id, started_at = coalesce(started_at, :started_at)
 WHERE id = :id AND status IN ('queued', 'running')
 
 -- name: finish_execution
@@ -42,12 +42,18 @@ UPDATE engines SET ended_at = :ended_at, reason = :reason WHERE id = :id AND end
 -- name: open_engines
 SELECT id, pid, process_started, kind, started_at FROM engines WHERE ended_at IS NULL ORDER BY id
 
+-- name: engine_of_execution
+SELECT engine_id FROM executions WHERE id = :id
+
 -- name: last_server
 SELECT pid, process_started, started_at, ended_at FROM engines WHERE kind = 'server' ORDER BY id DESC LIMIT 1
 
--- The run of a tick that has not begun is nobody's yet: the next server begins it.
+-- The run of a tick that has not begun is nobody's yet: the next server begins it. What a worker had been handed in a line, behind
+-- another execution that held its place, may have begun: it counts as if it had.
 -- name: unfinished_of_engine
-SELECT id, flow, job, kind, parent_id, root_id, attempt, started_at, time_partition, cat_partition FROM executions
+SELECT id, flow, job, kind, parent_id, root_id, attempt,
+    CASE WHEN started_at IS NULL AND waiting LIKE '{"reason":"limit",%"held_by":%' THEN queued_at ELSE started_at END,
+    time_partition, cat_partition FROM executions
 WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'skipped' AND engine_id = :engine_id
     AND NOT (status = 'queued' AND trigger = 'schedule' AND parent_id IS NULL AND started_at IS NULL)
 ORDER BY id DESC

@@ -1,4 +1,4 @@
-"""Keeping history within bounds: old executions, their attempts and their logs, deleted in small steps."""
+"""Keeping history within bounds: old executions, their attempts, their logs and kept inputs, deleted in small steps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..errors import StoreError
 from .database import Database
 from .logs import Logs
+from .mappings import MappingInputs
 
 STEP = 100
 """Executions that one step looks at: few enough that nobody who writes meanwhile waits long."""
@@ -33,6 +34,7 @@ class Retention:
     def __init__(self, database: Database, logs: Logs) -> None:
         self._database = database
         self._logs = logs
+        self._inputs = MappingInputs(database)
 
     def step(self, before: float, after: int = 0) -> Step:
         """Look at the next executions after the number ``after``; ``before`` is in seconds since the epoch. Raises ``StoreError``.
@@ -73,5 +75,5 @@ class Retention:
             if number % _STEPS_TO_CHECKPOINT == 0:
                 self._database.checkpoint()
             yield deleted
-        while self.finish(before):
+        while self.finish(before) or self._inputs.delete_ended():
             yield 0

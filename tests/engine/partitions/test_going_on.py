@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microflow import ConflictError, create_flow
+from microflow import ConflictError, Flow, create_flow
 from microflow.engine.engine import Engine, Submitted
 from microflow.runtime import PartitionSelection
 
@@ -280,6 +280,37 @@ def test_a_script_leaves_the_runs_of_a_dead_server_to_the_next_one(
     for _ in range(3):
         runner.next().succeed({})
     wait(until, second, look, run.id)
+
+
+def test_a_filter_that_raises_by_now_ends_its_run_and_keeps_nothing_else_from_going_on(
+    serve: Start, end: End, runner: Any, look: Look, until: Any
+) -> None:
+    def flow(is_there: Callable[[Any, Any], bool]) -> Flow:
+        flow = create_flow("shop", max_concurrency=2)
+        flow.task(name="load", cat_partitions=["a", "b", "c"], partition_filter=is_there, runner=runner, retries=1)(
+            lambda a: {}
+        )
+        flow.task(name="other", runner=runner, retries=1)(lambda: {})
+        return flow
+
+    def raises(_time: Any, _category: Any) -> bool:
+        raise OSError("the list of shops is not there")
+
+    before = flow(lambda *_: True)
+    first = serve(before)
+    run = first.submit_partitions(before.jobs["load"], PartitionSelection(), max_concurrency=1)
+    other = first.submit(before.jobs["other"])
+    runner.next(), runner.next()
+    end(first)
+
+    second = serve(flow(raises))
+    attempt = runner.next()
+    assert attempt.request.execution_id == other.id
+    attempt.succeed({})
+    wait(until, second, look, other.id)
+
+    assert "It can't go on: " in look(second, run.id)["error"]["message"]
+    assert "the list of shops is not there" in look(second, run.id)["error"]["message"]
 
 
 def test_a_run_that_is_cancelled_before_it_goes_on_leaves_nothing_queued(
