@@ -70,7 +70,10 @@ def print_json(value: Any) -> None:
 
 def payload_text(stored: Any) -> str:
     """A stored payload as JSON that can be typed in again; what fits on a line is on one."""
-    return _written(json.loads(bytes(stored)), "")
+    try:
+        return _written(json.loads(bytes(stored)), "")
+    except (ValueError, RecursionError):  # a damaged store, or a server of another version
+        return bytes(stored).decode("utf-8", "replace")
 
 
 def _written(value: Any, indent: str) -> str:

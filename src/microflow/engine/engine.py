@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..errors import CallError, ConflictError
+from ..errors import CallError, ConflictError, PayloadError
 from ..flow import Flow, check_all
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
@@ -114,8 +114,7 @@ class Engine:
             raise
         for flow in self.flows.values():
             flow.runtime = self._outside
-        for call in again:
-            self._schedule_runs.take_over(call)
+        self.recovery.take_over(again)
         if self.kind == "server":
             self.recovery.start()
             self._housekeeping.start()
@@ -341,7 +340,12 @@ class Engine:
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
             )
-        inputs = () if row.kind == "dag" else decode(row.inputs)
+        try:
+            inputs = () if row.kind == "dag" else decode(row.inputs)
+        except PayloadError as error:
+            raise ConflictError(
+                f"Execution {execution_id} can't be run again, since its inputs can't be read any more. {error}"
+            ) from None
         if any(value is None or (isinstance(value, list) and None in value) for value in inputs):
             raise ConflictError(
                 f"Execution {execution_id} was given the result of one that ended without data, and what became of that is known "

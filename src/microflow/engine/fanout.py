@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import chain
 
 from ..errors import StoreError
@@ -80,7 +81,7 @@ class FanOut:
         except BaseException as error:  # noqa: BLE001 - raised again below
             self._error = error
             let_go(error)
-            self._let_go()
+            self._let_go(error)
             self._work()  # until that has happened; who interrupts this too does not wait for it
         finally:
             if self._gate is not None:
@@ -89,7 +90,7 @@ class FanOut:
         if self._error is not None:
             raise self._error
 
-    def _let_go(self) -> None:
+    def _let_go(self, error: BaseException) -> None:
         """Cancel all, at whatever point this thread was interrupted: what nobody carries out, and nobody will, ends here."""
         for attempt in tuple(self._attempts):
             if not attempt.left:  # its worker has told how it ended, and will say nothing more
@@ -99,7 +100,7 @@ class FanOut:
         for execution in tuple(self._numbers):
             execution.cancel()
             if execution not in under_way:
-                execution.abandon()
+                execution.abandon(error)
             if execution.state is State.ENDED:
                 self._blocking.discard(execution)
                 self._ended(execution)
@@ -319,7 +320,7 @@ class FanOut:
         try:
             return execution.begin()
         except BaseException as error:
-            execution.abandon()
+            execution.abandon(error)
             del self._numbers[execution]
             if not isinstance(error, Exception):
                 raise
@@ -343,8 +344,11 @@ class FanOut:
 
     def _carry_out(self, execution: LineExecution) -> None:
         """In a thread of the engine's, or here if all are busy: an attempt that blocks."""
-        state = execution.attempt()
-        self._waiter.call(lambda: self._after(execution, state))
+        state = None
+        try:
+            state = execution.attempt()
+        finally:  # also where the attempt was left by something other than an Exception: the fan-out waits for this
+            self._waiter.call(partial(self._after, execution, state or execution.state))
 
     def _after(self, execution: LineExecution, state: State) -> None:
         """An attempt that blocks is over: its execution has ended, or is parked until the next one."""
@@ -353,9 +357,13 @@ class FanOut:
 
     def _ended(self, execution: LineExecution) -> None:
         number = self._numbers.pop(execution, None)
-        if number is not None:
+        if number is None:
+            return
+        self._is_dry = False
+        try:
             self._source.ended(number, execution.result)
-            self._is_dry = False
+        except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
+            self._error = self._error or error
 
     def _when_ready(self, execution: LineExecution) -> None:
         """In any thread: a parked execution may go on, or has ended while it was parked."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import psutil
 
-from ..errors import CallError, ConflictError, DefinitionError, Interrupted, PartitionError, PayloadError, StoreError
+from ..errors import ConflictError, Interrupted, StoreError
 from ..model.clock import Clock
-from ..model.results import ExecutionError
+from ..model.results import ExecutionError, ExecutionStatus
+from ..runners.calling import error_of
 from ..store.engines import NOBODY
-from ..store.executions import Executions, Waiting
+from ..store.executions import Ending, Executions, Waiting
 from .calls import Call
 from .elsewhere import is_alive
 from .succession import RUNS, Succession
@@ -43,6 +44,7 @@ class Recovery:
         self._clock = clock
         self._later = later
         self._timer: Any = None
+        self._refused: list[Call] = []
 
     def start(self) -> None:
         """Look now and then from now on."""
@@ -55,18 +57,40 @@ class Recovery:
 
     def run_once(self, now: float) -> None:
         """One look."""
-        for call in recover(self._executions, self._succession, now, serves=True):
+        self.take_over(recover(self._executions, self._succession, now, serves=True))
+
+    def take_over(self, calls: Iterable[Call]) -> None:
+        """Begin what is gone on with. What can't begin ends, or is tried at the next look if the store refused it."""
+        refused, self._refused = self._refused, []
+        for call in (*refused, *calls):
+            assert call.opened is not None
             try:
                 self._begin(call)
             except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
-                logger.info("Execution %s is left to the next server.", call.opened and call.opened.id)
+                logger.info("Execution %s is left to the next server.", call.opened.id)
+            except StoreError as error:
+                logger.error("Execution %s can't go on now, and is tried again: %s", call.opened.id, error)
+                self._refused.append(call)
+            except Exception as error:
+                logger.exception("Execution %s can't go on.", call.opened.id)
+                self._end(call, error)
+
+    def _end(self, call: Call, error: Exception) -> None:
+        assert call.opened is not None
+        try:
+            ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+            self._executions.finish(call.opened, ending, self._clock.now())
+        except StoreError:
+            self._refused.append(call)
 
     def _live(self) -> None:
         try:
             self.run_once(self._clock.now())
-        except (StoreError, OSError) as error:
-            logger.error("What engines that died have left can't be cleared up now: %s", error)
-        self._timer = self._later(LOOK, self._live)
+        except Exception as error:
+            told = isinstance(error, (StoreError, OSError))
+            logger.error("What dead engines left can't be cleared up now: %s", error, exc_info=not told)
+        finally:  # whatever it was, the next look follows
+            self._timer = self._later(LOOK, self._live)
 
 
 def sign_on(executions: Executions, kind: str, now: float) -> None:
@@ -119,7 +143,9 @@ def _succeed(
             continue
         try:
             again.append(succession.call(left))
-        except (CallError, DefinitionError, PartitionError, PayloadError) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one row that is damaged keeps nothing else from going on
             why = f"{message} It can't go on: {error}"
             errors[left.root.id] = ExecutionError(Interrupted.__name__, why)
             continue

@@ -73,11 +73,13 @@ class Capture:
         try:
             yield
         finally:
-            lines.flush()
-            with self._lock:
-                del self._lines[key]
-                if not self._lines:
-                    self._uninstall()
+            try:
+                lines.flush()
+            finally:
+                with self._lock:
+                    del self._lines[key]
+                    if not self._lines:
+                        self._uninstall()
 
     def write(self, text: str) -> bool:
         """Write to the log of the execution that runs here; False if none does."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response
 
+from ..errors import PayloadError
 from ..model.payloads import decode
 from ..store.reading import ExecutionView, Filters, Tree, read_cursor
 from . import metrics
@@ -266,11 +267,9 @@ def _payloads(given: tuple[msgspec.Raw, ...]) -> list[Any]:
     for index, raw in enumerate(given):
         try:
             payloads.append(decode(bytes(raw)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except PayloadError as error:
             raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"inputs[{index}] can't be read: {str(error).partition(' - at ')[0]}.",
-                kind="invalid-body",
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"inputs[{index}] can't be read. {error}", kind="invalid-body"
             ) from None
     return payloads
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from ..errors import PayloadError
 from ..model.payloads import decode
 
 _LINE = 76
@@ -27,14 +28,18 @@ Token = tuple[str, str]
 
 
 def json_html(stored: Any) -> Markup:
-    """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``."""
+    """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``; one that can't be read stands there as it is."""
     encoded = stored.encode() if isinstance(stored, str) else bytes(stored)
     if len(encoded) > SHOWN_WHOLE:
         left_out = Markup('<span class="w">… {:,} bytes more</span>').format(len(encoded) - _SHOWN_OF_LONGER)
         return escape(encoded[:_SHOWN_OF_LONGER].decode("utf-8", "ignore")) + left_out
+    try:
+        tokens = list(_tokens(decode(encoded), 0))
+    except (PayloadError, RecursionError) as error:
+        why = Markup('\n<span class="w">This can\'t be read as a value: {}</span>').format(error)
+        return escape(encoded[:_SHOWN_OF_LONGER].decode("utf-8", "replace")) + why
     return Markup("").join(
-        Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text)
-        for kind, text in _tokens(decode(encoded), 0)
+        Markup('<span class="{}">{}</span>').format(kind, text) if kind else escape(text) for kind, text in tokens
     )
 
 
@@ -52,7 +57,12 @@ def inputs_line(stored: Any, partition_shown: object = False) -> str:
     encoded = bytes(stored)
     if len(encoded) > _READ_WHOLE:  # only its beginning is shown, so it is not worth reading
         return f"{encoded[1:_BEGINNING].decode('utf-8', 'ignore')}…"
-    inputs = decode(encoded)
+    try:
+        inputs = decode(encoded)
+    except PayloadError:
+        return encoded[:_BEGINNING].decode("utf-8", "replace")
+    if not isinstance(inputs, list):
+        inputs = [inputs]
     if partition_shown and inputs and isinstance(inputs[0], dict):
         inputs[0] = {key: value for key, value in inputs[0].items() if key not in ("time_partition", "cat_partition")}
     if inputs in ([], [{}], [[]]):
