@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,18 @@ def test_a_terminal_that_is_narrow_is_not_overrun(call: Call, monkeypatch: pytes
     assert max(map(len, call("jobs", "-f", "work_flow").stdout.splitlines())) <= 60
     assert "…" in call("jobs", "-f", "work_flow").stdout
     assert sys.stdout is not None
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("text", ['{"newest":{"$datetime":"NaT"}}', '{"newest":', "nonsense"])
+def test_an_output_that_can_not_be_read_is_told_of_that_execution_alone(call: Call, work: Path, text: str) -> None:
+    with closing(sqlite3.connect(work / ".microflow" / "store.db")) as store, store:
+        store.execute("UPDATE executions SET output = ? WHERE id = 1", (text,))
+
+    shown = call("show", "1")
+    assert shown.exit_code == 0
+    assert '{"newest": {"$datetime": "NaT"}}' in shown.stdout or "can't be read" in shown.stdout
+    assert json.loads(call("show", "1", "--json").stdout)["id"] == 1
+    assert ids(call) == [5, 4, 3, 2, 1]
+    assert call("executions").exit_code == 0
+    assert call("retry", "1", "-f", "work_flow").exit_code == 0
