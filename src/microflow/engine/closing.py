@@ -52,13 +52,23 @@ class Closing(Standing):
                 parked = self._take_parked()
         if parked:
             self.stop.set(reason)
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._place is not None:
-                self._resources.admission.withdraw(self._place)
+            self._wait_no_more()
             self._end(stopped_ending(reason, "before it ran"))
             self._ready(self)
         return True
+
+    def _wait_no_more(self) -> None:
+        """It waits neither for places nor for its next attempt; an exception is logged, since it ends in any case."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._place is None:
+            return
+        for _ in range(2):  # twice is once
+            try:
+                self._resources.admission.withdraw(self._place)
+                return
+            except Exception:
+                logger.exception("Execution %s could not stop waiting.", self.id)
 
     def _take_parked(self) -> bool:
         """Whether it was parked; whoever grants it its places now finds that it is too late."""
@@ -84,11 +94,10 @@ class Closing(Standing):
         self._resources.live.remove(self)
         return self._resources.executions.wait(self._opened, waiting)
 
-    def abandon(self, error: BaseException) -> None:
-        """The thread that carries it out goes no further: it ends here, with the error, or cancelled by an interrupt (Ctrl-C)."""
+    def abandon(self, error: BaseException | None = None) -> None:
+        """The thread that carries it out goes no further: it ends here, with the ``Exception``, else as cancelled (Ctrl-C)."""
         if self._opened is None:
-            if self._place is not None:
-                self._resources.admission.withdraw(self._place)
+            self._wait_no_more()
             self._release()
         elif isinstance(error, Exception):
             self._fail(error)
@@ -100,14 +109,11 @@ class Closing(Standing):
 
     def _fail(self, error: Exception) -> State:
         """End with an exception that nobody foresaw; PARKED if another thread ends it at this moment."""
-        logger.error("Execution %s of %s.%s failed.", self.id, self.job.flow.name, self.job.name, exc_info=error)
-        ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
         if self.state is State.ENDED:
             return State.ENDED
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._place is not None:
-            self._resources.admission.withdraw(self._place)
+        logger.error("Execution %s of %s.%s failed.", self.id, self.job.flow.name, self.job.name, exc_info=error)
+        ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+        self._wait_no_more()
         return self._end_parked(ending) if self.state is State.PARKED else self._end(ending)
 
     def _ask_to_stop(self, reason: str) -> None:
@@ -122,10 +128,7 @@ class Closing(Standing):
 
         Not ``opened``: nor has its row.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._place is not None:
-            self._resources.admission.withdraw(self._place)
+        self._wait_no_more()
         self._prepared = self._prepared or refused()
         ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
         if self.call.opened is not None:  # its row is older than that

@@ -81,7 +81,7 @@ class FanOut:
         except BaseException as error:  # noqa: BLE001 - raised again below
             self._error = error
             let_go(error)
-            self._let_go(error)
+            self._let_go()
             self._work()  # until that has happened; who interrupts this too does not wait for it
         finally:
             if self._gate is not None:
@@ -90,7 +90,7 @@ class FanOut:
         if self._error is not None:
             raise self._error
 
-    def _let_go(self, error: BaseException) -> None:
+    def _let_go(self) -> None:
         """Cancel all, at whatever point this thread was interrupted: what nobody carries out, and nobody will, ends here."""
         for attempt in tuple(self._attempts):
             if not attempt.left:  # its worker has told how it ended, and will say nothing more
@@ -100,7 +100,7 @@ class FanOut:
         for execution in tuple(self._numbers):
             execution.cancel()
             if execution not in under_way:
-                execution.abandon(error)
+                execution.abandon()
             if execution.state is State.ENDED:
                 self._blocking.discard(execution)
                 self._ended(execution)
