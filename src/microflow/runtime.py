@@ -15,7 +15,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .errors import OutsideExecutionError
-from .model.payloads import DEFAULT_MAX_PAYLOAD, described, encode_value
+from .model.payloads import DEFAULT_MAX_PAYLOAD, described, encode_value, plain_text
 from .model.results import ExecutionResult
 
 if TYPE_CHECKING:
@@ -107,6 +107,25 @@ class Progress(NamedTuple):
     message: str | None = None
 
 
+def progress_of(done: Any, total: Any = None, message: Any = None) -> Progress:
+    """A report of progress, of whatever converts to a number. Raises ``ValueError`` with the reason for what is none."""
+    told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
+    return Progress(_number(done, "done"), None if total is None else _number(total, "total"), told)
+
+
+def _number(value: Any, name: str) -> float:
+    """A number of any kind, such as numpy's, as a float, which every reader of a frame and of a page understands."""
+    converts = hasattr(value, "__float__") or hasattr(value, "__index__")
+    try:
+        number = float(value) if converts else None
+    except Exception as error:
+        raise ValueError(f"{name} can't be turned into a number ({type(error).__name__}: {error})") from error
+    if number is None or not isfinite(number):
+        given = described(value) if number is None else repr(number)
+        raise ValueError(f"{name} is {given}, and must be a number that is not nan or infinite")
+    return number
+
+
 class Context(MutableMapping[str, Any]):
     """The durable state of one job, as one of its executions sees it; ``flow.context`` stands for the current one.
 
@@ -176,6 +195,7 @@ class Context(MutableMapping[str, Any]):
             raise TypeError(f"flow.context keys are strings, and {key!r} is {described(key)}. Use str(key).")
         self._encoded(key, value, self._limit)  # so that what is wrong with it is raised here
         encode_value(key, job=self._job, place="a key of flow.context")  # text that is no Unicode can't be kept
+        key = plain_text(key)
         self._values()[key] = value
         self._written.add(key)
 
@@ -201,6 +221,7 @@ class CurrentExecution:
     """
 
     __slots__ = (
+        "_misreported",
         "attempt",
         "cat_partition",
         "context",
@@ -247,6 +268,7 @@ class CurrentExecution:
         self.time_partition = time_partition
         self.cat_partition = cat_partition
         self.time_window = time_window
+        self._misreported = False
 
     @property
     def logger(self) -> logging.Logger:
@@ -256,15 +278,21 @@ class CurrentExecution:
         return logging.getLogger(f"{self.flow}.{self.job}")
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Say how far this execution is: ``done`` of ``total``, with a ``message``; shown live by the web app and the CLI."""
-        for name, value in (("done", done), ("total", total)):
-            if not (isinstance(value, (int, float)) and isfinite(value)) and (name, value) != ("total", None):
-                raise TypeError(f"progress({name}={value!r}): {name} must be a number, and not nan or infinite.")
+        """Say how far this execution is: ``done`` of ``total``, with a ``message``; shown live by the web app and the CLI.
+
+        Numbers are of any kind that converts to a float, such as numpy's. A report that can't be shown ends no job: the first one
+        is a warning in the execution's log.
+        """
         if self.context.closed:
             return  # a thread that the job left running reports it, and nobody watches any more
-        told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
-        # as floats, since a bool is an int too, and none for whoever reads the frame that carries it
-        self.report(Progress(float(done), None if total is None else float(total), told))
+        try:
+            told = progress_of(done, total, message)
+        except Exception as error:  # noqa: BLE001 - a message of a user's own class may raise anything
+            if not self._misreported:
+                self._misreported = True
+                self.logger.warning("A report of progress is not shown: %s.", error)
+            return
+        self.report(told)
 
     def __repr__(self) -> str:
         return f"<CurrentExecution {self.id} of {self.flow}.{self.job}, attempt {self.attempt}>"

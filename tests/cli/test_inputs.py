@@ -90,3 +90,10 @@ def test_lines_are_inputs_and_the_line_of_a_mistake_is_told(tmp_path: Path) -> N
 
 def test_dates_are_dates_for_the_job() -> None:
     assert decoded([parse('{"day": {"$date": "2026-11-22"}}', "--input")]) == [{"day": date(2026, 11, 22)}]
+
+
+@pytest.mark.parametrize("text", ["[" * 12_000, '{"x":' * 600 + "1" + "}" * 600])
+def test_what_is_nested_too_deeply_is_told_by_every_python(text: str) -> None:
+    with pytest.raises(click.UsageError) as raised:
+        read_inputs([text])
+    assert str(raised.value) == "--input can't be read. This is nested too deeply. At most 200 levels are allowed."

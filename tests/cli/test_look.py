@@ -217,3 +217,18 @@ def test_a_store_of_an_old_version_is_one_message(call: Call, work: Path, comman
     assert refused.exit_code == 2
     assert "has schema version 1" in refused.stderr
     assert "`microflow serve` or `microflow run`" in refused.stderr
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("text", ['{"newest":{"$datetime":"NaT"}}', '{"newest":', "nonsense"])
+def test_an_output_that_can_not_be_read_is_told_of_that_execution_alone(call: Call, work: Path, text: str) -> None:
+    with closing(sqlite3.connect(work / ".microflow" / "store.db")) as store, store:
+        store.execute("UPDATE executions SET output = ? WHERE id = 1", (text,))
+
+    shown = call("show", "1")
+    assert shown.exit_code == 0
+    assert '{"newest": {"$datetime": "NaT"}}' in shown.stdout or "can't be read" in shown.stdout
+    assert json.loads(call("show", "1", "--json").stdout)["id"] == 1
+    assert ids(call) == [5, 4, 3, 2, 1]
+    assert call("executions").exit_code == 0
+    assert call("retry", "1", "-f", "work_flow").exit_code == 0

@@ -32,8 +32,12 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows send
 def ask(server: Server, path: str, body: Any = None, **headers: str) -> Any:
     data = None if body is None else json.dumps(body).encode()
     sent = {"Content-Type": "application/json", **headers}
-    with urllib.request.urlopen(urllib.request.Request(server.url + path, data, sent), timeout=60) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(server.url + path, data, sent), timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as refused:
+        refused.close()  # it is the answer, with its connection
+        raise
 
 
 def begin_waiting(server: Server, job: str = "wait_below", file: str = "now") -> int:

@@ -21,16 +21,25 @@ from microflow import (
     PayloadTooLarge,
     Skip,
     UnknownNameError,
+    create_flow,
     current_execution,
     map_parallel,
     map_partitions,
     run_parallel,
 )
 from microflow.engine.engine import Engine
+from microflow.runtime import Progress
 
 from .conftest import recorded
 
 Start = Callable[..., Engine]
+
+
+class Mute:
+    """A message that has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("it has no text")
 
 
 WAYS: dict[str, Callable[..., Any]] = {
@@ -310,17 +319,48 @@ def test_an_engine_that_has_stopped_takes_no_work(flow: Flow, start: Start) -> N
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
-@pytest.mark.parametrize("done", ["half", math.nan, None])
-def test_progress_that_is_no_number_is_refused(flow: Flow, start: Start, runner: str, done: Any) -> None:
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (("half",), "done is a str, and must be a number that is not nan or infinite"),
+        ((math.nan,), "done is nan, and must be a number that is not nan or infinite"),
+        ((None,), "done is None, and must be a number that is not nan or infinite"),
+        ((1, -math.inf), "total is -inf, and must be a number that is not nan or infinite"),
+        ((10**400,), "done can't be turned into a number (OverflowError: int too large to convert to float)"),
+        ((1, 2, Mute()), "it has no text"),
+    ],
+)
+def test_a_report_of_progress_that_can_not_be_shown_is_told_once_and_ends_no_job(
+    flow: Flow, start: Start, runner: str, report: Any, told: str
+) -> None:
     @flow.task(runner=runner)
-    def wrong() -> None:
-        current_execution().progress(done)
+    def wrong() -> dict[str, Any]:
+        for _ in range(3):
+            current_execution().progress(*report)
+        return {"done": True}
 
-    start(flow)
+    engine = start(flow)
 
-    error = wrong().error
-    assert error is not None
-    assert error.message == f"progress(done={done!r}): done must be a number, and not nan or infinite."
+    assert wrong() == {"done": True}
+    log = engine.logs.read(1).text
+    assert log.count("A report of progress is not shown") == 1
+    assert f"WARNING shop.wrong: A report of progress is not shown: {told}." in log
+    assert engine.database.read_text("SELECT progress FROM executions") == [(None,)]
+
+
+def test_a_runner_of_somebody_elses_that_reports_nonsense_ends_no_job(start: Start, runner: Any) -> None:
+    flow = create_flow("shop")
+    load = flow.task(name="load", runner=runner)(lambda: {})
+
+    def answer(attempt: Any) -> None:
+        attempt.observer.progress(Progress("much", object()))  # type: ignore[arg-type]
+        attempt.succeed({"n": 1})
+
+    runner.answer = answer
+    engine = start(flow)
+    engine.events.subscribe(lambda event: engine.progress(event.id))
+
+    assert load() == {"n": 1}
 
 
 def test_context_needs_an_execution_and_values_that_a_payload_can_hold(flow: Flow, start: Start) -> None:

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -331,16 +333,26 @@ def test_payloads_of_any_size_pass_through_the_pipes(flow: Flow, serve: Serve, s
 
 
 def test_whatever_is_a_number_tells_progress(flow: Flow, serve: Serve) -> None:
+    class Int64:
+        """Like ``numpy.int64``: not an int by inheritance."""
+
+        def __index__(self) -> int:
+            return 7
+
     @flow.task
-    def report() -> Any:
-        current_execution().progress(True, 10**30)
+    def report(a: Any) -> Any:
+        numbers = {"plain": (True, 10**30), "numpy": (Int64(), Int64()), "exact": (Fraction(1, 2), Decimal("2.5"))}
+        current_execution().progress(*numbers[a["kind"]])
         return {"reported": True}
 
     engine = serve(flow)
 
-    assert report() == {"reported": True}
-    assert engine.database.read_text("SELECT progress FROM executions") == [
-        ('{"done":1.0,"total":1e30,"message":null}',)
+    for kind in ("plain", "numpy", "exact"):
+        assert report({"kind": kind}) == {"reported": True}
+    assert engine.database.read_text("SELECT progress FROM executions ORDER BY id") == [
+        ('{"done":1.0,"total":1e30,"message":null}',),
+        ('{"done":7.0,"total":7.0,"message":null}',),
+        ('{"done":0.5,"total":2.5,"message":null}',),
     ]
 
 

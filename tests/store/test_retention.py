@@ -172,7 +172,8 @@ def test_old_ticks_go_a_few_at_a_time(history: History) -> None:
 
 def test_deleting_ticks_looks_at_no_others(history: History) -> None:
     plan = history.database.read_text(f"EXPLAIN QUERY PLAN {statement('delete_ticks')}", {"before": 1.0, "count": 1})
-    assert "SEARCH ticks USING INDEX ticks_at (at<?)" in {row[3] for row in plan}
+    steps = {row[3].replace("COVERING INDEX", "INDEX") for row in plan}  # SQLite says that from 3.46 on
+    assert "SEARCH ticks USING INDEX ticks_at (at<?)" in steps
 
 
 def test_nothing_old_is_nothing_to_do(history: History) -> None:

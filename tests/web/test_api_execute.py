@@ -66,6 +66,22 @@ def test_a_body_that_is_no_payload_is_refused(untouched: Any, body: bytes, statu
     assert untouched.get("/api/executions").json["items"] == []
 
 
+@pytest.mark.parametrize("path", ["executions", "map", "partitions/executions"])
+def test_what_is_nested_too_deeply_is_told_by_every_python(untouched: Any, path: str) -> None:
+    for levels in (600, 12_000, 1_000_000):
+        body = b'{"inputs": [' + b'{"x":' * levels + b"1" + b"}" * levels + b"]}"
+        answer = untouched.request("POST", f"/api/jobs/shop/add_one/{path}", {"content-type": "application/json"}, body)
+        assert answer.status == 400
+        assert answer.detail == "This is nested too deeply. At most 200 levels are allowed."
+
+
+def test_what_has_more_levels_than_a_payload_is_told_in_a_few_words(untouched: Any) -> None:
+    body = b'{"inputs": [' + b'{"x":' * 300 + b"1" + b"}" * 300 + b"]}"
+    answer = untouched.request("POST", f"{ADD_ONE}/executions", {"content-type": "application/json"}, body)
+    assert answer.detail.endswith('"]["x"]["x"]["x"]["x"]["… is nested more than 200 levels deep, or holds itself.')
+    assert len(answer.detail) < 600
+
+
 def test_inputs_over_the_limit_of_the_job_are_a_413(untouched: Any) -> None:
     answer = untouched.post(f"{ADD_ONE}/executions", {"inputs": [{"text": "x" * 40_000}]})
     assert answer.status == 413

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from typing import Any
+
+import pytest
 
 
 def words(html: str) -> str:
@@ -169,3 +172,45 @@ def test_one_of_a_job_that_is_gone_can_still_be_looked_at(engine: Any, make_clie
     assert "add_one #1 success" in words(html)
     assert "input 1" in words(html)
     assert "Run again" not in html
+
+
+NEVER = '{"newest":{"$datetime":"NaT"}}'
+"""What earlier versions stored of ``pandas.NaT``."""
+
+
+@pytest.mark.parametrize("text", [NEVER, '{"newest":', "nonsense", "", "[" * 5_000 + "]" * 5_000])
+@pytest.mark.parametrize("column", ["output", "inputs"])
+def test_what_can_not_be_read_is_told_of_that_execution_and_harms_no_list(
+    engine: Any, make_client: Any, column: str, text: str
+) -> None:
+    client = make_client(engine)
+    for value in (1, 2):
+        engine.submit(engine.job("shop", "add_one"), [{"value": value}]).future.result(60)
+    engine.database.execute_text(f"UPDATE executions SET {column} = ? WHERE id = 1", (text,))
+
+    page = client.get("/executions/1")
+    assert page.status == 200
+    assert "can't be read" in words(page.text)
+    answer = client.get("/api/executions/1")
+    assert answer.status == 200
+    readable = text == NEVER
+    assert answer.json[column] == (json.loads(NEVER) if readable else [] if column == "inputs" else None)
+    if not readable:
+        assert answer.json["error"]["message"].startswith(f"The {column} that the store holds can't be read: ")
+    for path in (
+        *("/executions?calls=all", "/", "/jobs/shop/add_one", "/jobs/shop/add_one?from=1", "/executions/2"),
+        *("/api/executions", "/api/executions/1/tree", "/api/executions/2", "/metrics"),
+    ):
+        assert client.get(path).status == 200, path
+    assert [item["id"] for item in client.get("/api/executions").json["items"]] == [2, 1]
+    assert client.post("/api/executions/1/retry").status == (201 if column == "output" else 409)
+
+
+@pytest.mark.parametrize("column", ["error", "progress", "waiting"])
+def test_damage_of_other_parts_of_a_row_harms_no_list(engine: Any, make_client: Any, column: str) -> None:
+    client = make_client(engine)
+    engine.submit(engine.job("shop", "add_one"), [{"value": 1}]).future.result(60)
+    engine.database.execute_text(f"UPDATE executions SET {column} = '{{'", ())
+
+    for path in ("/executions?calls=all", "/executions/1", "/api/executions", "/api/executions/1/tree"):
+        assert client.get(path).status == 200, path

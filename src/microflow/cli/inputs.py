@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ..model.payloads import decode
+from ..model.payloads import TOO_DEEP, decode, is_too_deep
 
 STANDARD_INPUT = "-"
 
@@ -52,11 +52,13 @@ def read_lines(file: str) -> list[Any]:
 
 def parse(text: str, name: str) -> Any:
     """One input: a JSON object, or a list of objects. ``name`` says in a ``UsageError`` which one it is."""
+    if is_too_deep(text):
+        raise click.UsageError(f"{name} can't be read. {TOO_DEEP}")
     try:
         value = json.loads(text.removeprefix("\ufeff"), parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         _refuse(name, text, f"{error.msg} at line {error.lineno}, column {error.colno}")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         _refuse(name, text, str(error))
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, dict):

@@ -72,8 +72,11 @@ def print_json(value: Any) -> None:
 
 def payload_text(stored: Any) -> str:
     """A stored payload as JSON that can be typed in again; what fits on a line is on one."""
-    value = json.loads(bytes(stored))
-    return _written(value, "", flat_widths(value, LINE))
+    try:
+        value = json.loads(bytes(stored))
+        return _written(value, "", flat_widths(value, LINE))
+    except (ValueError, RecursionError):  # a damaged store, or a server of another version
+        return bytes(stored).decode("utf-8", "replace")
 
 
 def _written(value: Any, indent: str, widths: Mapping[int, int]) -> str:

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from ..errors import DeadlockError
+
+logger = logging.getLogger("microflow")
 
 PATIENCE = 8
 """How often a request is tried in vain before it is privileged."""
@@ -169,7 +172,10 @@ class Admission:
         grants = self._grants
         for callback in granted:
             if grants is None:
-                callback()
+                try:
+                    callback()
+                except Exception:  # it concerns whoever was granted the places, not the others, nor who gave them back
+                    logger.exception("What was granted its places could not go on.")
             else:
                 grants.freed(callback)
 

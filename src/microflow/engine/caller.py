@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import Future
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import CallError, OutsideExecutionError, WorkerDied
+from ..errors import CallError, OutsideExecutionError
 from ..jobs import Job
 from ..model.clock import longest_wait
 from ..model.results import ExecutionResult
@@ -29,6 +30,8 @@ from .settling import outcome_of
 from .sources import NEW_MAPPING, BegunCalls, Calls, Source, refuse_cancelled
 from .standing import State
 from .thread_pool import ThreadPool
+
+logger = logging.getLogger("microflow")
 
 WINDOW = 256
 """How many calls of one mapping or DAG run may wait for places at the same time, without a thread."""
@@ -114,7 +117,7 @@ class Caller:
                     state = execution.attempt()
         except BaseException as error:
             let_go(error)
-            execution.abandon()
+            execution.abandon(error)
             raise
         return execution.result
 
@@ -131,28 +134,45 @@ class Caller:
 
         def go_on(execution: Execution) -> None:
             if execution.state is State.ENDED:
-                future.set_result(execution.result)
+                answer(execution)
                 return
             try:
                 self._threads.start(run, execution)
-            except WorkerDied as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it can't be carried out
                 self._threads.refuse(partial(refuse, execution, error))
 
-        def refuse(execution: Execution, error: WorkerDied) -> None:
+        def refuse(execution: Execution, error: Exception) -> None:
             if execution.conclude(outcome_of(error, "")) is State.ENDED:
-                future.set_result(execution.result)
+                answer(execution)
 
         def run(execution: Execution) -> None:
             try:
                 if execution.attempt() is State.ENDED:
-                    future.set_result(execution.result)
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
-                future.set_exception(error)
+                    answer(execution)
+            except BaseException as error:
+                if execution.state is State.ENDED:
+                    answer(execution)
+                else:
+                    future.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+
+        def answer(execution: Execution) -> None:
+            try:
+                future.set_result(execution.result)
+            except Exception as error:
+                logger.exception("The result of execution %s can't be handed over.", execution.id)
+                if not future.done():
+                    future.set_exception(error)
 
         execution = Execution(self._resources, call, self._parent, go_on)
         future.stand_for(execution)
-        if execution.begin() is not State.PARKED:
-            self._resources.executions.after_commit(partial(go_on, execution))
+        try:
+            if execution.begin() is not State.PARKED:
+                self._resources.executions.after_commit(partial(go_on, execution))
+        except BaseException as error:
+            execution.abandon(error)
+            raise
         return Submitted(execution, future)
 
     def reporter(self, total: int | None, done: int = 0) -> Callable[[int], None] | None:

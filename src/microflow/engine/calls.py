@@ -10,8 +10,8 @@ import msgspec
 
 from ..errors import ConflictError, PayloadError
 from ..jobs import Job
-from ..model.payloads import decode, encode_inputs
-from ..model.results import ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
+from ..model.payloads import decode, encode_inputs, plain_text
+from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
 from ..runners.base import InputStatus, Request
 from ..store.executions import Claim, Ending, Executions, NewExecution, Opened, Waiting
 from ..store.partitions import StoredKey
@@ -128,8 +128,16 @@ def how_asked(**given: Any) -> bytes | None:
 
 
 def inputs_again(execution_id: int, encoded: bytes) -> list[Any]:
-    """The inputs of an execution, for another one like it. Raises ``ConflictError`` if one was a result without data."""
-    inputs: list[Any] = decode(encoded)
+    """The inputs of an execution, for another one like it.
+
+    Raises ``ConflictError`` if one was a result without data, or if they can't be read any more.
+    """
+    try:
+        inputs: list[Any] = decode(encoded)
+    except PayloadError as error:
+        raise ConflictError(
+            f"Execution {execution_id} can't be run again, since its inputs can't be read any more. {error}"
+        ) from None
     if any(value is None or (isinstance(value, list) and None in value) for value in inputs):
         raise ConflictError(
             f"Execution {execution_id} was given the result of one that ended without data, and what became of that is known "
@@ -218,7 +226,7 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
         raise PayloadError(
             f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).'
         )
-    return str(value)
+    return plain_text(value) if isinstance(value, str) else str(int(value))
 
 
 def earlier_success(executions: Executions, job: Job[Any], run_key: str | None) -> Ending | None:
@@ -272,6 +280,13 @@ def request_of(call: Call, prepared: Prepared, execution_id: int, attempt: int) 
     )
 
 
+def unreadable_output(error: PayloadError, reason: str | None) -> ExecutionError:
+    """What is said of an execution whose output, of an earlier version or damaged, can't be read."""
+    because = f" ({reason})" if reason else ""
+    message = f"The output that the store holds can't be read{because}. {error} Run the job again, with force if it has a run key."
+    return ExecutionError(PayloadError.__name__, message)
+
+
 def result_of(
     ending: Any,
     *,
@@ -281,11 +296,16 @@ def result_of(
     cat_partition: str | None,
     run_key: str | None,
 ) -> ExecutionResult:
-    """The result that a caller gets of an execution that ended so."""
+    """The result that a caller gets of an execution that ended so; an error, if its output can't be read (any more)."""
+    output, status, error = None, ending.status, ending.error
+    try:
+        output = None if ending.output is None else decode(ending.output)
+    except PayloadError as unreadable:
+        status, error = ExecutionStatus.ERROR, unreadable_output(unreadable, ending.reason)
     return ExecutionResult(
-        None if ending.output is None else decode(ending.output),
-        status=ending.status,
-        error=ending.error,
+        output,
+        status=status,
+        error=error,
         reason=ending.reason,
         run_key=ending.run_key or run_key,
         time_partition=time_partition,

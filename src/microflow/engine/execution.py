@@ -7,6 +7,8 @@ waits without a thread: it is parked, and ``ready`` is called when it may go on.
 
 from __future__ import annotations
 
+import logging
+
 from ..errors import (
     DeadlockError,
     ExecutionCancelled,
@@ -37,6 +39,8 @@ from .settling import (
     waiting_for_retry,
 )
 from .standing import State
+
+logger = logging.getLogger("microflow")
 
 
 class Execution(Closing):
@@ -155,8 +159,12 @@ class Execution(Closing):
         return self._unpark()
 
     def _granted(self) -> None:
-        """The places are taken: go on in whichever thread ``ready`` finds."""
-        if self._unpark() is not State.PARKED:
+        """The places are taken: go on in whichever thread ``ready`` finds. The thread that calls this is another execution's."""
+        try:
+            state = self._unpark()
+        except Exception as error:  # noqa: BLE001 - it concerns this execution alone
+            state = self._fail(error)
+        if state is not State.PARKED:
             self._ready(self)
 
     def _unpark(self) -> State:
@@ -236,13 +244,13 @@ class Execution(Closing):
         """Run, settle, close, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
         if self.stop.reason is not None:
             return self._end(stopped_ending(self.stop.reason, "before it ran"))
-        self._set_timeout()
         try:
+            self._set_timeout()
             outcome = self._resources.run(self, self._request())
         except Exception as error:  # noqa: BLE001 - a runner of a user's own may raise anything
             outcome = outcome_of(error, self.observation.last_words)
-        except BaseException:
-            self.abandon()
+        except BaseException as error:
+            self.abandon(error)
             raise
         return self.conclude(outcome)
 
@@ -261,14 +269,18 @@ class Execution(Closing):
             self._ask_to_stop("timeout")
 
     def conclude(self, outcome: Outcome) -> State:
-        """Settle and close, or park for the next attempt."""
+        """Settle and close, or park for the next attempt. Raises no ``Exception``: one ends the execution."""
+        try:
+            return self._conclude(outcome)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._fail(error)
+
+    def _conclude(self, outcome: Outcome) -> State:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         reason = self._stop_reason(outcome)
         ending, retry = settle(outcome, reason, self.job, self.attempt_number)
-        if self.observation.log_failure is not None:
-            ending.reason = ending.reason or self.observation.log_failure
         # what a run over many inputs began has been tried again by itself, as often as the job says
         if retry and self.call.body is None and reason != "interrupted":
             return self._retry(ending)
@@ -331,7 +343,10 @@ class Execution(Closing):
                 self._resources.executions.wait(self._opened, waiting_at(busy, self._resources.clock.now()))
                 if self._resources.admission.park(self._place, self._granted) is not None:
                     return
-        except (DeadlockError, StoreError) as error:
+        except Exception as error:
+            if not isinstance(error, (DeadlockError, StoreError)):
+                logger.exception("Execution %s can't be tried again.", self.id)
+            self._resources.admission.withdraw(self._place)
             if self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error))) is State.ENDED:
                 self._ready(self)
             return

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import chain
 
 from ..errors import StoreError
@@ -330,7 +331,7 @@ class FanOut:
         try:
             return execution.begin()
         except BaseException as error:
-            execution.abandon()
+            execution.abandon(error)
             del self._numbers[execution]
             if not isinstance(error, Exception):
                 raise
@@ -354,8 +355,11 @@ class FanOut:
 
     def _carry_out(self, execution: LineExecution) -> None:
         """In a thread of the engine's, or here if all are busy: an attempt that blocks."""
-        state = execution.attempt()
-        self._waiter.call(lambda: self._after(execution, state))
+        state = None
+        try:
+            state = execution.attempt()
+        finally:  # also where the attempt was left by something other than an Exception: the fan-out waits for this
+            self._waiter.call(partial(self._after, execution, state or execution.state))
 
     def _after(self, execution: LineExecution, state: State) -> None:
         """An attempt that blocks is over: its execution has ended, or is parked until the next one."""
@@ -364,9 +368,13 @@ class FanOut:
 
     def _ended(self, execution: LineExecution) -> None:
         number = self._numbers.pop(execution, None)
-        if number is not None:
+        if number is None:
+            return
+        self._is_dry = False
+        try:
             self._source.ended(number, execution.result)
-            self._is_dry = False
+        except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
+            self._error = self._error or error
 
     def _when_ready(self, execution: LineExecution) -> None:
         """In any thread: a parked execution may go on, or has ended while it was parked."""

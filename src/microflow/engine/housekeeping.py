@@ -59,10 +59,11 @@ class Housekeeping:
         return self._config.rest
 
     def _live(self) -> None:
+        wait = self._config.rest
         try:
             wait = self.run_once(self._clock.now())
-        except StoreError as error:
-            logger.error("Old history can't be deleted now: %s", error)
+        except Exception as error:
+            logger.error("Old history can't be deleted now: %s", error, exc_info=not isinstance(error, StoreError))
             self._round = None
-            wait = self._config.rest
-        self._timer = self._later(wait, self._live)
+        finally:  # whatever it was, the next round is tried
+            self._timer = self._later(wait, self._live)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..errors import StoreError
 from ..model.results import ExecutionStatus
 from ..runners.base import Outcome
 from ..runners.calling import error_of
@@ -104,7 +103,7 @@ class LineExecution(Execution):
             self._opened = self.row._replace(started_at=None)
             try:
                 self._resources.executions.wait(self.row, self.waits_behind())
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - what follows it in line must go on
                 return self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         self._try_again()
         return State.PARKED
@@ -118,8 +117,8 @@ class LineExecution(Execution):
             return None
         if self.stop.reason is not None:
             return self._end(stopped_ending(self.stop.reason, "before it ran"))
-        self._set_timeout()
         try:
+            self._set_timeout()
             line = [(known._request(), known.observation) for known in (self, *followers)]
             return self._resources.start(self.job, line)
         except Exception as error:  # noqa: BLE001 - as in attempt()
@@ -132,8 +131,8 @@ class LineExecution(Execution):
             outcome = attempt.advance()
         except Exception as error:  # noqa: BLE001 - as in attempt()
             outcome = outcome_of(error, self.observation.last_words)
-        except BaseException:
-            self.abandon()
+        except BaseException as error:
+            self.abandon(error)
             raise
         if outcome is not None and self.row.started_at is None:  # it was in line, and its turn is over already
             self._opened = self.row.begun(self._resources.clock.now() - attempt.seconds)

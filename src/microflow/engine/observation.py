@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,13 @@ import msgspec
 
 from ..model.events import Event
 from ..runners.base import Stop
-from ..runtime import Progress
+from ..runtime import Progress, progress_of
 from ..store.executions import Opened
 from ..store.logs import Log
 from .deadline import Deadline
 from .resources import Resources
+
+logger = logging.getLogger("microflow")
 
 _TAIL = 4096
 """Bytes of the last output that the error of a dead worker shows."""
@@ -47,16 +50,21 @@ class Observation:
                 self._log = resources.logs.open(opened.id, goes_on=opened.attempt > 1)
             self._log.append(data)
         except OSError as error:  # a full disk is no reason to stop the job; its execution says so
-            self.log_failure = f"its log could not be written: {error}"
+            self._log_failed(error)
         if resources.echo is not None:
             resources.echo(data)
         if resources.events.listened:
             resources.events.publish(Event("log", opened.flow, opened.job, opened.id, None, opened.root_id))
 
     def progress(self, progress: Progress) -> None:
-        """The job said how far it is."""
+        """The job said how far it is; what a runner of somebody else's reports may be anything, and is left out then."""
+        try:
+            shown = progress_of(*progress)
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.warning("A report of progress of execution %s is not shown: %s.", self._opened().id, error)
+            return
         self._tells = True
-        self._show(progress)
+        self._show(shown)
 
     def counted(self, progress: Progress) -> None:
         """How far a mapping of the job's is: its progress, unless the job says itself how far it is."""
@@ -70,9 +78,17 @@ class Observation:
             self._resources.events.publish(msgspec.structs.replace(event, topic="progress"))
 
     def context(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the job's earlier executions wrote, and its last successful output."""
+        """What the job's earlier executions wrote, and its last successful output.
+
+        What can't be read any more is left out, and the execution's log says so.
+        """
         opened = self._opened()
-        return self._resources.executions.context(opened.flow, opened.job)
+
+        def tell(what: str) -> None:
+            logger.warning("Execution %s of %s.%s: %s", opened.id, opened.flow, opened.job, what)
+            self.output(f"microflow: {what}\n".encode("utf-8", "backslashreplace"))
+
+        return self._resources.executions.context(opened.flow, opened.job, tell)
 
     @property
     def last_words(self) -> str:
@@ -89,8 +105,15 @@ class Observation:
     def close(self) -> None:
         """Nothing is observed any more."""
         self.deadline = None
-        if self._log is not None:
-            self._log.close()
-        row = self._opened()
-        # no more by way of the execution, which has this: what has ended is freed at once, not when a circle is looked for
-        self._opened = lambda: row
+        try:
+            if self._log is not None:
+                self._log.close()
+        except OSError as error:  # what was printed last waited for this, and the disk is full
+            self._log_failed(error)
+        finally:
+            row = self._opened()
+            # no more by way of the execution, which has this: what has ended is freed at once, not when a circle is looked for
+            self._opened = lambda: row
+
+    def _log_failed(self, error: OSError) -> None:
+        self.log_failure = f"its log could not be written: {error}"

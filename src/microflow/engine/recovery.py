@@ -83,19 +83,23 @@ class Recovery:
                 logger.info("Execution %s is left to the next server.", left.root.id)
             except StoreError:
                 raise
-            except Exception as error:  # noqa: BLE001 - a filter of the user's may raise anything, and the others are resumed
+            except Exception as error:  # a filter of the user's may raise anything, and the others are resumed
+                logger.exception("Execution %s can't be resumed.", left.root.id)
                 self._succession.end(left, error, now)
             self._taken.popleft()
 
     def _live(self) -> None:
-        self._try(self.run_once)
-        self._timer = self._later(LOOK, self._live)
+        try:
+            self._try(self.run_once)
+        finally:  # whatever it was, the next look follows
+            self._timer = self._later(LOOK, self._live)
 
     def _try(self, act: Callable[[float], None]) -> None:
         try:
             act(self._clock.now())
-        except (StoreError, OSError) as error:
-            logger.error("What engines that died have left can't be cleared up now: %s", error)
+        except Exception as error:
+            told = isinstance(error, (StoreError, OSError))
+            logger.error("What dead engines left can't be cleared up now: %s", error, exc_info=not told)
 
 
 def sign_on(executions: Executions, kind: str, now: float) -> None:

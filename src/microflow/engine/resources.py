@@ -156,9 +156,18 @@ class Resources:
             self.timers.later(_FINISH_AGAIN, self._record_refused_ends)
 
     def record_refused_ends(self) -> None:
-        """Record the ends that the store refused. Raises ``StoreError`` if it still does."""
+        """Record the ends that the store refused. Raises ``StoreError`` if it still does.
+
+        One that can't be recorded for another reason is logged, and keeps nothing else from being recorded.
+        """
         for opened, ending in tuple(self._refused.values()):
-            self.executions.finish(opened, ending, self.clock.now())
+            try:
+                self.executions.finish(opened, ending, self.clock.now())
+            except StoreError:
+                raise
+            except Exception:
+                logger.exception("The end of execution %s can't be recorded.", opened.id)
+                continue
             with self._refused_lock:
                 self._refused.pop(opened.id, None)  # the timers' thread may have done it just now
 
@@ -167,7 +176,8 @@ class Resources:
             self.record_refused_ends()
         except StoreError as error:
             logger.error("The end of %s executions can't be recorded: %s", len(self._refused), error)
-        with self._refused_lock:
-            is_left = bool(self._refused)
-        if is_left and not self.stopping:
-            self.timers.later(_FINISH_AGAIN, self._record_refused_ends)
+        finally:
+            with self._refused_lock:
+                is_left = bool(self._refused)
+            if is_left and not self.stopping:
+                self.timers.later(_FINISH_AGAIN, self._record_refused_ends)

@@ -170,8 +170,12 @@ class Scheduler:
     def _try_to_open(self, now: float) -> None:
         try:
             self.open(now)
-        except StoreError as error:
-            logger.error("Schedules can't be served yet, and are tried again: %s", error)
+        except Exception as error:  # whatever it was, a server without schedules is worse than one that tries again
+            logger.error(
+                "Schedules can't be served yet, and are tried again: %s",
+                error,
+                exc_info=not isinstance(error, StoreError),
+            )
 
     def _reconcile(self, flow: str, schedules: Iterable[ServedSchedule], now: float) -> None:
         known = self._store.of_flow(flow)
@@ -197,7 +201,7 @@ class Scheduler:
         while not self._ended.is_set():
             try:
                 wait = self.run_once(self._clock.now()).wait if self._is_open else self._config.again
-            except Exception:
+            except BaseException:
                 # whatever it was, a server whose schedules silently stand still is worse
                 logger.exception(
                     "A look at the schedules failed; the next one follows in %g s.", self._config.longest_wait

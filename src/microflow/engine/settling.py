@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ExecutionCancelled, ExecutionTimeout, Interrupted, PartitionError, WorkerDied
+from ..errors import (
+    ExecutionCancelled,
+    ExecutionTimeout,
+    InputCountError,
+    Interrupted,
+    PartitionError,
+    PayloadError,
+    PayloadTooLarge,
+    WorkerDied,
+)
 from ..jobs import Job
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
@@ -14,6 +23,9 @@ from ..store.executions import Ending, Waiting
 from .admission import Limit
 from .calls import Prepared
 from .partition_keys import named_afterwards
+
+LASTING = frozenset(kind.__name__ for kind in (PayloadError, PayloadTooLarge, PartitionError, InputCountError))
+"""The errors that another attempt can't mend: the same code would make the same mistake again."""
 
 
 def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> tuple[Ending, bool]:
@@ -35,13 +47,15 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
             context=outcome.context,
         )
     ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
-    return ending, ending.status is ExecutionStatus.ERROR and attempt <= job.retries
+    failed = ending.status is ExecutionStatus.ERROR and (ending.error is None or ending.error.type not in LASTING)
+    return ending, failed and attempt <= job.retries
 
 
 def outcome_of(error: Exception, last_words: str) -> Outcome:
     """What an attempt comes to whose runner raised: where a worker died, the last that it wrote is shown."""
     if isinstance(error, WorkerDied):
-        return Outcome(ExecutionStatus.ERROR, error=ExecutionError(WorkerDied.__name__, str(error), last_words))
+        message = error_of(error).message
+        return Outcome(ExecutionStatus.ERROR, error=ExecutionError(WorkerDied.__name__, message, last_words))
     return Outcome(ExecutionStatus.ERROR, error=error_of(error))
 
 

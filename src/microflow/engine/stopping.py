@@ -98,6 +98,6 @@ def sign_off(resources: Resources, succession: Succession, flows: Container[str]
             error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
             executions.interrupt(executions.engine_id, error, now, kept, nobodys=kept, errors=errors)
         return executions.count_left(flows)
-    except StoreError as error:  # so it stays open in the store, and the next engine clears up after it
-        logger.error("The end of the engine can't be recorded: %s", error)
+    except Exception as error:  # so it stays open in the store, and the next engine clears up after it
+        logger.error("The end of the engine can't be recorded: %s", error, exc_info=not isinstance(error, StoreError))
         return 0

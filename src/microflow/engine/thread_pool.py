@@ -79,7 +79,11 @@ class ThreadPool:
         while self._refused and self._refusing.acquire(blocking=False):
             try:
                 while self._refused:
-                    self._refused.popleft()()
+                    end = self._refused.popleft()
+                    try:
+                        end()
+                    except Exception:
+                        logger.exception("What no thread could carry out could not be ended.")
             finally:
                 self._refusing.release()
 

@@ -100,7 +100,9 @@ class Timers:
             if action is not None:
                 try:
                     action()
-                except Exception:
+                except (
+                    BaseException
+                ):  # a user's code may raise anything, and without this thread nothing is due any more
                     logger.exception("Something that was due failed; the others go on.")
 
     def _live(self) -> None:

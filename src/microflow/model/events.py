@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+
+logger = logging.getLogger("microflow")
 
 Topic = Literal["execution", "progress", "log", "schedule", "concurrency", "code"]
 
@@ -31,7 +34,10 @@ Listener = Callable[[Event], None]
 
 
 class EventBus:
-    """Hands every event to every listener, in the thread that publishes it. A listener must be quick and must not raise."""
+    """Hands every event to every listener, in the thread that publishes it. A listener must be quick.
+
+    An exception in a listener is logged: it concerns neither the other listeners nor what the event tells of.
+    """
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
@@ -53,4 +59,7 @@ class EventBus:
     def publish(self, event: Event) -> None:
         """Tell every listener."""
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("A listener failed at an event of topic %r.", event.topic)

@@ -2,15 +2,19 @@
 
 A payload is a dict, or a list of dicts, with string keys, of JSON values plus ``datetime`` and ``date``. It is encoded once, as
 UTF-8 JSON; those bytes are what the store keeps and what a worker is sent. A date is a tagged object, so that it arrives as the
-same type on the other side: ``{"$date": "2026-11-22"}`` and ``{"$datetime": "2026-11-22T05:00:00+01:00[Europe/Berlin]"}`` (RFC
-9557: the zone's name follows the RFC 3339 instant where there is one). A user's own key that begins with ``$`` is escaped by
-doubling the sign.
+same type on the other side: ``{"$date": "2026-11-22"}`` and ``{"$datetime": "2026-11-22T05:00:00+01:00[Europe/Berlin]"}`` (see
+``timestamps``). A user's own key that begins with ``$`` is escaped by doubling the sign.
+
+Whatever is encoded can be read back: a value that would not come back equal is refused where it is encoded. Plain JSON is checked
+at the speed of C. A value that is not plain (a date, an enum, a subclass of a type that JSON has) is compared with what it comes
+back as.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime
+from itertools import accumulate
 from math import isfinite
 from typing import Any
 
@@ -18,13 +22,22 @@ import msgspec
 
 from ..errors import PayloadError, PayloadTooLarge
 from .results import ExecutionResult
+from .timestamps import checked_date, checked_datetime, date_from, datetime_from, datetime_text, shown
 
 DEFAULT_MAX_PAYLOAD = 32 * 1024
 """Bytes of an execution's encoded inputs, and of its encoded output, unless the job says otherwise."""
 
 _MAXIMUM_DEPTH = 200
 
+_PARSED_DEPTH = 500
+"""Levels of JSON that somebody gave which every version of Python can parse."""
+
+TOO_DEEP = f"This is nested too deeply. At most {_MAXIMUM_DEPTH} levels are allowed."
+"""What is said of JSON that somebody gave, on every version of Python."""
+
 _NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
+_NO_BRACKETS_NO_QUOTES = bytes(code for code in range(256) if code not in b'[]{}"')
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -71,7 +84,7 @@ def encode_value(value: Any, *, job: str, place: str, limit: int | None = None) 
 
 def encode_moment(moment: datetime) -> bytes:
     """Encode a datetime, as it stands in a payload."""
-    return f'{{"$datetime":"{_datetime_text(moment)}"}}'.encode()
+    return f'{{"$datetime":"{datetime_text(moment)}"}}'.encode()
 
 
 def check_size(encoded: bytes, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD) -> None:
@@ -80,10 +93,35 @@ def check_size(encoded: bytes, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD) ->
 
 
 def decode(encoded: bytes | str) -> Any:
-    """The value that was encoded: a fresh copy, dates and times as themselves."""
-    value = _decoder.decode(encoded)
-    tagged = b'"$' in encoded if isinstance(encoded, bytes) else '"$' in encoded
-    return _untag(value) if tagged else value
+    """The value that was encoded: a fresh copy, dates and times as themselves.
+
+    Raises ``PayloadError`` for anything else, such as damaged text. JSON that somebody gave is asked ``is_too_deep`` before.
+    """
+    try:
+        value = _decoder.decode(encoded)
+        tagged = b'"$' in encoded if isinstance(encoded, bytes) else '"$' in encoded
+        return _untag(value) if tagged else value
+    except RecursionError:
+        raise PayloadError(TOO_DEEP) from None
+    except ValueError as error:  # those of msgspec are
+        raise PayloadError(f"This is not the JSON of a payload: {str(error).partition(' - at ')[0]}.") from None
+
+
+def is_too_deep(given: bytes | str) -> bool:
+    """Whether JSON that somebody gave has too many levels to be parsed.
+
+    How deep a parser goes, and what it says then, depends on the version of Python, so this is asked before. What is parsed and has
+    more levels than a payload may is refused where it is encoded, with its place.
+    """
+    text = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
+    if text.count(b"[") + text.count(b"{") <= _PARSED_DEPTH:
+        return False
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # what stands between two quotes is a string; two quotes with nothing between them change nothing
+    marks = text.translate(None, _NO_BRACKETS_NO_QUOTES).replace(b'""', b"")
+    outside = b"".join(marks.split(b'"')[::2])
+    return max(accumulate(map(_STEPS.__getitem__, outside)), default=0) > _PARSED_DEPTH
 
 
 def _encode(value: Any, place: str, job: str) -> bytes:
@@ -93,12 +131,13 @@ def _encode(value: Any, place: str, job: str) -> bytes:
         encoded = _encoder.encode(value)
         if b'"$' not in encoded and _decoder.decode(encoded) == value and not _may_be_deep(encoded):
             return encoded
-    except (TypeError, ValueError, RecursionError, OverflowError):
-        pass  # the walk below says where and why
+    except Exception:  # noqa: BLE001 - the walk below says where and why, also what a class or a zone of a user's own raises
+        pass
     try:
         plain = _tag(value, 0)
     except _Misplaced as found:
-        raise PayloadError(f"Job {job!r}: {place}{found.path} {found.words}") from None
+        path = found.path if len(found.path) <= _LONG_PATH else f"{found.path[:_LONG_PATH]}…"
+        raise PayloadError(f"Job {job!r}: {place}{path} {found.words}") from None
     return _encoder.encode(plain)
 
 
@@ -113,6 +152,10 @@ def _may_be_deep(encoded: bytes) -> bool:
             break
         brackets = inner
     return bool(inner)
+
+
+_LONG_PATH = 400
+"""Characters of a path that are shown: that of what holds itself would have hundreds of steps."""
 
 
 class _Misplaced(Exception):
@@ -155,56 +198,119 @@ def _check_shape(value: Any, place: str, job: str, may_lack: Sequence[Any]) -> N
 
 def _tag(value: Any, depth: int) -> Any:
     """The value as plain JSON, dates tagged; raises ``_Misplaced`` for what has no place in a payload."""
-    if depth > _MAXIMUM_DEPTH:
-        raise _Misplaced(f"is nested more than {_MAXIMUM_DEPTH} levels deep, or holds itself.")
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
-        if broken := _lone_surrogate(value):
-            raise _Misplaced(f"is text that is not valid Unicode (a lone surrogate, {broken!r}).")
-        return str(value)
+        return _plain_text(value)
     # numpy.float64 is a float by inheritance; its module tells it apart, so that it is refused on every machine alike.
     if isinstance(value, (int, float)) and type(value).__module__ != "numpy":
-        if isinstance(value, float):
-            if not isfinite(value):
-                raise _Misplaced(f"is {value!r}, which JSON does not have. Use None or a string instead.")
-            return float(value)
-        return int(value)
-    if isinstance(value, Mapping):
-        return _tag_mapping(value, depth)
-    if isinstance(value, list):
-        return _tag_list(value, depth)
+        return _plain_number(value)
+    if isinstance(value, (Mapping, list)):
+        if depth >= _MAXIMUM_DEPTH:
+            raise _Misplaced(f"is nested more than {_MAXIMUM_DEPTH} levels deep, or holds itself.")
+        return _tag_mapping(value, depth) if isinstance(value, Mapping) else _tag_list(value, depth)
     if isinstance(value, datetime):
-        return {"$datetime": _datetime_text(value)}
+        if (text := checked_datetime(value)) is None:
+            raise _Misplaced(
+                f"is {described(value)} ({shown(value)}) that would not come back equal. Use a plain datetime without a zone, in "
+                "UTC or in a zone of the time zone database, or None where there is no time."
+            )
+        return {"$datetime": text}
     if isinstance(value, date):
-        return {"$date": value.isoformat()}
+        if (text := checked_date(value)) is None:
+            raise _Misplaced(
+                f"is {described(value)} ({shown(value)}) that would not come back equal. Use a plain date, or None where there is "
+                "no date."
+            )
+        return {"$date": text}
     raise _Misplaced(f"is {described(value)}. {_advice(value)}")
 
 
 def _tag_mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    items = value
+    if type(value) is not dict:
+        items = dict(dict.items(value) if isinstance(value, dict) else value.items())
+        _refuse_unequal(value, items, "a dict")
     tagged = {}
-    for key, item in value.items():
+    for key, item in items.items():
         if not isinstance(key, str):
             raise _Misplaced(f"has the key {key!r}, {described(key)}; keys must be strings. Use str(key).")
         if broken := _lone_surrogate(key):
             raise _Misplaced(f"has the key {key!r}, which is not valid Unicode (a lone surrogate, {broken!r}).")
+        name = plain_text(key)
+        if type(key) is not str:
+            _refuse_unequal(key, name, "a str", f"has the key {name!r}, which is")
         try:
-            tagged["$" + key if key.startswith("$") else str(key)] = _tag(item, depth + 1)
+            tagged["$" + name if name.startswith("$") else name] = _tag(item, depth + 1)
         except _Misplaced as found:
-            found.path = f'["{key}"]{found.path}'
+            found.path = f'["{name}"]{found.path}'
             raise
     return tagged
 
 
 def _tag_list(value: list[Any], depth: int) -> list[Any]:
+    items = list(list.__iter__(value))
+    if type(value) is not list:
+        _refuse_unequal(value, items, "a list")
     tagged = []
-    for index, item in enumerate(value):
+    for index, item in enumerate(items):
         try:
             tagged.append(_tag(item, depth + 1))
         except _Misplaced as found:
             found.path = f"[{index}]{found.path}"
             raise
     return tagged
+
+
+def plain_text(value: str) -> str:
+    """The text of a string of any kind, such as a member of an enum, whatever its own ``str()`` says."""
+    return str.__str__(value)
+
+
+def _plain_text(value: str) -> str:
+    if broken := _lone_surrogate(value):
+        raise _Misplaced(f"is text that is not valid Unicode (a lone surrogate, {broken!r}).")
+    text = plain_text(value)
+    if type(value) is not str:
+        _refuse_unequal(value, text, "a str")
+    return text
+
+
+def _plain_number(value: float) -> float:
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise _Misplaced(f"is {value!r}, which JSON does not have. Use None or a string instead.")
+        number: float = float.__float__(value)
+    else:
+        number = int.__int__(value)
+        if not -_ALWAYS_READ < number < _ALWAYS_READ and not _is_read(number):
+            raise _Misplaced(
+                "is a whole number of thousands of digits, which can't be read back. Use a string instead."
+            )
+    if type(value) not in (int, float):
+        _refuse_unequal(value, number, f"a plain {type(number).__name__}")
+    return number
+
+
+_ALWAYS_READ = 2**64
+"""Whole numbers up to this are read by every process; how many digits larger ones may have, a process can set."""
+
+
+def _is_read(number: int) -> bool:
+    try:
+        return bool(_decoder.decode(_encoder.encode(number)) == number)
+    except ValueError:
+        return False
+
+
+def _refuse_unequal(value: Any, plain: Any, instead: str, what: str = "is") -> None:
+    """Raise ``_Misplaced`` unless a value equals what it comes back as."""
+    try:
+        if plain == value:
+            return
+    except Exception:  # noqa: BLE001 - a class may do anything when it is compared, and then it is not equal
+        pass
+    raise _Misplaced(f"{what} {described(value)} that would not come back equal. Turn it into {instead}.")
 
 
 def _lone_surrogate(text: str) -> str | None:
@@ -224,49 +330,10 @@ def _untag(value: Any) -> Any:
         ((key, text),) = value.items()
         if isinstance(text, str):
             if key == "$datetime":
-                return _datetime_from(text)
+                return datetime_from(text)
             if key == "$date":
-                return _date_from(text)
+                return date_from(text)
     return {key[1:] if key.startswith("$$") else key: _untag(item) for key, item in value.items()}
-
-
-def _datetime_text(value: datetime) -> str:
-    zone = getattr(value.tzinfo, "key", None)  # a ZoneInfo has one
-    return f"{value.isoformat()}[{zone}]" if zone else value.isoformat()
-
-
-def _datetime_from(text: str) -> datetime:
-    from zoneinfo import ZoneInfo
-
-    instant, _, zone = text.partition("[")
-    try:
-        value = datetime.fromisoformat(instant)
-        if instant[-16:-6] in (
-            "+00:00:00.",
-            "-00:00:00.",
-        ):  # an offset of less than a second, which fromisoformat takes for none
-            offset = timedelta(microseconds=int(f"{instant[-16]}{instant[-6:]}"))
-            value = value.replace(tzinfo=timezone(offset))
-        return _in_zone(value, ZoneInfo(zone.rstrip("]"))) if zone else value
-    except (ValueError, LookupError, OSError, OverflowError) as error:
-        raise PayloadError(f'{{"$datetime": {text!r}}} is not a date and time in ISO 8601: {error}') from None
-
-
-def _in_zone(value: datetime, zone: tzinfo) -> datetime:
-    # the wall clock is kept where the zone has such an offset then, so that a time that a change of the clocks leaves out, or one
-    # at the edge of the calendar, comes back as it was
-    for fold in (0, 1):
-        local = value.replace(tzinfo=zone, fold=fold)
-        if value.tzinfo is None or local.utcoffset() == value.utcoffset():
-            return local
-    return value.astimezone(zone)
-
-
-def _date_from(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise PayloadError(f'{{"$date": {text!r}}} is not a date in ISO 8601: {error}') from None
 
 
 def described(value: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ExecutionCancelled, ExecutionSkipped, MicroflowError, PayloadError, Skip
-from ..model.payloads import decode, encode_output, encode_value
+from ..model.payloads import decode, encode_output, encode_value, plain_text
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runtime import Context, CurrentExecution, Progress, active_execution
 from .base import InputStatus, Outcome, Request, moment
@@ -170,10 +170,14 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
         error,
         reason,
         # a result that was handed on keeps its own job's run key and partition to itself
-        None if result.run_key is None or result.job else str(result.run_key),
+        None if result.run_key is None or result.job else _key_text(result.run_key),
         None if partition is None or result.job else encode_value(partition, job=job, place="time_partition"),
-        result.cat_partition if result.job is None else None,
+        None if result.cat_partition is None or result.job else plain_text(result.cat_partition),
     )
+
+
+def _key_text(run_key: str | int) -> str:
+    return plain_text(run_key) if isinstance(run_key, str) else str(int(run_key))
 
 
 def _check_fields(result: ExecutionResult, job: str, max_payload: int) -> None:

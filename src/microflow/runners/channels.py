@@ -7,6 +7,7 @@ can't poll pipes, so there two threads read them, and the worker marks the end o
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import subprocess
@@ -20,6 +21,8 @@ import msgspec
 from ..model.clock import longest_wait
 from ..runtime import start_thread
 from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
+
+logger = logging.getLogger("microflow")
 
 CHUNK = 65536
 """Bytes read at once."""
@@ -123,14 +126,22 @@ class ThreadedChannel:
         start_thread(self._watch, "microflow-process")
 
     def _read(self, kind: str, pipe: Any) -> None:
-        with pipe:
-            while data := _read_some(pipe):
-                self._queue.put((kind, data))
-        self._queue.put((kind, b""))
+        try:
+            with pipe:
+                while data := _read_some(pipe):
+                    self._queue.put((kind, data))
+        except Exception:
+            logger.exception("What a worker says can't be read any more.")
+        finally:  # else whoever uses the worker would wait for ever
+            self._queue.put((kind, b""))
 
     def _watch(self) -> None:
-        self._process.wait()
-        self._queue.put(("ended", b""))
+        try:
+            self._process.wait()
+        except Exception:
+            logger.exception("Whether a worker has ended can't be told, so it counts as ended.")
+        finally:
+            self._queue.put(("ended", b""))
 
     def mark_for(self, count: int) -> bytes:
         return self._printed.mark

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import WorkerDied
-from ..model.payloads import decode, encode_output
+from ..model.payloads import decode, encode_output, encode_value
 from ..model.results import ExecutionError, ExecutionStatus
 from .base import Observer, Outcome, Request, Runner
 
@@ -42,7 +42,13 @@ class Guarded:
         try:
             found = msgspec.msgpack.decode(msgspec.msgpack.encode(outcome), type=Outcome)
             data = None if found.output is None else decode(found.output)
-        except (msgspec.MsgspecError, TypeError) as error:
+            if found.time_partition is not None:
+                decode(found.time_partition)
+            for key, value in found.context.items():
+                encode_value(key, job=request.job, place="a key of the context")
+                if value is not None:
+                    decode(value)
+        except (ValueError, TypeError, OverflowError) as error:
             raise TypeError(f"The runner {self._name} returned an Outcome that is none: {error}") from error
         if not found.status.final:
             raise TypeError(

@@ -6,6 +6,7 @@ A worker is started when one is needed, kept warm for the next task, and ended a
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
 from .workers import Asked, Attempt, Later, Worker
+
+logger = logging.getLogger("microflow")
 
 IDLE_SECONDS = 30.0
 """How long a worker without work is kept."""
@@ -124,7 +127,7 @@ class ProcessPool:
                     self._sweeping = True
                     self.later(self._idle_seconds, self._sweep)
                 return
-        worker.close()
+        _close(worker)
 
     def _sweep(self) -> None:
         """End the workers that have had nothing to do for long; look again later if any are left."""
@@ -135,7 +138,7 @@ class ProcessPool:
             self._sweeping = bool(self._idle) and not self._closed
             next_look = min((worker.idle_since for worker in self._idle), default=0.0) - oldest_allowed
         for worker in ended:
-            worker.close()
+            _close(worker)
         if self._sweeping:
             self.later(max(next_look, 0.1), self._sweep)
 
@@ -150,7 +153,7 @@ class ProcessPool:
             ended = [worker for worker in self._idle if worker not in kept]
             self._idle = kept
         for worker in ended:
-            worker.close()
+            _close(worker)
 
     def close(self) -> None:
         """End all workers that have nothing to do; those at work are ended by their attempts' ``Stop``."""
@@ -158,7 +161,7 @@ class ProcessPool:
             self._closed = True
             idle, self._idle = self._idle, []
         for worker in idle:
-            worker.close()
+            _close(worker)
 
 
 class FreshProcesses:
@@ -175,10 +178,18 @@ class FreshProcesses:
             line = [(request, observer)]
             return Attempt(worker, job, line, self._functions, lambda *_: None, self._later).wait()
         finally:
-            worker.close()
+            _close(worker)
 
     def close(self) -> None:
         """Nothing is kept between attempts."""
+
+
+def _close(worker: Worker) -> None:
+    """End a worker that is not needed any more. What goes wrong is logged: what it ran has ended, and that is what counts."""
+    try:
+        worker.close()
+    except Exception:
+        logger.exception("A worker process could not be ended in an orderly way.")
 
 
 def started(start: Callable[[], Worker], flow: Flow) -> Worker:

@@ -96,11 +96,13 @@ class Capture:
         try:
             yield
         finally:
-            output.close()
-            with self._lock:
-                self._outputs.discard(output)
-                if not self._outputs:
-                    self._uninstall()
+            try:
+                output.close()
+            finally:
+                with self._lock:
+                    self._outputs.discard(output)
+                    if not self._outputs:
+                        self._uninstall()
 
     def is_idle(self) -> bool:
         """Whether no job runs in a thread of this engine's."""

@@ -46,6 +46,8 @@ class Checkpoints:
             self._checkpoint()
         except StoreError as error:
             logger.warning("The store's log could not be moved to its file: %s", error)
+        except Exception:  # without this thread it would be moved by a commit, which everybody waits for
+            logger.exception("The store's log could not be moved to its file.")
 
     def close(self) -> None:
         """Begin no more, and wait for the end of the one that is under way."""

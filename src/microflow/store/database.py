@@ -7,6 +7,7 @@ their own, as many as read at the same time. ``:memory:`` is the one-connection 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -23,6 +24,8 @@ from .checkpoints import Checkpoints
 from .migrations import KEEP_COPY, Copying, check_not_newer, migrate, version_of
 from .presence import Presence
 from .readers import BUSY_TIMEOUT, CLOSED, Readers, Row, Values, connect
+
+logger = logging.getLogger("microflow")
 
 TRY_AGAIN = 0.005
 """Seconds between two tries of what SQLite does not wait for itself."""
@@ -141,18 +144,18 @@ class Database:
                 self._is_joined = False
             callbacks = tuple(self._after_commit)
         for callback in callbacks:
-            callback()
+            _follow(callback)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this when what was written by this thread can be read by all: now, or when the transaction is committed.
 
-        If that fails it is never called.
+        If that fails it is never called. What the callback raises is logged.
         """
         with self._lock:
             if not self._closed and self._writer.in_transaction:
                 self._after_commit.append(callback)
                 return
-        callback()
+        _follow(callback)
 
     def execute(self, name: str, values: Values = ()) -> sqlite3.Cursor:
         """Carry out the statement of this name on the write connection; on its own it is its own transaction.
@@ -227,6 +230,13 @@ class Database:
             if self._readers is not None:
                 self._readers.close()
             self._writer.close()
+
+
+def _follow(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:  # what it follows is in the store, and others may follow it too
+        logger.exception("Something that follows a commit failed.")
 
 
 def statement(name: str) -> str:

@@ -192,7 +192,10 @@ class Reading:
     def remarks(self, ids: Iterable[int]) -> dict[int, Remark]:
         """What is to be said of executions beside their place in a tree; those that are gone are left out."""
         rows = (row for id_ in ids for row in self._database.read("remark", {"id": id_}))
-        return {id_: Remark(error_view(error), msgspec.Raw(inputs.encode())) for id_, error, inputs in rows}
+        return {
+            id_: Remark(error_view(error), msgspec.Raw(inputs.encode("utf-8", "replace")))
+            for id_, error, inputs in rows
+        }
 
     def schedule(self, id: int) -> str:  # noqa: A002
         """The name of the schedule whose run an execution is; "" if it is none's."""

@@ -1,7 +1,8 @@
 """What is shown of executions: the values that ``reading.py`` returns, and how rows become them.
 
 Times are aware datetimes in UTC. ``inputs`` and ``output`` are the stored JSON itself (see ``model/payloads.py`` for
-its tagged dates), never decoded on the way to an answer.
+its tagged dates), never decoded on the way to an answer. What a row holds that is not JSON any more, since its file was damaged, is
+left out, and the error of that execution says so: no list fails because of one row.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..errors import StoreError
 from ..model.results import ExecutionError, ExecutionStatus
 from .executions import Waiting
 
@@ -167,6 +169,7 @@ class Newest(msgspec.Struct, frozen=True):
     ended_at: datetime | None
 
 
+_json = msgspec.json.Decoder(msgspec.Raw)
 _error = msgspec.json.Decoder(ExecutionError)
 _progress = msgspec.json.Decoder(ProgressView)
 _waiting = msgspec.json.Decoder(Waiting)
@@ -182,6 +185,8 @@ def execution_view(row: tuple[Any, ...]) -> ExecutionView:
     (id_, flow, job, kind, status, trigger, parent_id, root_id, inputs, output, error, reason, run_key) = row[:13]
     time_partition, cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at = row[13:20]
     progress, waiting, cpu_seconds, peak_memory = row[20:]
+    given, inputs_damage = stored_json(inputs)
+    made, output_damage = (None, "") if output is None else stored_json(output)
     return ExecutionView(
         id=id_,
         flow=flow,
@@ -191,9 +196,9 @@ def execution_view(row: tuple[Any, ...]) -> ExecutionView:
         trigger=trigger,
         parent_id=parent_id,
         root_id=id_ if root_id is None else root_id,
-        inputs=msgspec.Raw(inputs),
-        output=None if output is None else msgspec.Raw(output),
-        error=error_view(error),
+        inputs=_NO_INPUTS if given is None else given,
+        output=made,
+        error=error_view(error) or _damage(inputs=inputs_damage, output=output_damage),
         reason=reason,
         run_key=run_key,
         time_partition=time_partition,
@@ -262,15 +267,44 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def error_view(stored: str | None) -> ExecutionError | None:
     """The error of an execution or attempt as the store keeps it; None for none."""
-    return None if stored is None else _error.decode(stored)
+    if stored is None:
+        return None
+    try:
+        return _error.decode(stored)
+    except ValueError as error:
+        return _damage(error=str(error))
+
+
+_NO_INPUTS = msgspec.Raw(b"[]")
+
+
+def stored_json(text: str) -> tuple[msgspec.Raw | None, str]:
+    """What the store holds, as it is, and ""; None and what is wrong with it if it is not JSON."""
+    try:
+        _json.decode(text)
+    except (ValueError, RecursionError) as error:
+        return None, str(error)
+    return msgspec.Raw(text), ""
+
+
+def _damage(**damages: str) -> ExecutionError | None:
+    """The error that stands for parts of a row that can't be read; None if all can."""
+    told = [f"The {part} that the store holds can't be read: {why}." for part, why in damages.items() if why]
+    return ExecutionError(StoreError.__name__, " ".join(told)) if told else None
 
 
 def _waiting_view(stored: str | None) -> WaitingView | None:
     if stored is None:
         return None
-    waiting = _waiting.decode(stored)
+    try:
+        waiting = _waiting.decode(stored)
+    except ValueError:
+        return None
     return WaitingView(waiting.reason, waiting.message, utc(waiting.since), _moment(waiting.until), waiting.held_by)
 
 
 def _progress_view(stored: str | None) -> ProgressView | None:
-    return None if stored is None else _progress.decode(stored)
+    try:
+        return None if stored is None else _progress.decode(stored)
+    except ValueError:
+        return None

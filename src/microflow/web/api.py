@@ -14,6 +14,7 @@ import msgspec
 from starlette.responses import Response
 
 from ..engine.changes import Changes
+from ..errors import PayloadError
 from ..model.payloads import decode
 from ..model.zones import resolve_zone
 from ..store.reading import ExecutionView, Filters, Tree, read_cursor
@@ -284,11 +285,9 @@ def _payloads(given: tuple[msgspec.Raw, ...]) -> list[Any]:
     for index, raw in enumerate(given):
         try:
             payloads.append(decode(bytes(raw)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except PayloadError as error:
             raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"inputs[{index}] can't be read: {str(error).partition(' - at ')[0]}.",
-                kind="invalid-body",
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"inputs[{index}] can't be read. {error}", kind="invalid-body"
             ) from None
     return payloads
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from ..errors import PayloadError
 from ..model.payloads import decode
 
 _LINE = 76
@@ -41,14 +42,19 @@ Token = tuple[str, str]
 def json_html(stored: Any, room: int = SHOWN, whole: str = "") -> Markup:
     """A stored payload (``msgspec.Raw``, bytes or text) as HTML for a ``<pre>``, of about ``room`` characters at most.
 
-    ``whole``: the address of all of it, to which a link leads where something is left out.
+    ``whole``: the address of all of it, to which a link leads where something is left out. What can't be read stands there as it
+    is.
     """
     encoded = stored.encode() if isinstance(stored, str) else bytes(stored)
     if len(encoded) > SHOWN_WHOLE:
         shown = min(_SHOWN_OF_LONGER, room)
         return escape(encoded[:shown].decode("utf-8", "ignore")) + _left_out(f"{len(encoded) - shown:,} bytes", whole)
     written = _Written(room, _MARKED)
-    _write(written, decode(encoded))
+    try:
+        _write(written, decode(encoded))
+    except (PayloadError, RecursionError) as error:
+        why = Markup('\n<span class="w">This can\'t be read as a value: {}</span>').format(error)
+        return escape(encoded[:room].decode("utf-8", "replace")) + why
     html = Markup("".join(_marked(kind, text) for kind, text in written.tokens))
     return html + _left_out("", whole) if written.is_full else html
 
@@ -78,7 +84,12 @@ def inputs_line(stored: Any, partition_shown: object = False) -> str:
     encoded = bytes(stored)
     if len(encoded) > _READ_WHOLE:  # only its beginning is shown, so it is not worth reading
         return f"{encoded[1:_BEGINNING].decode('utf-8', 'ignore')}…"
-    inputs = decode(encoded)
+    try:
+        inputs = decode(encoded)
+    except PayloadError:
+        return encoded[:_BEGINNING].decode("utf-8", "replace")
+    if not isinstance(inputs, list):
+        inputs = [inputs]
     if partition_shown and inputs and isinstance(inputs[0], dict):
         inputs[0] = {key: value for key, value in inputs[0].items() if key not in ("time_partition", "cat_partition")}
     if inputs in ([], [{}], [[]]):

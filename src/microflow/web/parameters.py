@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ..model.payloads import TOO_DEEP, is_too_deep
 from ..model.zones import read_moment
 from .problems import Problem
 
@@ -109,9 +110,11 @@ async def read_bytes(request: Request, limit: int = MAXIMUM_BODY) -> bytes:
 
 
 def read_json(body: bytes, form: type[S]) -> S:
-    """The body of a request as JSON; an empty one stands for ``{}``. What is no JSON is a 400, what does not fit a
-    422.
+    """The body of a request as JSON; an empty one stands for ``{}``. What is no JSON, or nested too deeply, is a 400, what does
+    not fit a 422.
     """
+    if is_too_deep(body):
+        raise Problem(HTTPStatus.BAD_REQUEST, TOO_DEEP, kind="invalid-json")
     try:
         return msgspec.json.decode(body or b"{}", type=form)
     except msgspec.ValidationError as error:

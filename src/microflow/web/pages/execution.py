@@ -156,7 +156,10 @@ def _parameter_names(desk: Desk, execution: ExecutionView) -> tuple[str, ...] | 
 
 def _inputs(desk: Desk, execution: ExecutionView) -> list[Given]:
     names = _parameter_names(desk, execution) or ()
-    values = msgspec.json.decode(execution.inputs, type=list[msgspec.Raw])
+    try:
+        values = msgspec.json.decode(execution.inputs, type=list[msgspec.Raw])
+    except msgspec.ValidationError:  # the store was damaged
+        values = [execution.inputs]
     return [
         Given(names[index] if index < len(names) else f"input {index + 1}", value) for index, value in enumerate(values)
     ]

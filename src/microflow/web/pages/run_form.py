@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ...errors import CallError, InputCountError, PartitionError, PayloadError
-from ...model.payloads import decode
+from ...model.payloads import TOO_DEEP, decode, is_too_deep
 from ..json_view import json_text
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
     if earlier is None:
         return RunForm(_fields(job, texts), with_inputs=bool(job.inputs))
     given = json.loads(bytes(earlier.inputs))
+    if not isinstance(given, list):  # the store was damaged
+        given = []
     if job.partitions is not None and given and isinstance(given[0], dict):
         # they have fields of their own in the form
         given[0] = {key: value for key, value in given[0].items() if key not in ("time_partition", "cat_partition")}
@@ -167,15 +169,15 @@ def _read_json(text: str) -> tuple[Any, str]:
     """The value of a JSON text and "", or None and what is wrong with it."""
     if not text.strip():
         return None, "Fill this in: {} is an empty input."
+    if is_too_deep(text):
+        return None, TOO_DEEP
     try:
         json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
         return decode(text), ""
     except json.JSONDecodeError as error:
         return None, f"Line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}."
-    except ValueError as error:
+    except (ValueError, PayloadError) as error:
         return None, f"{error}"
-    except RecursionError:
-        return None, "This is nested too deeply."
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
