@@ -136,7 +136,9 @@ def nginx(tmp_path: Path) -> Iterator[Callable[..., int]]:
         folder = tmp_path / f"nginx-{port}"
         folder.mkdir()
         # one process in the foreground, which needs no right and no folder of the system
-        temporary = "\n".join(f"{kind}_temp_path {kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temporary = "\n".join(
+            f"{kind}_temp_path {kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
         inner = "\n".join(lines)
         (folder / "nginx.conf").write_text(
             f"daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{ access_log off; {temporary}\n"
