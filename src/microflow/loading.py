@@ -32,9 +32,16 @@ def load_flow(spec: str) -> Flow:
     exactly one. Raises ``LoadError`` for everything else; its cause is what the module raised.
     """
     target, attribute = _split(spec)
-    _look_first_in(Path.cwd())
-    name, file = _module_of(spec, target)
-    module = _imported(spec, name, file)
+    try:
+        _look_first_in(Path.cwd())
+        name, file = _module_of(spec, target)
+        module = _imported(spec, name, file)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise LoadError(
+            f"{spec} can't be loaded: {error.strerror}: {error.filename or Path(target).parent}."
+        ) from error
+    except ValueError as error:  # a name that holds a null character
+        raise LoadError(f"{spec!r} can't be loaded: {error}.") from error
     return _flow_of(module, attribute, target)
 
 
@@ -87,8 +94,10 @@ def _module_of(spec: str, target: str) -> tuple[str, Path | None]:
             raise LoadError(f"{spec!r} names no module: name the flow as module:flow or path/to/my_flow.py:flow.")
         return target, None
     file = Path(target).absolute()
-    if not file.exists():
-        raise LoadError(f"There is no file {target}{_near_files(file)}")
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise LoadError(f"There is no file {target}{_near_files(file)}") from None
     if file.is_dir() or file.suffix != ".py":
         kind = "a folder" if file.is_dir() else "no Python file (.py)"
         raise LoadError(f"{target} is {kind}; name the flow as path/to/my_flow.py:flow.")
@@ -163,7 +172,9 @@ def _place_of(error: BaseException) -> Place | None:
     frames = [
         Place(frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and not Path(frame.filename).is_relative_to(_PACKAGE)
+        if not frame.filename.startswith("<frozen")
+        and not Path(frame.filename).is_relative_to(_PACKAGE)
+        and Path(frame.filename).parent.name != "importlib"  # nor the import itself
     ]
     own = [frame for frame in frames if not _is_installed(Path(frame.file).resolve())]
     return next(reversed(own or frames), None)
@@ -177,7 +188,7 @@ def _is_installed(file: Path) -> bool:
 
 def _source_of(module: Any) -> Path | None:
     file = getattr(module, "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") and Path(file).exists() else None
+    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") and os.path.exists(file) else None
 
 
 def _flow_of(module: ModuleType, attribute: str | None, target: str) -> Flow:

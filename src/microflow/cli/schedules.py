@@ -109,13 +109,13 @@ def _source(where: Where) -> Iterator[_Source]:
     from ..engine.schedule_runs import served_schedules
     from ..model.events import EventBus
     from ..model.stores import MEMORY
-    from ..store.database import Database, path_from_url
+    from ..store.database import Database, is_there, path_from_url
     from ..store.schedules import Schedules
 
     flows = _checked(where)
     path = path_from_url(url := where.store_url())
     # where nothing has run yet there is no store, and looking makes none
-    database = Database(url if path is not None and path.exists() else MEMORY)
+    database = Database(url if path is not None and is_there(path) else MEMORY)
     try:
         yield _Store(served_schedules(flows), Schedules(database, EventBus()))
     finally:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from ..errors import StoreUnavailable
-from ..store.database import Database, default_url, path_from_url
+from ..store.database import Database, default_url, is_there, path_from_url
 from ..store.logs import Logs, log_folder
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView, Page, Tree
@@ -89,7 +89,7 @@ def open_database(url: str | None) -> Iterator[Database]:
         raise StoreUnavailable(
             f"The store {url} is in the memory of another process, and can't be looked at from here."
         )
-    if not path.exists():
+    if not is_there(path):
         raise StoreUnavailable(
             f"There is no store {url}: nothing has been executed with it yet. Name another one with --store or "
             "MICROFLOW_STORE, or go to the folder where Microflow was started."

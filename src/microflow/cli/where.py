@@ -6,6 +6,7 @@ process. With a server everything goes through its REST API.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -48,7 +49,7 @@ class Where(NamedTuple):
         # what a module prints while it is imported is no result
         with redirect_stdout(sys.stderr):
             for spec in self.specs:
-                flow = load_flow(spec)
+                flow = load_flow(os.path.expanduser(spec))  # the shell leaves the ~ of --flow=~/my_flow.py as it is
                 if flow not in loaded:
                     loaded.append(flow)
         return loaded
