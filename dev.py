@@ -96,7 +96,8 @@ def set_up(*groups: str) -> Environment:
         make_environment(environment)
     stamp.unlink(missing_ok=True)
     files = [f"requirements/{group}.txt" for group in wanted]
-    call([*pip_command(environment), "install", "-q", "--require-hashes", "-r", "requirements/tool.txt"])
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # that there is a newer pip is of no interest here
+    call([*pip_command(environment), "install", "-q", "--require-hashes", "-r", "requirements/tool.txt"], quiet)
     uv(environment, "sync", "--require-hashes", "--compile-bytecode", *files)
     uv(environment, "install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     stamp.write_text(json.dumps(state), "utf-8")
@@ -198,9 +199,8 @@ def tests(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     environment = set_up("run", "test")
     path = f"{environment.scripts}{os.pathsep}{os.environ.get('PATH', '')}"  # for commands that tests start by name
     variables = {"PATH": path}
-    paths = paths_of(arguments)
-    named = any(path.is_relative_to(BROWSER_TESTS) for path in paths)
-    if named or not paths or any(BROWSER_TESTS.is_relative_to(path) for path in paths):
+    needed, named = browser_need(arguments)
+    if needed:
         found = find_browser(environment, again=named)
         if found is None and named:
             raise Failed(
@@ -210,6 +210,13 @@ def tests(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         variables |= {"CHROMIUM": found} if found else {}
     python = str(environment.python)
     return [python, "-m", "development.supervision", python, "-m", "pytest", "-n", "auto", *arguments], variables
+
+
+def browser_need(arguments: Sequence[str]) -> tuple[bool, bool]:
+    """Whether arguments of pytest take in tests of the web app in a browser, and whether they name some of them."""
+    paths = paths_of(arguments)
+    named = any(path.is_relative_to(BROWSER_TESTS) for path in paths)
+    return named or not paths or any(BROWSER_TESTS.is_relative_to(path) for path in paths), named
 
 
 def paths_of(arguments: Sequence[str]) -> list[Path]:

@@ -92,8 +92,9 @@ def example_flow(gate: Gate) -> Flow:
 class Server:
     """Serves an engine on a port of its own; can be stopped and started again, as a person would."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, token: str | None = None) -> None:
         self.engine = engine
+        self._token = token
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -102,7 +103,7 @@ class Server:
     def start(self) -> None:
         if self._socket.fileno() < 0:
             self._socket = socket.create_server(("127.0.0.1", self.port))
-        self._app = create_app(self.engine)
+        self._app = create_app(self.engine, token=self._token)
         config = uvicorn.Config(self._app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
@@ -122,10 +123,10 @@ def gate() -> Gate:
 
 
 @contextmanager
-def served(folder: Path, gate: Gate, *flows: Flow) -> Iterator[Server]:
+def served(folder: Path, gate: Gate, *flows: Flow, token: str | None = None) -> Iterator[Server]:
     engine = Engine([example_flow(gate), *flows], store=f"sqlite:///{folder}/store.db")
     engine.start()
-    server = Server(engine)
+    server = Server(engine, token)
     yield server
     server.stop()
     gate.open(10_000)
@@ -135,7 +136,7 @@ def served(folder: Path, gate: Gate, *flows: Flow) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., AbstractContextManager[Server]]:
     """Starts a server with its store in a folder, and with more flows: where one is to outlive a test, or has its own jobs."""
-    return lambda folder, *flows: served(folder, Gate(), *flows)
+    return lambda folder, *flows, **options: served(folder, Gate(), *flows, **options)
 
 
 @pytest.fixture
