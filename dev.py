@@ -24,26 +24,28 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent
+if str(ROOT) not in sys.path:  # it is imported by a test, or run with python -P
+    sys.path.insert(0, str(ROOT))
+
+from development.demo import demonstrate, port_from
+from development.processes import Failed, Stopped, become, call, end, note, raise_on_signals, run, start
+
 REQUIREMENTS = ROOT / "requirements"
 JAVASCRIPT = ROOT / "src/microflow/web/static/js"
+BROWSER_TESTS = ROOT / "tests/browser"
+OPTIONS_WITH_PATHS = {"--ignore", "--deselect", "--rootdir", "--basetemp", "-c"}
 TYPESCRIPT = "typescript@5.9"
 LOCK_COMMENT = "# Made by `python3 dev.py lock` from pyproject.toml; dev.py says why this is no uv.lock.\n"
 DEVELOPMENT = ("run", "test", "lint")
-
-
-class Failed(Exception):
-    """What was asked for can't be done; the message is for the person at the terminal."""
 
 
 class Environment(NamedTuple):
@@ -94,7 +96,8 @@ def set_up(*groups: str) -> Environment:
         make_environment(environment)
     stamp.unlink(missing_ok=True)
     files = [f"requirements/{group}.txt" for group in wanted]
-    call([*pip_command(environment), "install", "-q", "--require-hashes", "-r", "requirements/tool.txt"])
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # that there is a newer pip is of no interest here
+    call([*pip_command(environment), "install", "-q", "--require-hashes", "-r", "requirements/tool.txt"], quiet)
     uv(environment, "sync", "--require-hashes", "--compile-bytecode", *files)
     uv(environment, "install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     stamp.write_text(json.dumps(state), "utf-8")
@@ -186,10 +189,65 @@ def lock_digest(groups: Iterable[str]) -> str:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Pass the tests, on all cores."""
+    """Pass the tests, on all cores. What this machine is not equipped for is left out, but for CI."""
+    os.chdir(ROOT)
+    return become(*tests(arguments))
+
+
+def tests(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The command that passes the tests, and its environment variables, when everything that it needs is there."""
     environment = set_up("run", "test")
     path = f"{environment.scripts}{os.pathsep}{os.environ.get('PATH', '')}"  # for commands that tests start by name
-    return run([str(environment.python), "-m", "pytest", "-n", "auto", *arguments], {"PATH": path})
+    variables = {"PATH": path}
+    needed, named = browser_need(arguments)
+    if needed:
+        found = find_browser(environment, again=named)
+        if found is None and named:
+            raise Failed(
+                "The tests in tests/browser need a browser, and there is none that can be started (the reason stands above). "
+                "Install Chromium, or name one with CHROMIUM=/path/to/it."
+            )
+        variables |= {"CHROMIUM": found} if found else {}
+    python = str(environment.python)
+    return [python, "-m", "development.supervision", python, "-m", "pytest", "-n", "auto", *arguments], variables
+
+
+def browser_need(arguments: Sequence[str]) -> tuple[bool, bool]:
+    """Whether arguments of pytest take in tests of the web app in a browser, and whether they name some of them."""
+    paths = paths_of(arguments)
+    named = any(path.is_relative_to(BROWSER_TESTS) for path in paths)
+    return named or not paths or any(BROWSER_TESTS.is_relative_to(path) for path in paths), named
+
+
+def paths_of(arguments: Sequence[str]) -> list[Path]:
+    """The files and folders of tests that arguments of pytest name."""
+    names = (
+        argument.partition("::")[0]
+        for option, argument in pairwise(["", *arguments])
+        if option not in OPTIONS_WITH_PATHS and not argument.startswith("-")
+    )
+    return [path for name in names if (path := (ROOT / name).resolve()).exists()]
+
+
+def find_browser(environment: Environment, *, again: bool) -> str | None:
+    """The path of a browser for the tests of the web app; where there is none one is got, if that can be done.
+
+    What could not be got is not tried ``again`` by every run, but only where tests of the web app are asked for by name.
+    """
+    failed = environment.folder / "microflow-no-browser"
+    get = ["--get"] if again or not failed.exists() else []
+    python = str(environment.python)
+    command = [python, "-m", "development.supervision", python, "-m", "development.browser", *get]
+    process = start(command, stdout=subprocess.PIPE)
+    try:
+        printed, _ = process.communicate()
+    except Stopped:
+        end(process, signal.SIGINT)
+        raise
+    found = None if process.returncode else os.fsdecode(printed).strip()
+    if found is None:
+        failed.touch()
+    return found
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -211,7 +269,7 @@ def check(arguments: Sequence[str]) -> int:
         if step():
             failed.append(name)
     note("— tests")
-    code = test(arguments)
+    code = run(*tests(arguments))
     if failed:
         note(f"Not passed, before the tests: {', '.join(failed)}.")
     return code or bool(failed)
@@ -265,105 +323,13 @@ def run_command(arguments: Sequence[str]) -> int:
     environment = set_up("run")
     if environment.find(name) is None:
         environment = set_up(*DEVELOPMENT)
-    return subprocess.call([environment.command(name), *rest], env=variables())
+    return become([environment.command(name), *rest])
 
 
 def demo(arguments: Sequence[str]) -> int:
-    """Serve the example, run it, say where its report is, and leave the server up until Ctrl-C."""
+    """Serve the example, run it, say where its report is, and leave the server up until a signal ends both."""
     port = port_from(arguments)
-    environment = set_up("run")
-    url = f"http://localhost:{port}"
-    command = [environment.command("microflow"), "serve", "-f", "examples/stdlib_report.py:flow"]
-    server = subprocess.Popen([*command, "--host", "localhost", "--port", str(port)], cwd=ROOT, env=variables())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        wait_for(url, server)
-        result = execute(url)
-        note(f"\n{result['modules']} modules, {result['lines']:,} lines, {result['functions']:,} functions.")
-        note(f"The report:  {result['html']}\n             {result['json']}")
-        note(f"The server:  {url} (Ctrl-C ends it)")
-        return server.wait()
-    except KeyboardInterrupt:
-        return server.wait()  # the terminal has sent the signal to the server too
-    finally:
-        if server.poll() is None:
-            server.terminate()
-            server.wait()
-
-
-def port_from(arguments: Sequence[str]) -> int:
-    """The port that was asked for; without one 3000, or any other that is free."""
-    if not arguments:
-        with socket.socket() as probe:
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", 3000))
-                return 3000
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-    if len(arguments) == 2 and arguments[0] == "--port" and arguments[1].isdecimal():
-        return int(arguments[1])
-    raise Failed(f"dev.py demo takes --port NUMBER, and got {' '.join(arguments)}.")
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    """Return when the server answers."""
-    deadline = time.monotonic() + 30
-    while server.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError):
-            request("GET", f"{url}/api/health")
-            return
-        time.sleep(0.05)
-    raise Failed(f"The server does not answer at {url}; what it said stands above.")
-
-
-def execute(url: str) -> dict[str, Any]:
-    """Run the example's manager through the REST API, show its progress, and return its output."""
-    body = {"inputs": [{"directory": str(ROOT / "report")}]}
-    execution = request("POST", f"{url}/api/jobs/stdlib_report/make_report/executions", body)
-    shown = ""
-    while execution["status"] in ("queued", "running"):
-        time.sleep(0.2)
-        execution = request("GET", f"{url}/api/executions/{execution['id']}")
-        progress = execution.get("progress") or {}
-        line = f"{progress.get('done', 0):.0f} of {progress.get('total') or 0:.0f} packages measured"
-        if progress and line != shown:
-            shown = line
-            print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
-    if execution["status"] != "success":
-        raise Failed(f"The example ended with {execution['status']}: {json.dumps(execution.get('error'), indent=2)}")
-    output: dict[str, Any] = execution["output"]
-    return output
-
-
-def request(method: str, url: str, body: Any = None) -> Any:
-    """One call of the REST API."""
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
-        return json.load(answer)
-
-
-def note(text: str) -> None:
-    """Tell the person at the terminal, before anything that a command prints next."""
-    print(text, flush=True)
-
-
-def variables(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment variables of what is started here."""
-    # without bytecode every worker process would compile everything anew
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, **(more or {})}
-
-
-def run(command: Sequence[str], more: Mapping[str, str] | None = None) -> int:
-    """Run a command in the root of the tree; its exit code."""
-    return subprocess.call(command, cwd=ROOT, env=variables(more))
-
-
-def call(command: Sequence[str], more: Mapping[str, str] | None = None) -> None:
-    """Run a command that must succeed."""
-    if code := run(command, more):
-        raise Failed(f"This failed with exit code {code}; what it said stands above:\n  {' '.join(map(str, command))}")
+    return demonstrate(set_up("run").command("microflow"), port)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
@@ -379,7 +345,10 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command; its exit code."""
     if other := os.environ.get("MICROFLOW_PYTHON"):
-        return subprocess.call([other, __file__, *arguments], env=variables({"MICROFLOW_PYTHON": ""}))
+        if (found := shutil.which(other)) is None:
+            print(f"MICROFLOW_PYTHON names {other!r}, which is not on PATH.", file=sys.stderr)
+            return 2
+        return become([found, __file__, *arguments], {"MICROFLOW_PYTHON": ""})
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help", "help"):
         print(__doc__)
@@ -387,13 +356,14 @@ def main(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"dev.py has no command {name!r}; it has {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
+    raise_on_signals()
     try:
         return COMMANDS[name](rest)
     except Failed as failure:
         print(failure, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except Stopped as stopped:
+        return stopped.code
 
 
 if __name__ == "__main__":

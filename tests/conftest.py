@@ -1,11 +1,21 @@
-"""What tests of several rooms need: a store of their own, engines that are always stopped, a clock that stands still."""
+"""What tests of several rooms need: a store of their own, engines that are always stopped, a clock that stands still.
+
+A test that needs what a machine may lack (a browser, nginx) is left out there, and the last line of the run says so. In CI,
+where the environment variable CI is set, it fails instead.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import subprocess
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,6 +24,32 @@ from microflow.engine.engine import Engine
 
 PATIENCE = 60.0
 """Seconds after which a test that waits for a signal gives up; nothing is ever asserted about how long it took."""
+
+
+LEFT_OUT = "left out: "
+"""How the reason of a skipped test begins that this machine is not equipped for."""
+
+
+def leave_out(why: str) -> NoReturn:
+    """Skip a test that this machine is not equipped for; in CI, fail it. ``why`` names what is missing, and how to get it."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI passes every test. {why}", pytrace=False)
+    pytest.skip(LEFT_OUT + why)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say as the very last line what was left out, however many tests that are."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    reasons: Counter[str] = Counter()
+    for report in reporter.stats.get("skipped", ()):
+        _, found, why = str(report.longrepr[2]).partition(LEFT_OUT)
+        if found:
+            reasons[why] += 1
+    if reasons:
+        parts = (f"{count} test{'' if count == 1 else 's'} ({why})" for why, count in sorted(reasons.items()))
+        reporter.write_line(f"Left out on this machine: {'; '.join(parts)}")
 
 
 class FakeClock:
@@ -83,3 +119,45 @@ def start(store: str) -> Iterator[Callable[..., Engine]]:
     yield start_engine
     for engine in reversed(started):
         engine.stop(grace=0)
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """Starts a real nginx: ``nginx(port, "proxy_set_header Host $host;")`` puts one in front of a port, and gives its own."""
+    program = shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
+    if program is None:
+        leave_out("nginx is not installed; on Debian and Ubuntu: apt-get install nginx-light")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(target: int, *lines: str) -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        folder = tmp_path / f"nginx-{port}"
+        folder.mkdir()
+        # one process in the foreground, which needs no right and no folder of the system
+        temporary = "\n".join(
+            f"{kind}_temp_path {kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        inner = "\n".join(lines)
+        (folder / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{ access_log off; {temporary}\n"
+            f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{target};\n{inner}\n}} }} }}\n",
+            "utf-8",
+        )
+        process = subprocess.Popen([program, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"])
+        started.append(process)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            assert process.poll() is None, "nginx has ended; what it said stands above"
+            try:
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                return port
+            except OSError:
+                assert time.monotonic() < deadline, "nginx does not listen"
+                time.sleep(0.01)
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(PATIENCE)

@@ -11,7 +11,8 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -89,11 +90,13 @@ def _loaded(
     specs: Sequence[str], failed: Callable[[str, LoadError], None], earlier: CodeVersion | None = None
 ) -> CodeVersion:
     """Paths are relative to the directory in which the ``earlier`` version was loaded, whatever the working directory is by now."""
-    directory = Path.cwd() if earlier is None or earlier.directory is None else earlier.directory
+    with _in_words(" ".join(specs)):
+        directory = Path.cwd() if earlier is None or earlier.directory is None else earlier.directory
     found: list[_Target] = []
     for spec in dict.fromkeys(specs):
         try:
-            found.append(_target(spec, directory))
+            with _in_words(spec):
+                found.append(_target(spec, directory))
         except LoadError as failure:
             failed(spec, failure)
     for target in found:
@@ -108,7 +111,7 @@ def _loaded(
         for target in found:
             try:
                 _refuse_clash(version, target)
-                with version.importing(target.spec):
+                with version.importing(target.spec), _in_words(target.spec):
                     module = _imported(target)
                 flows[target.spec] = _flow_of(module, target.attribute, target.text)
                 _refuse_second_name(flows[target.spec], target)
@@ -126,6 +129,18 @@ def _loaded(
     for spec, flow in flows.items():
         version.add(flow, spec)
     return version
+
+
+@contextmanager
+def _in_words(spec: str) -> Iterator[None]:
+    """Raise ``LoadError`` for what the system refuses while a flow is looked for."""
+    try:
+        yield
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        where = error.filename or "the working directory"
+        raise LoadError(f"{spec} can't be loaded: {error.strerror}: {where}.") from error
+    except ValueError as error:  # a name that holds a null character
+        raise LoadError(f"{spec!r} can't be loaded: {error}.") from error
 
 
 def _refuse_clash(version: CodeVersion, target: _Target) -> None:
@@ -210,8 +225,10 @@ def _target(spec: str, directory: Path) -> _Target:
             raise LoadError(f"{spec!r} names no module: name the flow as module:flow or path/to/my_flow.py:flow.")
         return _Target(spec, text, attribute, text, None, (directory,))
     file = directory / text
-    if not file.exists():
-        raise LoadError(f"There is no file {text}{_near_files(file)}")
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise LoadError(f"There is no file {text}{_near_files(file)}") from None
     if file.is_dir() or file.suffix != ".py":
         kind = "a folder" if file.is_dir() else "no Python file (.py)"
         raise LoadError(f"{text} is {kind}; name the flow as path/to/my_flow.py:flow.")
@@ -313,7 +330,9 @@ def _place_of(error: BaseException) -> Place | None:
     frames = [
         Place(frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and not Path(frame.filename).is_relative_to(_PACKAGE)
+        if not frame.filename.startswith("<frozen")
+        and not Path(frame.filename).is_relative_to(_PACKAGE)
+        and Path(frame.filename).parent.name != "importlib"  # nor the import itself
     ]
     own = [frame for frame in frames if not _is_installed(Path(frame.file).resolve())]
     return next(reversed(own or frames), None)
@@ -327,7 +346,7 @@ def _is_installed(file: Path) -> bool:
 
 def _source_of(module: Any) -> Path | None:
     file = getattr(module, "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") and Path(file).exists() else None
+    return Path(file).resolve() if isinstance(file, str) and file.endswith(".py") and os.path.exists(file) else None
 
 
 def _flow_of(module: ModuleType, attribute: str | None, target: str) -> Flow:

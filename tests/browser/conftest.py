@@ -19,6 +19,8 @@ from microflow import Flow, create_flow, current_execution
 from microflow.engine.engine import Engine
 from microflow.web.app import create_app
 
+from ..conftest import leave_out
+
 PATIENCE = 30_000
 """Milliseconds after which something that should be seen is missed."""
 
@@ -90,8 +92,9 @@ def example_flow(gate: Gate) -> Flow:
 class Server:
     """Serves an engine on a port of its own; can be stopped and started again, as a person would."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, token: str | None = None) -> None:
         self.engine = engine
+        self._token = token
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -100,7 +103,7 @@ class Server:
     def start(self) -> None:
         if self._socket.fileno() < 0:
             self._socket = socket.create_server(("127.0.0.1", self.port))
-        self._app = create_app(self.engine)
+        self._app = create_app(self.engine, token=self._token)
         config = uvicorn.Config(self._app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
@@ -120,10 +123,10 @@ def gate() -> Gate:
 
 
 @contextmanager
-def served(folder: Path, gate: Gate, *flows: Flow) -> Iterator[Server]:
+def served(folder: Path, gate: Gate, *flows: Flow, token: str | None = None) -> Iterator[Server]:
     engine = Engine([example_flow(gate), *flows], store=f"sqlite:///{folder}/store.db")
     engine.start()
-    server = Server(engine)
+    server = Server(engine, token)
     yield server
     server.stop()
     gate.open(10_000)
@@ -133,7 +136,7 @@ def served(folder: Path, gate: Gate, *flows: Flow) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., AbstractContextManager[Server]]:
     """Starts a server with its store in a folder, and with more flows: where one is to outlive a test, or has its own jobs."""
-    return lambda folder, *flows: served(folder, Gate(), *flows)
+    return lambda folder, *flows, **options: served(folder, Gate(), *flows, **options)
 
 
 @pytest.fixture
@@ -145,9 +148,10 @@ def server(tmp_path: Path, gate: Gate) -> Iterator[Server]:
 @pytest.fixture(scope="module")  # while it is open an event loop runs in this thread, which other tests could not bear
 def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    # dev.py names the one that it has found or got
     path = os.environ.get("CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
-        pytest.fail("The browser tests need Chromium: apt-get install chromium, or name one with CHROMIUM=/path/to/it.")
+        leave_out("there is no browser; install Chromium, or name one with CHROMIUM=/path/to/it")
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if is_root else [])

@@ -88,6 +88,47 @@ def test_lines_are_inputs_and_the_line_of_a_mistake_is_told(tmp_path: Path) -> N
         read_lines(str(file))
 
 
+def test_a_line_with_a_list_is_one_input_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"v": 1}\n{"v": 2}\n', "utf-8")
+    assert len(read_lines(str(file))) == 2
+    assert capsys.readouterr().err == ""
+
+    file.write_text('{"v": 0}\n[{"v": 1}, {"v": 2}]\n', "utf-8")
+    assert read_lines(str(file)) == [{"v": 0}, [{"v": 1}, {"v": 2}]]
+    said = capsys.readouterr().err
+    assert f"in {file}, line 2 holds a JSON array: that is one input, a list." in said
+    assert "write one object on each line" in said
+
+    file.write_text('[{"v": 1}]\n[{"v": 2}]\n', "utf-8")
+    assert read_lines(str(file)) == [[{"v": 1}], [{"v": 2}]]
+    assert "2 lines, the first of them line 1, hold a JSON array each" in capsys.readouterr().err
+
+
+def test_one_array_on_several_lines_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    file = tmp_path / "in.json"
+    file.write_text('[\n  {"v": 1},\n  {"v": 2}\n]\n', "utf-8")
+
+    with pytest.raises(
+        click.UsageError, match=r"holds one JSON array on several lines\. For an execution for each object"
+    ):
+        read_lines(str(file))
+
+
+@pytest.mark.parametrize("text", ['{"a": "\udcff"}', '{"\udcff": 1}', '{"a": "\\ud800"}'])
+def test_text_that_is_not_unicode_is_told(text: str) -> None:
+    assert "--input holds text that is not valid Unicode" in refusal(text)
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    (tmp_path / "order.json").write_text('{"order": 1}', "utf-8")
+
+    assert read_inputs(["@~/order.json"]) == [{"order": 1}]
+    assert read_lines("~/order.json") == [{"order": 1}]
+
+
 def test_dates_are_dates_for_the_job() -> None:
     assert decoded([parse('{"day": {"$date": "2026-11-22"}}', "--input")]) == [{"day": date(2026, 11, 22)}]
 

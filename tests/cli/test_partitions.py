@@ -247,8 +247,24 @@ def test_a_dry_run_runs_nothing(partitions: Any) -> None:
     counts = json.loads(partitions("load", "--run", "--dry-run", "--json").stdout)["counts"]
     assert counts == {"all": 9, "missing": 9, "failed": 0, "missing_or_failed": 9}
     none = partitions("load", "--run", "--dry-run", "--only", "failed").stdout
-    assert none == "None of these partitions is to be executed.\n"
+    assert none == "Nothing to run: no partition has failed.\n"
     assert not Path(".microflow").exists()
+
+
+def test_a_run_of_nothing_says_so_and_records_nothing(partitions: Any, call: Call) -> None:
+    only_b = ["by_category", "--run", "--cat", "x"]
+    for only, why in [
+        ("missing", "no partition is missing"),
+        ("failed", "no partition has failed"),
+        ("missing_or_failed", "no partition is missing or failed"),
+    ]:
+        if only == "missing":
+            assert partitions(*only_b).exit_code == 0
+        done = partitions(*only_b, "--only", only)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, f"Nothing to run: {why}.\n", "")
+    assert json.loads(partitions(*only_b, "--only", "failed", "--json").stdout)["partitions"] == 0
+    kinds = [item["kind"] for item in json.loads(call("executions", "--json").stdout)["items"]]
+    assert sorted(kinds) == ["partitions", "task"]
 
 
 def test_what_the_job_prints_is_seen(partitions: Any) -> None:
@@ -276,6 +292,9 @@ def test_the_same_on_a_server(call: Call, shop: str, serve: Callable[..., Server
     assert there("partitions", "by_category").stdout.startswith("· missing   x\n")
     wrong = there("partitions", "load", "--to", "2021")
     assert (wrong.exit_code, "'2021' is no daily partition" in wrong.stderr) == (2, True)
+
+    nothing = there("partitions", "by_category", "--run", "--only", "failed")
+    assert (nothing.exit_code, nothing.stdout) == (0, "Nothing to run: no partition has failed.\n")
 
     for act in ("pause", "resume"):
         done = there(act, "1")

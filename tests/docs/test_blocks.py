@@ -3,7 +3,8 @@
 - A ``python`` block whose first line is a comment with a file name (``# my_flow.py``) is that file, in the page's folder.
 - Any other ``python`` block is a script of its own; it must end without an error.
 - A ``console`` block holds commands (``$ …``) and, where lines follow, what they print; ``...`` stands for anything.
-  ``microflow serve`` goes on in the background until the page ends; port 3000 is replaced by one that is free.
+  ``microflow serve`` goes on in the background until the page ends; port 3000 is replaced by one that is free. Where there is
+  no ``curl``, its request is sent by other means.
 - ``<!-- not run: why -->`` on the line before a block leaves it out. Blocks in other languages are for the eye alone.
 """
 
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from .curl import FORM, Asked, answer_to, request_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -126,17 +129,23 @@ class Reader:
             self._serve(words)
             return
         found = shutil.which(words[0], path=self._environment["PATH"])
-        if found is None:
+        if found is not None:
+            self._call([found, *words[1:]], command.output)
+        elif words[0] == "curl":
+            self._compare(words, answer_to(request_of(words[1:])), command.output)
+        else:
             raise NotAsShown(f"{words[0]} is not on PATH")
-        self._call([found, *words[1:]], command.output)
 
     def _call(self, words: list[str], expected: str | None) -> None:
         done = subprocess.run(
             words, cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=100, check=False
         )
-        printed = done.stdout.replace(self._port, "3000")
         if done.returncode:
-            raise NotAsShown(f"{words} ended with {done.returncode}:\n{printed}{done.stderr}")
+            raise NotAsShown(f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        self._compare(words, done.stdout, expected)
+
+    def _compare(self, words: list[str], printed: str, expected: str | None) -> None:
+        printed = printed.replace(self._port, "3000")
         if expected is not None and not fits(expected, printed):
             raise NotAsShown(f"{words} printed:\n{printed}\nand the page shows:\n{expected}")
 
@@ -170,6 +179,40 @@ def test_what_a_page_shows_works(page: Path, reader: Reader) -> None:
             reader.carry_out(block)
         except NotAsShown as problem:
             pytest.fail(f"{page.relative_to(ROOT)}, line {block.line}: {problem}", pytrace=False)
+
+
+def test_a_page_that_uses_curl_works_without_curl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None if name == "curl" else f"/nowhere/{name}")
+    reader = Reader(tmp_path)
+    try:
+        for block in blocks_of(ROOT / "docs" / "server.md"):
+            if block.not_run is None:
+                reader.carry_out(block)
+        wrong = Command("curl -s http://localhost:3000/api/flows", '{"items":[]}')
+        with pytest.raises(NotAsShown, match="and the page shows"):
+            reader.carry_out(Block("console", f"$ {wrong.text}\n{wrong.output}\n", 1, None))
+    finally:
+        reader.leave()
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("-s http://x/a?b=1&c", Asked("GET", "http://x/a?b=1&c", {"Accept": "*/*"}, None)),
+        ("http://x -d a=1 -d b", Asked("POST", "http://x", {"Accept": "*/*", "Content-Type": FORM}, b"a=1&b")),
+        (
+            "-H content-type:text/plain -d a -X PUT http://x",
+            Asked("PUT", "http://x", {"Accept": "*/*", "Content-Type": "text/plain"}, b"a"),
+        ),
+    ],
+)
+def test_a_command_of_curl_is_the_request_that_curl_sends(words: str, asked: Asked) -> None:
+    assert request_of(words.split()) == asked
+
+
+def test_an_option_of_curl_that_is_not_understood_is_never_left_out_in_silence() -> None:
+    with pytest.raises(ValueError, match="curl --fail"):
+        request_of(["--fail", "http://x"])
 
 
 def test_what_is_not_run_says_why() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,3 +24,14 @@ def tracked(root: Path) -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     return sorted(path for line in set(listing.splitlines()) if (root / (path := Path(line))).is_file())
+
+
+@pytest.fixture(scope="session")
+def dev(root: Path) -> ModuleType:
+    """dev.py, to be asked for its parts."""
+    specification = spec_from_file_location("dev", root / "dev.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

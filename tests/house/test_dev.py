@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -15,16 +14,10 @@ import pytest
 THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-@pytest.fixture
-def dev(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """dev.py, for a tree that is empty."""
-    specification = spec_from_file_location("dev", root / "dev.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = module_from_spec(specification)
-    specification.loader.exec_module(module)
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    return module
+@pytest.fixture(autouse=True)
+def empty_tree(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dev.py works on a tree that is empty."""
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
 
 
 def made_with(folder: Path, line: str) -> None:

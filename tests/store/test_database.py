@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -49,6 +51,37 @@ def test_a_url_that_names_no_file_is_refused(url: str) -> None:
         StoreUnavailable, match=r"can't be opened: it names no file; give one, such as sqlite:///store\.db\."
     ):
         Database(url)
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+    with closing(Database("sqlite:///~/stores/x.db")) as database:
+        assert database.path == tmp_path / "home" / "stores" / "x.db"
+        assert database.path.exists()
+    assert not (tmp_path / "~").exists()
+    assert path_from_url("sqlite:///./~/x.db") == tmp_path / "~" / "x.db"
+    assert path_from_url("sqlite:///folder/~/x.db") == tmp_path / "folder" / "~" / "x.db"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows takes any name for that of a user")
+def test_a_tilde_and_a_name_is_the_home_directory_of_that_user() -> None:
+    import pwd
+
+    user = pwd.getpwuid(os.getuid())
+
+    assert path_from_url(f"sqlite:///~{user.pw_name}/x.db") == Path(user.pw_dir) / "x.db"
+    with pytest.raises(StoreUnavailable, match="there is no home directory ~nobody-of-this-name"):
+        path_from_url("sqlite:///~nobody-of-this-name/x.db")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there, every file name is valid Unicode")
+def test_a_file_name_that_is_not_utf_8_is_like_any_other(tmp_path: Path) -> None:
+    with closing(Database(f"sqlite:///{tmp_path}/caf\udce9 %.db")) as database:
+        assert database.read_text("SELECT count(*) FROM executions", ()) == [(0,)]
+        database.checkpoint()
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_systems_own_words(tmp_path: Path) -> None:

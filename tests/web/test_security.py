@@ -89,8 +89,15 @@ def test_the_api_takes_only_json(untouched: Any, kind: str | None) -> None:
         {"origin": "http://localhost:8000"},
         {"origin": "null"},
         {"origin": "http://evil.com", "sec-fetch-site": "same-origin"},
+        {"origin": "http://evil.com", "sec-fetch-site": "none"},
+        {"origin": "http://localhost:3000", "sec-fetch-site": "cross-site"},
+        {"origin": "http://localhost:3000", "sec-fetch-site": "same-site"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "Same-Origin"},
+        {"origin": "https://localhost"},
+        {"origin": "http://localhost:3000@evil.com"},
+        {"origin": ""},
         {"referer": "http://evil.com/http://localhost:3000"},
         {"origin": "http://[::1"},
         {"referer": "http://[localhost:3000/"},
@@ -113,11 +120,54 @@ def test_another_site_changes_nothing(untouched: Any, headers: dict[str, str], k
         {"origin": "https://LOCALHOST:3000"},
         {"sec-fetch-site": "same-origin"},
         {"sec-fetch-site": "none"},
+        {"origin": "http://localhost:3000", "sec-fetch-site": "none"},
         {"referer": "http://localhost:3000/jobs"},
+        # behind a proxy that passes another Host on than the browser's
+        {"origin": "http://localhost:8443", "sec-fetch-site": "same-origin"},
+        {"origin": "https://flows.example.com:8443", "sec-fetch-site": "same-origin"},
+        {"origin": "null", "sec-fetch-site": "same-origin"},
     ],
 )
 def test_json_from_here_or_from_a_program_is_taken(client: Any, headers: dict[str, str]) -> None:
     assert client.request("POST", EXECUTE, {"content-type": "application/json; charset=utf-8", **headers}).status == 201
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("flows.example.com:443", "https://flows.example.com"),
+        ("flows.example.com", "https://flows.example.com:443"),
+        ("flows.example.com:80", "http://flows.example.com"),
+    ],
+)
+def test_the_port_of_a_scheme_may_be_left_out(
+    engine: Any, make_client: Callable[..., Any], host: str, origin: str
+) -> None:
+    client = make_client(engine, hosts=["*"], no_auth=True, token="t", headers={"authorization": "Bearer t"})
+
+    assert client.post("/api/executions/1/cancel", host=host, origin=origin).status == 404  # there is no such execution
+    for other in ("https://flows.example.com:8443", "http://flows.example.com:8080", "https://example.com"):
+        assert client.post("/api/executions/1/cancel", host=host, origin=other).status == 403
+
+
+def test_a_refused_origin_is_told_with_the_host_it_was_compared_with_and_what_to_do(untouched: Any) -> None:
+    headers = {"host": "localhost", "origin": "https://localhost:8443", **JSON}
+
+    told = untouched.request("POST", EXECUTE, headers, b"{}").detail
+
+    assert "Origin says https://localhost:8443, Host says localhost." in told
+    assert "proxy_set_header Host $http_host" in told
+    headers = {"host": "localhost", "referer": "https://localhost:8443/jobs?x=secret", **JSON}
+    told = untouched.request("POST", EXECUTE, headers, b"{}").detail
+    assert "Referer says https://localhost:8443, Host says localhost." in told
+
+
+def test_a_name_that_is_not_answered_is_told_with_what_to_do(untouched: Any) -> None:
+    told = untouched.get("/api/health", host="flows.example.com").detail
+
+    assert "'flows.example.com', only to localhost, 127.0.0.1, [::1]." in told
+    assert "--host 0.0.0.0 and a token" in told
+    assert "proxy_set_header Host localhost" in told
 
 
 def test_a_form_must_say_that_it_comes_from_here(untouched: Any) -> None:

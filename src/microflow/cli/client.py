@@ -55,8 +55,9 @@ class Client:
             url = f"http://{url}"
         try:
             parts = urlsplit(url)
-            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number, a bracket that is not closed
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isascii()
+            (parts.hostname or "").encode("idna")
+        except ValueError:  # a port that is no number, a bracket that is not closed, a name that no host can have
             known = False
         if not known:
             raise MicroflowError(f"The server {url!r} is no address; give one as http://localhost:3000.")
@@ -201,7 +202,7 @@ class Client:
     # How
 
     def _get(self, path: str, form: type[T], query: Mapping[str, Any] | None = None) -> T:
-        address = self.url + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        address = self.url + path + (f"?{urlencode(query, doseq=True, errors='surrogatepass')}" if query else "")
         return self._read(Request(address, headers=self._headers), form)
 
     def _post(self, path: str, body: Mapping[str, Any] | None = None) -> ExecutionView:

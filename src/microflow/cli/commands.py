@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import traceback
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -42,6 +45,27 @@ SHOW_TRACEBACK = "microflow.traceback"
 """Where a command leaves the wish for the traceback of a flow that can't be loaded."""
 
 
+EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO})
+"""What the system answers, without a file's name, where the machine has nothing left to give."""
+
+
+def system_message(error: OSError) -> str:
+    """What the system refused, in a line: the path, if there is one, and the reason."""
+    reason = error.strerror or str(error)
+    return f"{reason}." if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}."
+
+
+def _check_working_directory() -> None:
+    """Raise ``Refused`` where there is none: nearly every path is looked for from it."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        where = os.environ.get("PWD", "of this shell")
+        raise Refused(
+            f"The working directory {where} can't be used ({error.strerror}): go to another one, as with cd."
+        ) from None
+
+
 class Refused(click.ClickException):
     """Wrong use, or something that can't be done: one message on standard error, exit code 2."""
 
@@ -66,6 +90,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does it, with the nearest name where there is none of this name."""
+        if any("\0" in argument for argument in args):
+            ctx.fail("An argument holds a null character, which no path, name or number can hold.")
         if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], COMMANDS, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(COMMANDS)}."
@@ -77,11 +103,23 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Carry out what the arguments say; what the machine refuses is a message too, wherever that happens."""
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            if error.filename is None and error.errno not in EXHAUSTED:
+                raise  # a mistake of Microflow's own
+            with suppress(OSError):  # standard error may be what has no space left
+                Refused(system_message(error)).show()
+            sys.exit(Refused.exit_code)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Carry out the command; an error of Microflow is a message, Ctrl-C an exit code."""
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
+            _check_working_directory()
             return super().invoke(ctx)
         except MicroflowError as error:
             if isinstance(error, LoadError) and error.__cause__ is not None and ctx.meta.get(SHOW_TRACEBACK):

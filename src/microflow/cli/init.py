@@ -36,6 +36,8 @@ def command(directory: Path) -> None:
         raise Refused(f"{what} is there already, and is left as it is; nothing was written.") from None
     except OSError as error:
         raise Refused(f"{file} can't be written: {error.strerror}.") from None
+    except ValueError as error:  # a null character, which no path can hold
+        raise Refused(f"{str(file)!r} can't be written: {error}.") from None
     name = shlex.quote(shown(file.absolute()))
     click.echo(
         f"Wrote {file}. Run it once, or serve it:\n\n"

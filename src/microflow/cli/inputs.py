@@ -7,6 +7,7 @@ for an engine in this process.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,11 @@ import click
 from ..model.payloads import TOO_DEEP, decode, is_too_deep
 
 STANDARD_INPUT = "-"
+
+ONE_PER_LINE = (
+    "For an execution for each object, write one object on each line, as jq -c '.[]' does; --batch-size makes lists."
+)
+"""What to do with an array where an input for each of its objects is meant."""
 
 
 def read_inputs(given: Sequence[str]) -> list[Any]:
@@ -37,17 +43,22 @@ def read_inputs(given: Sequence[str]) -> list[Any]:
 def read_lines(file: str) -> list[Any]:
     """The inputs in a file of JSON lines (``-`` is standard input), one on each line that is not empty.
 
-    Raises ``UsageError`` with the number of the line.
+    A line with a list is one input, whose job gets the list: standard error is told, since most who write one mean an input for
+    each of its objects. Raises ``UsageError`` with the number of the line.
     """
     name = "standard input" if file == STANDARD_INPUT else file
     text = _standard_input() if file == STANDARD_INPUT else _content(file)
-    return [
-        parse(line, f"{name}, line {number}")
-        for number, line in enumerate(
-            text.split("\n"), start=1
-        )  # JSON may hold what str.splitlines takes for a line's end
-        if line.strip() != ""
-    ]
+    # JSON may hold what str.splitlines takes for a line's end
+    lines = {number: line for number, line in enumerate(text.split("\n"), start=1) if line.strip() != ""}
+    if len(lines) > 1 and isinstance(_json_or_none(text), list):
+        raise click.UsageError(f"{name} holds one JSON array on several lines. {ONE_PER_LINE}")
+    inputs = {number: parse(line, f"{name}, line {number}") for number, line in lines.items()}
+    lists = [number for number, value in inputs.items() if isinstance(value, list)]
+    if lists:
+        which = f"line {lists[0]}" if len(lists) == 1 else f"{len(lists)} lines, the first of them line {lists[0]},"
+        verb = "holds a JSON array" if len(lists) == 1 else "hold a JSON array each"
+        click.echo(f"Note: in {name}, {which} {verb}: that is one input, a list. {ONE_PER_LINE}", err=True)
+    return list(inputs.values())
 
 
 def parse(text: str, name: str) -> Any:
@@ -66,12 +77,26 @@ def parse(text: str, name: str) -> Any:
                 f"{name} holds {_described(item)}; an input is a JSON object or a list of objects, as in "
                 '{"my_value": 1}.'
             )
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        broken = error.object[error.start : error.end]
+        raise click.UsageError(
+            f"{name} holds text that is not valid Unicode ({broken!a}), such as a file name in another encoding."
+        ) from None
     return value
 
 
 def decoded(inputs: Sequence[Any]) -> list[Any]:
     """The inputs as a job gets them, dates as dates. Raises ``PayloadError`` for a tagged date that is none."""
     return [decode(json.dumps(value)) for value in inputs]
+
+
+def _json_or_none(text: str) -> Any:
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _standard_input() -> str:
@@ -81,17 +106,21 @@ def _standard_input() -> str:
         click.echo("Reading JSON from the keyboard; Ctrl-D ends it (Ctrl-Z and Enter on Windows).", err=True)
     try:
         return sys.stdin.buffer.read().decode("utf-8")
+    except OSError as error:
+        raise click.UsageError(f"Standard input can't be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise click.UsageError(f"Standard input is no text in UTF-8: {error}.") from None
 
 
 def _content(path: str) -> str:
     try:
-        return Path(path).read_text("utf-8")
+        return Path(os.path.expanduser(path)).read_text("utf-8")  # the shell leaves the ~ of @~/order.json as it is
     except OSError as error:
         raise click.UsageError(f"{path!r} can't be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{path!r} is no text in UTF-8: {error}.") from None
+    except ValueError as error:  # a null character, which no path can hold
+        raise click.UsageError(f"{path!r} can't be read: {error}.") from None
 
 
 def _no_constant(name: str) -> NoReturn:

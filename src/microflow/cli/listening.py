@@ -35,6 +35,10 @@ def listen(host: str, port: int) -> list[socket.socket]:
         except OSError as error:
             if not (tries_left and error.errno == errno.EADDRINUSE):
                 raise ServerError(_why_not(host, port, error)) from error
+        except UnicodeError as error:  # a name that no host can have: a part of it is empty, too long, or no text
+            raise ServerError(
+                f"The host {host!r} is not a host's name. Give an address of this machine with --host."
+            ) from error
     raise AssertionError("the last try returns or raises")
 
 

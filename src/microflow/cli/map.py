@@ -52,6 +52,9 @@ def command(
       ls *.csv | jq -cR '{file: .}' | microflow map load -f my_flow:flow -i -
       microflow map load --server localhost:3000 -i orders.jsonl --batch-size 100
 
+    Each line of the file is one JSON object. A line with a JSON array is one input too: its job gets the whole list,
+    as it does with --batch-size.
+
     The exit code is 1 if any of them failed; microflow executions --parent ID --status error lists those.
     """
     from .running import run_here, run_there

@@ -18,7 +18,7 @@ from ..store.partitions import PartitionStatuses
 from ..store.readers import Readable
 from ..web.formats import duration, number
 from ..web.partition_views import PartitionMatrix, is_small, matrix, texts_of
-from .display import Display, open_display
+from .display import open_display
 from .outcome import COLORS, finish, print_json
 from .partition_picture import SIGNS, Part, Sheet, legend, picture
 from .quantities import COUNT
@@ -45,6 +45,14 @@ _AROUND = 6
 """Lines of a terminal that are left for what stands around the picture."""
 
 _RUN_OPTIONS = ("only", "order", "batch_size", "max_concurrency", "with_inputs", "dry_run")
+
+_NOTHING = {
+    "all": "there is no partition in this range",
+    "missing": "no partition is missing",
+    "failed": "no partition has failed",
+    "missing_or_failed": "no partition is missing or failed",
+}
+"""Why a run would be empty, by what ``--only`` says."""
 
 _COLORS = {STATUS_LETTERS[status]: color for status, color in COLORS.items()}
 
@@ -141,7 +149,7 @@ def command(
       microflow partitions load --server localhost:3000 --run --batch-size 24
 
     A run is one execution with a child for each partition, or for each batch of them. The exit code is 1 if any of them
-    failed; --only missing_or_failed runs those again.
+    failed; --only missing_or_failed runs those again. Where there is nothing to run, nothing is recorded.
     """
     context = click.get_current_context()
     given = [
@@ -211,7 +219,7 @@ def _store(where: Where) -> Iterator[Readable]:
 def _has_signs() -> bool:
     """Whether standard output can show the signs."""
     try:
-        "".join(SIGNS.values()).encode(sys.stdout.encoding or "ascii")
+        "".join(SIGNS.values()).encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -231,28 +239,26 @@ def _execute(where: Where, text: str, asked: Asked, dry_run: bool, as_json: bool
     if where.server is not None:
         client = where.client()
         found = where.job_there(client, text)
-        plan = client.plan_partitions(*found, asked.body)
-        if dry_run:
-            _preview(plan, as_json)
-            return
-        display.say(_planned(plan))
-        ended = run_there(client, lambda: client.run_partitions(*found, asked.body), display)
+        plan: Estimate | PartitionPreview = client.plan_partitions(*found, asked.body)
     else:
         flows, job = where.job_here(text)
-        if dry_run:
-            _plan_here(where, job, asked, as_json)
-            return
-        ended = run_here(flows, where.store, lambda engine: _submit(engine, job, asked, display), display)
+        plan = _plan_here(where, job, asked, counted=dry_run)
+    if dry_run or not plan.partitions:
+        _preview(plan, asked.only, as_json)
+        return
+    display.say(_planned(plan, asked.only))
+    if where.server is not None:
+        ended = run_there(client, lambda: client.run_partitions(*found, asked.body), display)
+    else:
+        ended = run_here(flows, where.store, lambda engine: _submit(engine, job, asked), display)
     finish(ended, as_json=as_json)
 
 
-def _submit(engine: Engine, job: Job[Any], asked: Asked, display: Display) -> Submitted:
-    plan = engine.partitions.plan(job, asked.selection, **asked.how)
-    display.say(_planned(engine.partitions.estimate(plan)))
+def _submit(engine: Engine, job: Job[Any], asked: Asked) -> Submitted:
     return engine.submit_partitions(job, asked.selection, trigger="cli", **asked.how)
 
 
-def _plan_here(where: Where, job: Job[Any], asked: Asked, as_json: bool) -> None:
+def _plan_here(where: Where, job: Job[Any], asked: Asked, *, counted: bool) -> Estimate:
     from ..engine.admission import Admission
     from ..engine.limits import Limits
     from ..engine.partition_runs import PartitionRuns
@@ -260,20 +266,20 @@ def _plan_here(where: Where, job: Job[Any], asked: Asked, as_json: bool) -> None
     job.flow.check()
     with _store(where) as store:
         runs = PartitionRuns(PartitionStatuses(store), Limits(Admission()), SystemClock())
-        _preview(runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=True)), as_json)
+        return runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=counted))
 
 
-def _preview(plan: Estimate | PartitionPreview, as_json: bool) -> None:
+def _preview(plan: Estimate | PartitionPreview, only: str, as_json: bool) -> None:
     if as_json:
         print_json(plan._asdict() if isinstance(plan, tuple) else plan)
     else:
-        click.echo(_planned(plan))
+        click.echo(_planned(plan, only))
 
 
-def _planned(plan: Estimate | PartitionPreview) -> str:
+def _planned(plan: Estimate | PartitionPreview, only: str) -> str:
     """What a run would be, in a line."""
     if not plan.partitions:
-        return "None of these partitions is to be executed."
+        return f"Nothing to run: {_NOTHING[only]}."
     partitions = f"{number(plan.partitions)} partition{'' if plan.partitions == 1 else 's'}"
     executions = f"{number(plan.executions)} execution{'' if plan.executions == 1 else 's'}"
     likely = "" if plan.seconds is None else f"; likely to take {duration(plan.seconds)}"

@@ -76,7 +76,8 @@ class Watch:
 def restart(port: int, files: Iterable[Path]) -> NoReturn:
     """Start this process anew, with the same arguments. Everything that it had open must be closed."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if stream is not None:
+            stream.flush()
     told = {"port": port, "files": [str(file) for file in files]}
     environment = {**os.environ, _VARIABLE: json.dumps(told)}
     arguments = [sys.executable, *sys.orig_argv[1:]]

@@ -38,7 +38,7 @@ def print_table(
 
 def on_terminal() -> bool:
     """Whether a person looks at standard output."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def moment(when: datetime | None) -> str:

@@ -6,6 +6,7 @@ process. With a server everything goes through its REST API.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -59,7 +60,8 @@ class Where(NamedTuple):
         mark_level()
         # what a module prints while it is imported is no result
         with redirect_stdout(sys.stderr):
-            return load_version(self.specs, failed)
+            # the shell leaves the ~ of --flow=~/my_flow.py as it is
+            return load_version([os.path.expanduser(spec) for spec in self.specs], failed)
 
     def names(self) -> list[str]:
         """The names of the flows that were named; empty if none was."""

@@ -45,11 +45,37 @@ def default_url() -> str:
 
 
 def path_from_url(url: str) -> Path | None:
-    """The file that a store's URL names; None for ``:memory:``. Raises ``StoreUnavailable`` for a URL that can't be one."""
+    """The file that a store's URL names; None for ``:memory:``. ``~`` and ``~user`` at its beginning are home directories.
+
+    Raises ``StoreUnavailable`` for a URL that can't be one.
+    """
     if mistake := url_mistake(url):
         raise StoreUnavailable(f"The store {url!r} can't be opened: {mistake}")
-    path = file_of(url)
-    return None if path is None else Path(path).absolute()
+    if (text := file_of(url)) is None:
+        return None
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise StoreUnavailable(
+            f"The store {url!r} can't be opened: there is no home directory {Path(path).parts[0]}. Write the whole path, or "
+            f"sqlite:///./{text} where a folder or file here has that name."
+        )
+    try:
+        return Path(path).absolute()
+    except OSError as error:  # the working directory was removed, or may not be entered
+        raise StoreUnavailable(
+            f"The store {url!r} can't be opened: the working directory can't be found ({error.strerror})."
+        ) from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a store's file exists. Raises ``StoreUnavailable`` where the system does not tell."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreUnavailable(f"The store {path} can't be opened: {error.strerror}.") from error
+    return True
 
 
 class Database:
@@ -98,8 +124,8 @@ class Database:
                 self._presence = Presence(self.path)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(
-                f"The store {url!r} can't be opened: {error}. Check that its folder exists, can be written and is no network "
-                "drive, or name another with --store or MICROFLOW_STORE."
+                f"The store {url!r} can't be opened: {_why_not(self.path, error)}. Check that its folder exists, can be "
+                "written and is no network drive, or name another with --store or MICROFLOW_STORE."
             ) from error
 
     def _use_write_ahead_log(self) -> None:
@@ -257,3 +283,17 @@ def _statements() -> dict[str, str]:
                 "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
             )
     return found
+
+
+def _why_not(path: Path | None, error: OSError | sqlite3.Error) -> str:
+    """Why a store can't be opened: SQLite has the same words for many reasons, and the system says which one it is."""
+    if path is not None and isinstance(error, sqlite3.Error):
+        try:
+            path.open("r+b").close()
+        except FileNotFoundError:
+            pass
+        except OSError as refused:
+            return f"{path}: {refused.strerror}"
+        if not os.access(path.parent, os.W_OK):
+            return f"the folder {path.parent} can't be written to ({error})"
+    return str(error)

@@ -7,12 +7,15 @@ which the newest two stay.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
+
+from ..errors import StoreError
 
 LOG_CAP = 10 * 1024 * 1024
 """Bytes kept of one execution's log."""
@@ -115,29 +118,39 @@ class Logs:
     def read(self, execution_id: int, after: int = 0, limit: int = 1024 * 1024) -> LogPart:
         """At most ``limit`` bytes of what was printed after the offset ``after``, as text.
 
-        Where bytes were left out to keep within the cap, the part begins after them and ``left_out`` counts them.
+        Where bytes were left out to keep within the cap, the part begins after them and ``left_out`` counts them. Raises
+        ``StoreError`` where the system refuses.
         """
-        for path, start in [(piece, _start(piece)) for piece in _pieces(self._base(execution_id))]:
-            try:
-                with path.open("rb") as file:
-                    size = file.seek(0, 2)
-                    if start + size <= after:
-                        continue
-                    begin = max(after, start)
-                    file.seek(begin - start)
-                    data = file.read(limit)
-            except FileNotFoundError:
-                continue  # rotated away while this loop looked
-            whole = _whole_characters(data)
-            return LogPart(whole.decode("utf-8", "replace"), begin + len(whole), begin - after)
+        with self._read():
+            for path, start in [(piece, _start(piece)) for piece in _pieces(self._base(execution_id))]:
+                try:
+                    with path.open("rb") as file:
+                        size = file.seek(0, 2)
+                        if start + size <= after:
+                            continue
+                        begin = max(after, start)
+                        file.seek(begin - start)
+                        data = file.read(limit)
+                except FileNotFoundError:
+                    continue  # rotated away while this loop looked
+                whole = _whole_characters(data)
+                return LogPart(whole.decode("utf-8", "replace"), begin + len(whole), begin - after)
         return LogPart("", after, 0)
 
     def end(self, execution_id: int) -> int:
-        """The offset after what was printed last: how many bytes were printed so far."""
-        for piece in reversed(_pieces(self._base(execution_id))):
-            with suppress(FileNotFoundError):  # rotated away while this loop looked
-                return _start(piece) + piece.stat().st_size
+        """The offset after what was printed last: how many bytes were printed so far. Raises ``StoreError``."""
+        with self._read():
+            for piece in reversed(_pieces(self._base(execution_id))):
+                with suppress(FileNotFoundError):  # rotated away while this loop looked
+                    return _start(piece) + piece.stat().st_size
         return 0
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"The log can't be read: {error.filename or self.folder}: {error.strerror}.") from error
 
     def delete(self, execution_ids: Iterable[int]) -> None:
         """Remove the logs of these executions, and folders that are empty then."""
@@ -161,9 +174,13 @@ class Logs:
 
 def _pieces(base: Path) -> list[Path]:
     """The files of a log in the order of their offsets."""
-    if not base.parent.is_dir():
+    try:
+        names = os.listdir(base.parent)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(base.parent.glob(f"{base.stem}.*log"), key=_start)
+    return sorted(
+        (base.parent / name for name in names if name.startswith(f"{base.stem}.") and name.endswith("log")), key=_start
+    )
 
 
 def _start(piece: Path) -> int:

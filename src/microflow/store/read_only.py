@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from ..errors import StoreMissing, StoreUnavailable
-from .database import path_from_url, statement
+from .database import is_there, path_from_url, statement
 from .migrations import check_readable, version_of
 from .readers import Readers, Row, Values, connect
 
@@ -20,15 +19,11 @@ def find_store(url: str) -> Path:
         raise StoreUnavailable(
             f"The store {url} is in the memory of another process, and can't be looked at from here."
         )
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    if not is_there(path):
         raise StoreMissing(
             f"There is no store {url}: nothing has been executed with it yet. Name another one with --store or "
             "MICROFLOW_STORE, or go to the folder where Microflow was started."
-        ) from None
-    except OSError as error:
-        raise StoreUnavailable(f"The store {url!r} can't be opened: {error}.") from error
+        )
     return path
 
 

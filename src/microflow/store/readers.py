@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ class Readable(Protocol):
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """A connection to a store's file: ``mode`` is "ro", "rw", or "ro&immutable=1". It makes no new file."""
     return sqlite3.connect(
-        f"file:{quote(path.as_posix(), safe='/:')}?mode={mode}",
+        f"file:{quote(os.fsencode(path.as_posix()), safe='/:')}?mode={mode}",
         uri=True,
         timeout=BUSY_TIMEOUT,
         isolation_level=None,

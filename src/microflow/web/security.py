@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -92,7 +92,8 @@ class HostCheck:
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"This server does not answer to the host {given[0][:100]!r}, only to {', '.join(self._hosts)}. "
-                "Use one of these, or start it with the --host that it is to be reached by.",
+                "Use one of these. For every name, start the server with --host 0.0.0.0 and a token. Behind a proxy that "
+                f"serves HTTPS, let the proxy ask for one of these (nginx: proxy_set_header Host {self._hosts[0]}).",
                 kind="host",
             )
 
@@ -119,11 +120,11 @@ class OriginCheck:
 
     def _check(self, method: str, path: str, headers: Headers) -> None:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        same = is_same_origin(headers)
-        if same is False:
+        sender = sender_of(headers)
+        if sender.same is False:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
-                "This request comes from another site, and may change nothing here.",
+                f"This request comes from another site, and may change nothing here: {sender.said}",
                 kind="origin",
             )
         if kind == "application/json" or method != "POST":
@@ -134,7 +135,7 @@ class OriginCheck:
                 f"A request that changes something is sent as JSON, and this one is {kind or 'of no type'}: add the header "
                 "Content-Type: application/json (with an empty body, or {}, if there is nothing to say).",
             )
-        if same is None:
+        if sender.same is None:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 "This form does not say which site it comes from (no Origin, Sec-Fetch-Site or Referer header). Send it from "
@@ -143,24 +144,68 @@ class OriginCheck:
             )
 
 
-def is_same_origin(headers: Headers) -> bool | None:
-    """Whether a request comes from a page of the host it is sent to; None if it does not say."""
-    host = headers.get("host", "").lower()
-    if (origin := headers.get("origin")) is not None:
-        return _place_of(origin) == host and origin != "null"
-    if (site := headers.get("sec-fetch-site")) is not None:
-        return site in ("same-origin", "none")  # none: typed by the reader, or a page that was opened again
-    if (referer := headers.get("referer")) is not None:
-        return _place_of(referer) == host
-    return None
+class Sender(NamedTuple):
+    """Whether a request comes from a page of this site (None: it does not say), and, if not, in words how that is known."""
+
+    same: bool | None
+    said: str = ""
 
 
-def _place_of(url: str) -> str | None:
-    """The host and port of a URL; None for a text that is none."""
+def sender_of(headers: Headers) -> Sender:
+    """What the headers of a request say of the page that sent it. The order matters.
+
+    1. ``Sec-Fetch-Site``: the browser's own word. 2. ``Origin``, compared with ``Host``. 3. ``Referer``, the same.
+    """
+    host, site = headers.get("host", ""), headers.get("sec-fetch-site")
+    origin, referer = headers.get("origin"), headers.get("referer")
+    if site in ("cross-site", "same-site"):
+        return Sender(False, f"Sec-Fetch-Site says {site}.")
+    if site == "same-origin" and (origin is None or _is_told_to(origin, host)):
+        return Sender(True)
+    if origin is not None:
+        return _compared("Origin", origin, host)
+    if site is not None:
+        # none: typed by the reader, or a page that was opened again
+        return Sender(True) if site == "none" else Sender(False, f"Sec-Fetch-Site says {site[:100]}.")
+    return Sender(None) if referer is None else _compared("Referer", referer, host)
+
+
+def _is_told_to(origin: str, host: str) -> bool:
+    """Whether a browser sends ``Sec-Fetch-Site`` from a page of this origin to its own server.
+
+    It does so over HTTPS, where the certificate vouches for the name, and to this machine. A name that was rebound to this
+    server has neither, so a plain HTTP origin of another name than ``Host`` is not believed.
+    """
     try:
-        return urlsplit(url.lower()).netloc
+        parts = urlsplit(origin.lower())
     except ValueError:
-        return None
+        return False
+    name = host_name(parts.netloc)
+    return parts.scheme != "http" or name in LOCAL_HOSTS or name == host_name(host)
+
+
+def _compared(header: str, url: str, host: str) -> Sender:
+    """The sender by a header that holds a URL of the page: this site if the URL has the host and port of ``Host``."""
+    try:
+        parts = urlsplit(url.lower())
+        port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+        same = parts.netloc != "" and parts.netloc.removesuffix(port) == host.lower().removesuffix(port)
+    except ValueError:
+        return Sender(False, f"{header} is not a URL: {url[:100]}")
+    if same:
+        return Sender(True)
+    if url == "null":
+        return Sender(
+            False,
+            "Origin says null, as it does for a page in a sandbox and under the Referrer-Policy no-referrer. A proxy in front of "
+            "this server must leave its Referrer-Policy as it is.",
+        )
+    given = f"{parts.scheme}://{parts.netloc}" if parts.netloc else url
+    return Sender(
+        False,
+        f"{header} says {given[:100]}, Host says {host[:100]}. If both are this server behind a proxy, let the proxy pass "
+        "the Host on as the browser sent it, with its port: pass $http_host (nginx: proxy_set_header Host $http_host).",
+    )
 
 
 def host_name(host: str) -> str:

@@ -1,0 +1,1 @@
+"""What ``dev.py`` is made of beside the environment: nothing of it is installed with Microflow."""
