@@ -324,6 +324,29 @@ def test_what_ends_while_the_page_loads_is_shown(page: Page, server: Any) -> Non
     expect(page.locator('[data-state="success"] b')).to_have_text("1")
 
 
+def test_a_change_that_could_not_be_fetched_at_once_is_shown_later(page: Page, server: Any) -> None:
+    job = server.engine.job("shop", "report")
+    look_at(page, "report")
+    page.locator("html[data-live=live]").wait_for(state="attached")
+    refused: list[int] = []
+
+    def refuse_twice(route: Route) -> None:
+        refused.append(1)
+        if len(refused) == 1:
+            route.fulfill(status=503, content_type="application/problem+json", body='{"detail": "The store is busy."}')
+        elif len(refused) == 2:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/partitions?form=compact*", refuse_twice)
+    server.engine.submit_partitions(job, PartitionSelection(time_partitions=["2024-12-30"])).future.result(60)
+    matrix = page.request.get("/api/jobs/shop/report/partitions?form=plain").json()
+    # no other change comes after the end of this run
+    expect(page.locator('[data-state="success"] b')).to_have_text(str(matrix["counts"]["success"]))
+    assert len(refused) > 2
+
+
 def test_states_are_selected_by_their_legend_and_by_buttons(page: Page) -> None:
     look_at(page, "load")
     page.get_by_role("button", name="Failed", exact=True).click()
