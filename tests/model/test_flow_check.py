@@ -43,6 +43,9 @@ def two(a: Any, b: Any) -> None: ...
         ({"timeout": 0}, "timeout is 0; it must be a number of seconds above 0, or None."),
         ({"timeout": "5"}, "timeout is '5'; it must be a number of seconds above 0, or None."),
         ({"timeout": float("nan")}, "timeout is nan; it must be a number of seconds above 0, or None."),
+        ({"cancel_grace": -1}, "cancel_grace is -1; it must be a number of seconds from 0 on."),
+        ({"cancel_grace": None}, "cancel_grace is None; it must be a number of seconds from 0 on."),
+        ({"cancel_grace": float("inf")}, "cancel_grace is inf; it must be a number of seconds from 0 on."),
         ({"max_payload": 0}, "max_payload is 0; it must be a number of bytes from 1 on."),
         (
             {"runner": "cloud"},

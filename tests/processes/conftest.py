@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -60,6 +61,21 @@ def log_of() -> Callable[..., str]:
         return text
 
     return read
+
+
+@pytest.fixture
+def until_printed() -> Callable[..., None]:
+    """``until_printed(engine, id, text)`` returns when the execution has printed this."""
+
+    def wait(engine: Engine, execution_id: int, text: str = "ready") -> None:
+        printed = threading.Event()
+        unsubscribe = engine.events.subscribe(lambda event: printed.set() if event.topic == "log" else None)
+        while text not in engine.logs.read(execution_id).text:
+            assert printed.wait(PATIENCE), f"it only printed {engine.logs.read(execution_id).text!r}"
+            printed.clear()
+        unsubscribe()
+
+    return wait
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from microflow import Flow, TaskStopped, create_flow, current_execution, map_parallel
@@ -20,7 +18,7 @@ from microflow.engine.engine import Engine
 
 Serve = Callable[..., Engine]
 LogOf = Callable[..., str]
-Script = Callable[..., "subprocess.Popen[str]"]
+UntilPrinted = Callable[..., None]
 
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's")
 LONG = 3600.0
@@ -29,16 +27,6 @@ LONG = 3600.0
 @pytest.fixture
 def flow() -> Flow:
     return create_flow("shop", max_concurrency=2)
-
-
-def until_printed(engine: Engine, execution_id: int, text: str = "ready") -> None:
-    """Return when the execution has printed this."""
-    printed = threading.Event()
-    unsubscribe = engine.events.subscribe(lambda event: printed.set() if event.topic == "log" else None)
-    while text not in engine.logs.read(execution_id).text:
-        assert printed.wait(60), f"it never printed {text!r}: {engine.logs.read(execution_id).text!r}"
-        printed.clear()
-    unsubscribe()
 
 
 def locks(path: str) -> Callable[[], None]:
@@ -64,7 +52,14 @@ def locks(path: str) -> Callable[[], None]:
 @pytest.mark.parametrize("runner", ["process", "fresh"])
 @pytest.mark.parametrize("how", ["cancel", "manager", "timeout", "stop"])
 def test_finally_runs_however_a_task_is_ended(
-    flow: Flow, serve: Serve, clock: Any, log_of: LogOf, tmp_path: Path, how: str, runner: str
+    flow: Flow,
+    serve: Serve,
+    until_printed: UntilPrinted,
+    clock: Any,
+    log_of: LogOf,
+    tmp_path: Path,
+    how: str,
+    runner: str,
 ) -> None:
     path = tmp_path / "lock"
     timeout = 100 if how == "timeout" else None
@@ -96,7 +91,9 @@ def test_finally_runs_however_a_task_is_ended(
         assert result.error.message == "attempt 1 took longer than the timeout of 100 s and was ended"
 
 
-def test_an_async_task_has_its_asyncio_task_cancelled(flow: Flow, serve: Serve, log_of: LogOf) -> None:
+def test_an_async_task_has_its_asyncio_task_cancelled(
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf
+) -> None:
     @flow.task(cancel_grace=LONG)
     async def wait() -> None:
         import asyncio
@@ -118,102 +115,8 @@ def test_an_async_task_has_its_asyncio_task_cancelled(flow: Flow, serve: Serve, 
     assert log_of(engine) == "ready\ncleaned up\n"
 
 
-CLEANS_UP = """
-import os, signal, sys, time
-def end(number, frame):
-    time.sleep(0.1)
-    os.remove(sys.argv[1])
-    print("child cleaned up", flush=True)
-    sys.exit(7)
-signal.signal(signal.SIGTERM, end)
-open(sys.argv[1], "x").close()
-print("ready", flush=True)
-time.sleep(3600)
-"""
-
-
-@UNIX
-@pytest.mark.parametrize("how", ["run", "with", "left behind", "own session", "orphan"])
-def test_the_processes_of_a_task_are_asked_to_end(
-    flow: Flow, serve: Serve, log_of: LogOf, tmp_path: Path, how: str
-) -> None:
-    path = str(tmp_path / "lock")
-    command = [sys.executable, "-c", CLEANS_UP, path]
-
-    @flow.task(cancel_grace=LONG)
-    def wait() -> None:
-        if how == "run":
-            print(subprocess.run(command, check=False).returncode)
-        elif how == "with":
-            with subprocess.Popen(command):
-                time.sleep(LONG)
-        elif how == "orphan":
-            start = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True)"
-            subprocess.run([sys.executable, "-c", start, *command], check=True)
-            try:
-                time.sleep(LONG)
-            finally:
-                while os.path.exists(path):
-                    time.sleep(0.01)
-        else:
-            subprocess.Popen(command, start_new_session=how == "own session")
-            time.sleep(LONG)
-
-    engine = serve(flow)
-    submitted = engine.submit(wait)
-    until_printed(engine, submitted.id)
-
-    engine.cancel(submitted.id)
-
-    assert submitted.future.result(60).status == "cancelled"
-    assert not os.path.exists(path)
-    assert "child cleaned up\n" in log_of(engine)
-
-
-@UNIX
-def test_a_command_that_ignores_the_signal_does_not_take_the_tasks_own_time(
-    flow: Flow, serve: Serve, log_of: LogOf
-) -> None:
-    ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(3600)"
-
-    @flow.task(cancel_grace=4)
-    def wait() -> None:
-        try:
-            subprocess.run([sys.executable, "-c", ignores], check=False)
-        finally:
-            print("cleaned up", flush=True)
-
-    engine = serve(flow)
-    submitted = engine.submit(wait)
-    until_printed(engine, submitted.id)
-
-    engine.cancel(submitted.id)
-
-    assert submitted.future.result(60).status == "cancelled"
-    assert log_of(engine) == "ready\ncleaned up\n"
-
-
-@UNIX
-def test_a_command_that_has_just_been_started_is_asked_to_end_too_and_no_further_one_is_waited_for(
-    flow: Flow, serve: Serve, log_of: LogOf
-) -> None:
-    @flow.task(cancel_grace=LONG)
-    def work() -> None:
-        print("ready", flush=True)
-        while True:
-            subprocess.run([sys.executable, "-c", "import time; time.sleep(3600)"], check=False)
-
-    engine = serve(flow)
-    submitted = engine.submit(work)
-    until_printed(engine, submitted.id)
-
-    engine.cancel(submitted.id)
-
-    assert submitted.future.result(60).status == "cancelled"
-
-
 def test_a_function_that_returns_after_all_stays_cancelled_and_what_it_wrote_is_dropped(
-    flow: Flow, serve: Serve, log_of: LogOf
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf
 ) -> None:
     @flow.task(cancel_grace=LONG)
     def stays() -> dict[str, Any]:
@@ -240,7 +143,9 @@ def test_a_function_that_returns_after_all_stays_cancelled_and_what_it_wrote_is_
 
 
 @UNIX
-def test_one_that_swallows_it_gets_no_second_and_is_killed(flow: Flow, serve: Serve, log_of: LogOf) -> None:
+def test_one_that_swallows_it_gets_no_second_and_is_killed(
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf
+) -> None:
     @flow.task(cancel_grace=1)
     def stubborn() -> None:
         print("ready", flush=True)
@@ -260,7 +165,9 @@ def test_one_that_swallows_it_gets_no_second_and_is_killed(flow: Flow, serve: Se
     assert log_of(engine) == "ready\nswallowed TaskStopped\n"
 
 
-def test_without_a_grace_nothing_is_raised(flow: Flow, serve: Serve, log_of: LogOf) -> None:
+def test_without_a_grace_nothing_is_raised(
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf
+) -> None:
     @flow.task(cancel_grace=0)
     def wait() -> None:
         try:
@@ -282,7 +189,7 @@ def test_without_a_grace_nothing_is_raised(flow: Flow, serve: Serve, log_of: Log
 @UNIX
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_tasks_own_handler_for_sigterm_is_called_instead(
-    flow: Flow, serve: Serve, log_of: LogOf, is_async: bool
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf, is_async: bool
 ) -> None:
     @flow.task(name="plain", cancel_grace=LONG)
     def plain() -> dict[str, Any]:
@@ -330,7 +237,9 @@ def waits_in_the_grace(flow: Flow, **arguments: Any) -> Any:
 
 
 @UNIX
-def test_what_is_cancelled_while_it_times_out_is_not_tried_again(flow: Flow, serve: Serve, clock: Any) -> None:
+def test_what_is_cancelled_while_it_times_out_is_not_tried_again(
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, clock: Any
+) -> None:
     wait = waits_in_the_grace(flow, timeout=100, retries=3, cancel_grace=50)
     engine = serve(flow, clock=clock)
     submitted = engine.submit(wait)
@@ -349,7 +258,7 @@ def test_what_is_cancelled_while_it_times_out_is_not_tried_again(flow: Flow, ser
 
 @UNIX
 def test_an_execution_that_ends_holds_its_places_until_its_process_is_gone(
-    flow: Flow, serve: Serve, clock: Any
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, clock: Any
 ) -> None:
     wait = waits_in_the_grace(flow, max_concurrency=1, cancel_grace=50)
     engine = serve(flow, clock=clock)
@@ -368,7 +277,9 @@ def test_an_execution_that_ends_holds_its_places_until_its_process_is_gone(
 
 @UNIX
 @pytest.mark.parametrize("cancelled_before", [False, True])
-def test_whoever_is_in_a_hurry_does_not_wait_for_a_grace(flow: Flow, serve: Serve, cancelled_before: bool) -> None:
+def test_whoever_is_in_a_hurry_does_not_wait_for_a_grace(
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, cancelled_before: bool
+) -> None:
     wait = waits_in_the_grace(flow, cancel_grace=LONG)
     engine = serve(flow)
     submitted = engine.submit(wait)
@@ -399,7 +310,7 @@ def load_for_ever() -> None:
 
 
 def test_what_is_cancelled_while_it_is_loaded_does_not_begin_and_has_no_grace(
-    flow: Flow, serve: Serve, log_of: LogOf
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf
 ) -> None:
     slow = Slow()
 
@@ -418,109 +329,9 @@ def test_what_is_cancelled_while_it_is_loaded_does_not_begin_and_has_no_grace(
     assert log_of(engine) == "ready\n"
 
 
-@UNIX
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_from_outside_ends_no_worker(flow: Flow, serve: Serve, workers_of: Any, name: str) -> None:
-    number = getattr(signal, name)
-
-    @flow.task
-    def work() -> dict[str, int]:
-        print("ready", flush=True)
-        for _ in range(20):
-            time.sleep(0.01)
-        return {"pid": os.getpid()}
-
-    engine = serve(flow)
-    submitted = engine.submit(work)
-    until_printed(engine, submitted.id)
-    (child,) = psutil.Process().children()
-
-    child.send_signal(number)
-
-    assert submitted.future.result(60).output == {"pid": child.pid}
-    child.send_signal(number)
-    child.send_signal(signal.SIGINT)  # nor does Ctrl-C, when it has nothing to do
-    assert work() == {"pid": child.pid}
-
-
-@UNIX
-def test_what_a_task_starts_has_the_default_handlers(flow: Flow, serve: Serve) -> None:
-    names = ("SIGTERM", "SIGHUP", "SIGINT")
-
-    @flow.task
-    def look() -> dict[str, Any]:
-        import json
-
-        text = f"import json, signal; print(json.dumps([str(signal.getsignal(getattr(signal, n))) for n in {names!r}]))"
-        started = json.loads(subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, check=True).stdout)
-        reading, writing = os.pipe()
-        if os.fork() == 0:
-            os.write(writing, json.dumps([str(signal.getsignal(getattr(signal, n))) for n in names]).encode())
-            os._exit(0)
-        os.wait()
-        return {"started": started, "forked": json.loads(os.read(reading, 4096))}
-
-    serve(flow)
-    seen = look()
-
-    expected = [str(signal.SIG_DFL), str(signal.SIG_DFL), str(signal.default_int_handler)]
-    assert [text.split(" at ")[0] for text in seen["started"]] == [text.split(" at ")[0] for text in expected]
-    assert [text.split(" at ")[0] for text in seen["forked"]] == [text.split(" at ")[0] for text in expected]
-
-
-SCRIPT = """
-import time
-from microflow import create_flow, map_parallel
-flow = create_flow("shop", max_concurrency=2, store="sqlite:///store.db")
-@flow.task(cancel_grace=3600)
-def wait(a):
-    try:
-        print("ready", flush=True)
-        time.sleep(3600)
-    finally:
-        print("cleaning up", flush=True)
-        if a["stays"]:
-            time.sleep(3600)
-        print("cleaned up", flush=True)
-@flow.manager
-def manage(a): return wait(a)
-{call}
-"""
-
-CALLS = {
-    "one": "wait({'stays': STAYS})",
-    "many": "map_parallel(wait, [{'stays': STAYS}] * 2)",
-    "in a manager": "manage({'stays': STAYS})",
-    "submitted": "wait.submit({'stays': STAYS}).result()",
-}
-
-
-@UNIX
-@pytest.mark.parametrize("stays", [False, True])
-@pytest.mark.parametrize("call", CALLS)
-def test_ctrl_c_in_a_script_gives_the_grace_and_a_second_one_ends_it(
-    script: Script, ended: Callable[..., None], call: str, stays: bool
+def test_the_neighbours_in_a_line_are_not_interrupted(
+    flow: Flow, serve: Serve, until_printed: UntilPrinted, tmp_path: Path
 ) -> None:
-    process = script(SCRIPT.replace("{call}", CALLS[call].replace("STAYS", str(stays))))
-    count = 2 if call == "many" else 1
-    assert process.stdout is not None
-    for _ in range(count):
-        assert process.stdout.readline() == "ready\n"
-    workers = [child.pid for child in psutil.Process(process.pid).children()]
-
-    process.send_signal(signal.SIGINT)
-    for _ in range(count):
-        assert process.stdout.readline().startswith("clean")
-    if stays:
-        process.send_signal(signal.SIGINT)
-
-    rest = process.stdout.read()
-    assert ("cleaned up" in rest) is not stays
-    ended(*workers)
-    assert process.wait(60) != 0
-
-
-def test_the_neighbours_in_a_line_are_not_interrupted(flow: Flow, serve: Serve, tmp_path: Path) -> None:
     path = str(tmp_path / "go on")
 
     @flow.task(cancel_grace=LONG)

@@ -103,6 +103,7 @@ def test_everything_a_definition_can_say(make_client: Callable[..., Any], tmp_pa
         retries=2,
         retry_delay=[1, 5],
         timeout=60,
+        cancel_grace=0,
         run_strategy="all_success",
     )
     def water(*beds: Any) -> None: ...
@@ -127,6 +128,7 @@ def test_everything_a_definition_can_say(make_client: Callable[..., Any], tmp_pa
     }
     assert water_view["limits"] == [{"name": "database", "max_concurrency": 3, "key": "customer"}]
     assert (water_view["retries"], water_view["retry_delay"], water_view["timeout"]) == (2, [1, 5], 60)
+    assert (water_view["cancel_grace"], weed_view["cancel_grace"]) == (0, 5)
     assert water_view["run_strategy"] == "all_success"
     assert weed_view["retry_delay"] == {"initial": 1, "factor": 3, "maximum": 30, "jitter": 0}
 

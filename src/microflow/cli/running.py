@@ -32,7 +32,7 @@ _LOOK = 0.1
 """Seconds between looks at the progress of an execution in this process."""
 
 _CANCELLING = 2.0
-"""Seconds that what was cancelled has to end; a task needs next to none."""
+"""Seconds until everything else in this process is ended too. Tasks that were cancelled have their grace all the same."""
 
 _FINAL = frozenset(str(status) for status in ExecutionStatus if status.final)
 

@@ -234,7 +234,7 @@ class Attempt:
         request, observer = line[0]
         end = partial(self._end, observer)
         others = any(behind.stop.reason is None for _, behind in line[1:])
-        grace = self._job.cancel_grace if self.sent and not observer.stop.hurried else 0.0
+        grace = float(self._job.cancel_grace) if self.sent and not observer.stop.hurried else 0.0
         if seconds := max(grace, MERCY if others else 0.0):
             self._end_timer = self._later(seconds, end)
             if grace:
