@@ -183,9 +183,8 @@ class Engine:
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left, and close the store.
 
-        Whether all that ran had ended by itself. A server leaves to the next one what has not begun, its runs, and what has attempts
-        left. ``reason`` is recorded.
-        ``hurry`` cuts the waiting short; calling it again is fine.
+        Whether all that ran had ended by itself. A server leaves what has not begun, its runs, and what has attempts left to the
+        next one. ``reason`` is recorded. ``hurry`` cuts the waiting short; calling it again is fine.
         """
         with self._stop_lock:
             if self._stopped:
