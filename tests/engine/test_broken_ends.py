@@ -20,8 +20,9 @@ from microflow.engine.resources import Live
 from microflow.engine.sources import Calls
 from microflow.engine.timers import Timers
 from microflow.model.events import EventBus
+from microflow.runners.attempts import Attempt
 from microflow.runners.processes import ProcessPool
-from microflow.runners.workers import Attempt, Worker
+from microflow.runners.workers import Worker
 from microflow.runtime import Progress
 from microflow.store.executions import Executions
 

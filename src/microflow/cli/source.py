@@ -13,12 +13,12 @@ from ..model.results import ExecutionStatus
 from ..model.stores import MEMORY
 from ..store.database import Database, default_url
 from ..store.engines import killed_servers
-from ..store.executions import waiting_for_server
 from ..store.logs import Logs, log_folder
 from ..store.read_only import ReadOnlyStore
 from ..store.readers import Readable
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView, Page, Tree, WaitingView
+from ..store.waiting import waiting_for_server
 
 LOG_PART = 256 * 1024
 """Bytes of a log that are read at a time."""

@@ -16,8 +16,8 @@ from functools import partial
 from itertools import chain
 
 from ..errors import StoreError
+from ..runners.attempts import Attempt
 from ..runners.base import Outcome
-from ..runners.workers import Attempt
 from .calls import Call
 from .gates import Gate
 from .interruption import let_go

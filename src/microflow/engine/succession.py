@@ -21,8 +21,9 @@ from ..jobs import Job
 from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus, Trigger
 from ..store.begun import BegunRuns, EndedCall
-from ..store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting, waiting_for_server
+from ..store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting
 from ..store.schedules import schedule_of
+from ..store.waiting import waiting_for_server
 from .caller import dag_call
 from .calls import Call, prepare, result_of
 from .dag import BegunDag, DagRun

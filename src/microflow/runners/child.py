@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import io
 import os
 import sys
 import threading
@@ -63,6 +62,7 @@ from .frames import (
 from .meter import Meter
 from .records import WorkerRecords
 from .refusal import Refusal
+from .standard_streams import flush_streams, take_pipes
 from .surroundings import Surroundings
 from .termination import Termination
 
@@ -80,7 +80,7 @@ class Worker:
     """This process, as what runs requests."""
 
     def __init__(self) -> None:
-        self._requests, self._responses = _take_pipes()
+        self._requests, self._responses = take_pipes()
         self._control = ControlReader(sys.argv.pop())
         self._termination = Termination()
         self._output = os.dup(2)  # so that the pipe stays open, and the mark arrives, whatever a task does with its own
@@ -174,7 +174,7 @@ class Worker:
         except SystemExit as error:
             surroundings.leave_if_forked()
             surroundings.leave_if_robbed()
-            _flush()
+            flush_streams()
             return Exited(_exit_code(error))
         except KeyboardInterrupt as error:
             outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
@@ -183,7 +183,7 @@ class Worker:
         seconds = self._seconds()
         surroundings.leave_if_forked()
         surroundings.leave_if_robbed()
-        _flush()
+        flush_streams()
         retire = surroundings.restore()
         if termination.has_interrupted:
             retire = "its task was made to end"
@@ -375,40 +375,6 @@ def _unpickled(source: Pickled) -> Callable[..., Any]:
     if source.setup:
         setups.apply(source.setup)
     return loads(source.data)
-
-
-def _take_pipes() -> tuple[int, int]:
-    """Free descriptors 0 and 1 for the task; the pipes that were behind them."""
-    requests, responses = os.dup(0), os.dup(1)
-    if sys.platform == "win32":
-        import msvcrt
-
-        for descriptor in (requests, responses, 2):
-            msvcrt.setmode(descriptor, os.O_BINARY)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it stays open as long as the process lives
-    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
-    return requests, responses
-
-
-def _text_stream(descriptor: int) -> io.TextIOWrapper:
-    raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115 - as above
-    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
-
-
-def _flush() -> None:
-    streams: list[Any] = [sys.stdout, sys.stderr]
-    if sys.__stdout__ is not sys.stdout or sys.__stderr__ is not sys.stderr:
-        streams += [sys.__stdout__, sys.__stderr__]
-    for stream in streams:
-        try:
-            stream.flush()
-        except Exception:  # noqa: BLE001 - the task may have closed it, or put anything at all in its place
-            continue
 
 
 def _exit_code(error: SystemExit) -> str:

@@ -26,7 +26,9 @@ _LONG = 65536
 
 
 class Output:
-    """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since ``print`` writes in pieces.
+    """What one attempt prints, handed on in order to ``sink``.
+
+    ``print`` writes a line in pieces, and several threads of the attempt may print, so each thread's lines are handed on whole.
 
     After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of
     this process.
@@ -34,7 +36,7 @@ class Output:
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
         self._sink = sink
-        self._begun = ""
+        self._begun: dict[int, str] = {}  # by thread
         self._lock = threading.Lock()
         self._pipe: _Pipe | None = None
         self.closed = False
@@ -45,11 +47,12 @@ class Output:
             if self.closed:
                 return False
             self._take()
-            lines, end, self._begun = (self._begun + text).rpartition("\n")
-            if end:
-                self._hand_on(lines + end)
-            elif len(self._begun) > _LONG:
-                self._flush()
+            thread = threading.get_ident()
+            lines, end, begun = (self._begun.pop(thread, "") + text).rpartition("\n")
+            if end or len(begun) > _LONG:
+                self._hand_on(lines + end if end else begun)
+            if begun and (end or len(begun) <= _LONG):
+                self._begun[thread] = begun
         return True
 
     def write_bytes(self, data: bytes) -> bool:
@@ -63,7 +66,7 @@ class Output:
         return True
 
     def flush(self) -> bool:
-        """Hand on the line that has begun; False if this is closed."""
+        """Hand on the line that this thread has begun; False if this is closed."""
         with self._lock:
             if self.closed:
                 return False
@@ -93,7 +96,8 @@ class Output:
         with self._lock:
             try:
                 self._take()
-                self._flush()
+                for thread in tuple(self._begun):
+                    self._flush(thread)
             finally:
                 self.closed = True
                 self._sink = _to_standard_output
@@ -130,9 +134,8 @@ class Output:
                 left -= len(data)
                 self._sink(data)
 
-    def _flush(self) -> None:
-        begun, self._begun = self._begun, ""
-        if begun:
+    def _flush(self, thread: int | None = None) -> None:
+        if begun := self._begun.pop(threading.get_ident() if thread is None else thread, ""):
             self._hand_on(begun)
 
     def _hand_on(self, text: str) -> None:

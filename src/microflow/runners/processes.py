@@ -13,10 +13,11 @@ from typing import Any
 
 from ..errors import WorkerDied
 from ..flow import Flow
+from .attempts import Asked, Attempt, Later
 from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
-from .workers import Asked, Attempt, Later, Worker
+from .workers import Worker
 
 logger = logging.getLogger("microflow")
 

@@ -23,7 +23,6 @@ from .partitions import Mark, PartitionMarks, StoredKey
 from .readers import Row
 
 logger = logging.getLogger("microflow")
-
 _json = msgspec.json.Encoder()
 
 
@@ -390,17 +389,6 @@ class Executions(Engines):
     def unfinished_calls(self, run: Opened) -> list[tuple[Opened, str]]:
         """(execution, kind) of what an execution has called that is queued or running."""
         return _opened(self._database.execute("unfinished_calls", {"parent_id": run.id}).fetchall())
-
-
-def waiting_for_server(kind: str, began: bool, now: float) -> Waiting:
-    """Why an execution of this kind, which ``began`` or has not, is queued until a server resumes it."""
-    if kind not in HAVE_CODE:
-        return Waiting("server", "waits for a server to resume it: the one that had it ended", now)
-    if not began:
-        return Waiting("server", "waits for a server to begin it: the one that had accepted it ended", now)
-    return Waiting(
-        "retry", "waits for a server to try it again: the one that had it ended, and an attempt is left", now
-    )
 
 
 def _opened(rows: Iterable[Row]) -> list[tuple[Opened, str]]:
