@@ -11,11 +11,12 @@ from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from datetime import date, datetime
 from importlib import import_module
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .errors import OutsideExecutionError
 from .model.payloads import DEFAULT_MAX_PAYLOAD, described, encode_value, plain_text
+from .model.progress import Progress as Progress  # what reports it imports it from here
+from .model.progress import progress_of
 from .model.results import ExecutionResult
 
 if TYPE_CHECKING:
@@ -97,33 +98,6 @@ class Runtime(Protocol):
     ) -> list[ExecutionResult]:
         """Execute a partitioned job over partitions."""
         ...
-
-
-class Progress(NamedTuple):
-    """How far an execution is: ``done`` of ``total`` (None: not known), and a ``message``."""
-
-    done: float
-    total: float | None = None
-    message: str | None = None
-
-
-def progress_of(done: Any, total: Any = None, message: Any = None) -> Progress:
-    """A report of progress, of whatever converts to a number. Raises ``ValueError`` with the reason for what is none."""
-    told = None if message is None else str(message).encode("utf-8", "backslashreplace").decode()
-    return Progress(_number(done, "done"), None if total is None else _number(total, "total"), told)
-
-
-def _number(value: Any, name: str) -> float:
-    """A number of any kind, such as numpy's, as a float, which every reader of a frame and of a page understands."""
-    converts = hasattr(value, "__float__") or hasattr(value, "__index__")
-    try:
-        number = float(value) if converts else None
-    except Exception as error:
-        raise ValueError(f"{name} can't be turned into a number ({type(error).__name__}: {error})") from error
-    if number is None or not isfinite(number):
-        given = described(value) if number is None else repr(number)
-        raise ValueError(f"{name} is {given}, and must be a number that is not nan or infinite")
-    return number
 
 
 class Context(MutableMapping[str, Any]):

@@ -333,9 +333,7 @@ def test_payloads_of_any_size_pass_through_the_pipes(flow: Flow, serve: Serve, s
 
 
 def test_whatever_is_a_number_tells_progress(flow: Flow, serve: Serve) -> None:
-    class Int64:
-        """Like ``numpy.int64``: not an int by inheritance."""
-
+    class Int64:  # like numpy's: not an int by inheritance
         def __index__(self) -> int:
             return 7
 
@@ -346,7 +344,6 @@ def test_whatever_is_a_number_tells_progress(flow: Flow, serve: Serve) -> None:
         return {"reported": True}
 
     engine = serve(flow)
-
     for kind in ("plain", "numpy", "exact"):
         assert report({"kind": kind}) == {"reported": True}
     assert engine.database.read_text("SELECT progress FROM executions ORDER BY id") == [

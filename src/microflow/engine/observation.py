@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from ..model.events import Event
+from ..model.progress import progress_of
 from ..runners.base import Stop
-from ..runtime import Progress, progress_of
+from ..runtime import Progress
 from ..store.executions import Opened
 from ..store.logs import Log
 from .deadline import Deadline
@@ -84,11 +85,11 @@ class Observation:
         """
         opened = self._opened()
 
-        def tell(what: str) -> None:
+        remembered = self._resources.executions.context(opened.flow, opened.job)
+        for what in remembered.unreadable:
             logger.warning("Execution %s of %s.%s: %s", opened.id, opened.flow, opened.job, what)
             self.output(f"microflow: {what}\n".encode("utf-8", "backslashreplace"))
-
-        return self._resources.executions.context(opened.flow, opened.job, tell)
+        return remembered
 
     @property
     def last_words(self) -> str:

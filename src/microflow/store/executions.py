@@ -6,23 +6,21 @@ was too late. Events are published after the commit, so that nobody hears of a r
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import PayloadError, UnknownNameError
+from ..errors import UnknownNameError
 from ..model.events import Event, EventBus
-from ..model.payloads import decode
 from ..model.results import ExecutionError, ExecutionStatus
+from .contexts import Remembered, remembered
 from .database import Database
 from .engines import NOBODY, Engines
 from .partitions import Mark, PartitionMarks, StoredKey
 from .readers import Row
 
-logger = logging.getLogger("microflow")
 _json = msgspec.json.Encoder()
 
 
@@ -313,29 +311,9 @@ class Executions(Engines):
         names = {"flow": flow, "job": job, "run_key": run_key, "engine_id": self.engine_id}
         return [(row[0], row[1], row[2]) for row in self._database.execute("run_key_elsewhere", names)]
 
-    def context(
-        self, flow: str, job: str, unreadable: Callable[[str], None] = logger.warning
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What a job's executions wrote to its context, and its last successful output (empty if that is no dict).
-
-        A key that was deleted is in neither. What can't be read (any more) is left out, and told to ``unreadable`` in words.
-        """
-        known: dict[str, str] = dict(self._database.read("context_of", {"flow": flow, "job": job}))
-        written: dict[str, Any] = {}
-        for key, value in known.items():
-            try:
-                if value:
-                    written[key] = decode(value)
-            except PayloadError as error:
-                unreadable(f"flow.context[{key!r}] can't be read, and is left out until it is set again. {error}")
-        rows = self._database.read("last_output", {"flow": flow, "job": job})
-        try:
-            output = decode(rows[0][0]) if rows and rows[0][0] is not None else {}
-        except PayloadError as error:
-            unreadable(f"The last output can't be read, so flow.context does not fall back to it. {error}")
-            output = {}
-        last = output if isinstance(output, dict) else {}
-        return written, {key: value for key, value in last.items() if key not in known or key in written}
+    def context(self, flow: str, job: str) -> Remembered:
+        """What a job's executions wrote to its context, and its last successful output (see ``contexts``)."""
+        return remembered(self._database, flow, job)
 
     def call_of(self, execution_id: int) -> CallRow:
         """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
