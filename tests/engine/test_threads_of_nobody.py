@@ -1,15 +1,14 @@
-"""Threads outside of executions run as ever, and the standard library is its own again once no engine needs it."""
+"""Threads outside of executions run as ever, and what others put in place of the standard library's functions stays."""
 
 from __future__ import annotations
 
-import _thread
 import concurrent.futures
 import io
 import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,41 +47,6 @@ def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
         yield pool
-
-
-def replaced() -> list[Any]:
-    import os
-    import subprocess
-
-    return [
-        threading.Thread.start,
-        _thread.start_new_thread,
-        ThreadPoolExecutor.__init__,
-        ThreadPoolExecutor.submit,
-        Future.add_done_callback,
-        subprocess.Popen.__init__,
-        os.system,
-    ]
-
-
-def test_the_standard_library_is_its_own_again_once_the_last_engine_has_stopped(tmp_path: Path) -> None:
-    before = replaced()
-    engines = []
-    for n in (1, 2):
-        flow = create_flow(f"shop{n}")
-        manage = flow.manager(name="manage")(dict)
-        engines.append(Engine([flow], store=f"sqlite:///{tmp_path}/{n}.db"))
-        engines[-1].start()
-        assert (replaced() == before) is (n == 1), "nothing is replaced before it is needed"
-        assert manage().status == "success"
-    assert not any(now is then for now, then in zip(replaced(), before, strict=True))
-
-    engines[0].stop()
-    engines[0].stop()
-    assert not any(now is then for now, then in zip(replaced(), before, strict=True))
-    engines[1].stop()
-
-    assert replaced() == before
 
 
 def test_what_others_put_in_place_of_ours_stays(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,3 +117,40 @@ def test_a_script_has_in_its_log_what_it_shows(script: Script, tmp_path: Path) -
     parts = ["UserWarning: take care", "WARNING toolkit: logged", "ValueError: in the thread", "from a program\n"]
     assert [part for part in parts if part in log] == parts
     assert sorted(map(log.index, parts)) == list(map(log.index, parts))
+
+
+def test_the_standard_library_is_its_own_again_once_the_last_engine_has_stopped(script: Script) -> None:
+    process = script("""
+import _thread, os, subprocess, threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from microflow import create_flow
+from microflow.engine.engine import Engine
+
+def functions():
+    return [
+        threading.Thread.start, _thread.start_new_thread, ThreadPoolExecutor.__init__, ThreadPoolExecutor.submit,
+        Future.add_done_callback, subprocess.Popen.__init__, os.system,
+    ]
+
+before, engines = functions(), []
+
+def replaced():
+    return sum(now is not then for now, then in zip(functions(), before))
+
+for n in (1, 2):
+    flow = create_flow(f"shop{n}")
+    manage = flow.manager(name="manage")(dict)
+    engines.append(Engine([flow], store=f"sqlite:///{n}.db"))
+    engines[-1].start()
+    print("started", replaced())
+    assert manage().status == "success"
+    print("used", replaced())
+for engine in engines:
+    engine.stop()
+    engine.stop()
+    print("stopped", replaced())
+""")
+    out, err = process.communicate(timeout=PATIENCE)
+
+    assert err == ""
+    assert out.splitlines() == ["started 0", "used 7", "started 7", "used 7", "stopped 7", "stopped 0"]

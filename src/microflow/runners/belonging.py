@@ -6,9 +6,7 @@ functions of the standard library that start threads, or hand work to threads, p
 left to Python's own rules.
 
 - ``threading.Thread.start`` and ``_thread.start_new_thread``: the thread belongs to the execution that starts it.
-- ``ThreadPoolExecutor``: its threads belong to nobody, since several executions may share them. Each piece of work belongs to the
-  execution that submits it, the initializer to the one that makes the executor.
-- ``Future.add_done_callback``: the callback belongs to the execution that adds it, in whichever thread it is called.
+- What hands work to threads of an executor: see ``executors``.
 
 Checked with CPython 3.11 to 3.15. Two private names are used: ``Thread._bootstrap`` is what the new thread calls first, so that
 ``threading.excepthook`` belongs to the execution too; ``Thread._context`` (3.14 and newer) is the context that ``run`` has.
@@ -17,7 +15,6 @@ Checked with CPython 3.11 to 3.15. Two private names are used: ``Thread._bootstr
 from __future__ import annotations
 
 import _thread
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -48,10 +45,11 @@ class Belonging(NamedTuple):
             active_runtime.reset(runtime)
 
 
-_NOBODY = Belonging(None, None)
+NOBODY = Belonging(None, None)
+"""Outside of executions."""
 
 
-def _belonging() -> Belonging | None:
+def belonging_here() -> Belonging | None:
     """Where the code that runs here belongs; None outside of executions."""
     runtime = active_runtime.get()
     return None if runtime is None else Belonging(runtime, active_execution.get())
@@ -60,7 +58,7 @@ def _belonging() -> Belonging | None:
 def _starts(original: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
     @wraps(original)
     def start(self: Any) -> None:
-        belonging = _belonging()
+        belonging = belonging_here()
         if belonging is None:
             original(self)
             return
@@ -86,7 +84,7 @@ def _starts(original: Callable[[threading.Thread], None]) -> Callable[[threading
 def _starts_new_thread(original: Callable[..., int]) -> Callable[..., int]:
     @wraps(original)
     def start_new_thread(function: Any, *arguments: Any) -> int:
-        belonging = _belonging()
+        belonging = belonging_here()
         if belonging is None or not callable(function):
             return original(function, *arguments)
 
@@ -99,60 +97,6 @@ def _starts_new_thread(original: Callable[..., int]) -> Callable[..., int]:
     return start_new_thread
 
 
-def _makes_executor(original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def __init__(  # noqa: N807 - it replaces that
-        self: Any,
-        max_workers: int | None = None,
-        thread_name_prefix: str = "",
-        initializer: Any = None,
-        *rest: Any,
-        **named: Any,
-    ) -> None:
-        belonging = _belonging()
-        if belonging is not None and callable(initializer) and not _runs_in_interpreters(self):
-            initializer = _initializer(initializer, belonging)
-        original(self, max_workers, thread_name_prefix, initializer, *rest, **named)
-
-    return __init__
-
-
-def _initializer(function: Callable[..., Any], belonging: Belonging) -> Callable[..., None]:
-    def initialize(*args: Any) -> None:
-        belonging.enter()
-        function(*args)  # if it fails, the thread stays there: the executor logs the error, and ends the thread
-        _NOBODY.enter()
-
-    return initialize
-
-
-def _submits(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def submit(self: Any, fn: Any, /, *args: Any, **named: Any) -> Any:
-        belonging = _belonging()
-        if belonging is None or _runs_in_interpreters(self):
-            return original(self, fn, *args, **named)
-        # a thread that this starts outlives the work, so it must not belong here
-        return _NOBODY.call(original, self, belonging.call, fn, *args, **named)
-
-    return submit
-
-
-def _runs_in_interpreters(executor: Any) -> bool:
-    """Whether it is an ``InterpreterPoolExecutor`` (3.14 and newer), which pickles what it is given."""
-    module = sys.modules.get("concurrent.futures.interpreter")
-    return module is not None and isinstance(executor, module.InterpreterPoolExecutor)
-
-
-def _adds_callback(original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def add_done_callback(self: Any, fn: Any) -> None:
-        belonging = _belonging()
-        original(self, fn if belonging is None else lambda future: belonging.call(fn, future))
-
-    return add_done_callback
-
-
 def _find_threads() -> Sequence[Replacement]:
     return [
         Replacement(threading.Thread, "start", _starts),
@@ -160,18 +104,5 @@ def _find_threads() -> Sequence[Replacement]:
     ]
 
 
-def _find_executors() -> Sequence[Replacement]:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    return [
-        Replacement(ThreadPoolExecutor, "__init__", _makes_executor),
-        Replacement(ThreadPoolExecutor, "submit", _submits),
-        Replacement(Future, "add_done_callback", _adds_callback),
-    ]
-
-
 THREADS = Replacements(_find_threads)
 """What starts threads. It is all that a worker process needs: it runs one task at a time, and none of its threads outlives that."""
-
-EXECUTORS = Replacements(_find_executors)
-"""What hands work to threads that several executions may share."""

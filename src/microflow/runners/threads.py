@@ -19,8 +19,9 @@ from ..model.payloads import decode
 from ..model.results import ExecutionStatus
 from ..runtime import CurrentExecution
 from .base import Observer, Outcome, Request
-from .belonging import EXECUTORS, THREADS
+from .belonging import THREADS
 from .calling import call, current_execution_for, error_of
+from .executors import EXECUTORS
 from .output import Output, StandIn, output_here
 from .programs import PROGRAMS
 from .records import FORMAT, is_level_set
