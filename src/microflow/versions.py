@@ -29,9 +29,10 @@ class CodeVersion:
 
     ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
     ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order.
+    ``path``: ``sys.path`` before these folders were put on it.
     """
 
-    def __init__(self, folders: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, folders: Mapping[str, Sequence[str]], path: Sequence[str] = ()) -> None:
         self.specs = tuple(folders)
         self.flows: list[Flow] = []
         self._specs: dict[int, str] = {}
@@ -39,7 +40,7 @@ class CodeVersion:
         self.sources = Sources()
         self._environments: dict[str, dict[str, tuple[str | None, str | None]]] = {}
         self.meanings = Meanings(self.folders)
-        self._path = list(sys.path)
+        self._path = frozenset(path or sys.path)
         own = folders_of([folder for found in self.folders.values() for folder in found])
         self.own = Folders(own, _not_users())
         self._own_paths = OwnPaths(self.own, self.sources.content, owner=self)
@@ -99,7 +100,11 @@ class CodeVersion:
         return found
 
     def changed(self) -> list[Path]:
-        """The files that were imported, in this process or in a worker, and that hold something else now, or are gone."""
+        """The files that were imported, in this process or in a worker, and that hold something else now, or are gone.
+
+        Those outside the flows' folders are among them, although workers import them as they are.
+        """
+        self.sources.watch(self.own.elsewhere(tuple(sys.modules.values())))
         return [Path(path) for path in self.sources.changed()]
 
     def notes_on(self, flow: Flow) -> Iterator[str]:

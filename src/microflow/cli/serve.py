@@ -92,10 +92,11 @@ def command(
     # from before the files are read, so that no change is missed
     watch = Watch(before.files if before is not None else ()) if reload else None
     try:
-        flows = where.flows()
+        version = where.version()
         if watch is not None:
             watch.add_imported()
-        engine = Engine(flows, store=where.store, kind="server", keep=keep)
+            watch.version = version
+        engine = Engine(version.flows, store=where.store, kind="server", keep=keep)
     except (LoadError, DefinitionError) as error:
         if before is None or watch is None:
             raise
