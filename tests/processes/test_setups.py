@@ -218,7 +218,7 @@ def test_what_cannot_be_described_is_left_out(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("REGION", "described")
     monkeypatch.setattr(logging.getLogger(), "handlers", [logging.handlers.MemoryHandler(1)])
 
-    description = setups.described()
+    description = setups.Setups().described()
     monkeypatch.setenv("REGION", "changed")
     setups._set_environment({**os.environ, "REGION": "described"})
 
