@@ -110,7 +110,7 @@ class Engine(Served):
         for call in again:
             self._schedule_runs.take_over(call)
         if self.kind == "server":
-            self.note_files()
+            self.changed_files()  # from now on files outside the flows' folders are looked at too
             self.recovery.start()
             self._housekeeping.start()
             self.scheduler.start()

@@ -45,6 +45,7 @@ from .frames import (
     FrameBuffer,
     FromWorker,
     Hello,
+    Imported,
     Load,
     Loaded,
     NotLoaded,
@@ -89,6 +90,9 @@ class Worker:
         self._asking = threading.Lock()
         self._next: Run | None = None
         self._is_setting_up = False
+        self._modules = 0
+        self._folders: Folders | None = None
+        self._told: set[str] = set()
         self._pid = os.getpid()
         self._giving_back = threading.Lock()
         self._busy = False
@@ -170,6 +174,8 @@ class Worker:
         surroundings.leave_if_robbed()
         _flush()
         retire = surroundings.restore()
+        if len(sys.modules) != self._modules:
+            self._tell_imported()
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
         if not retire and meter.grown() > MEMORY_GROWTH:
             retire = f"it keeps {meter.grown() // 2**20} MiB more than at its start"
@@ -237,9 +243,8 @@ class Worker:
         meanings = Meanings(code.flows)
         if meanings.can_differ:
             sys.meta_path.insert(0, meanings)
-        OwnPaths(
-            Folders(tuple(code.own), tuple(code.others)), told_content(code.digests, self._source), self._setting_up
-        ).install()
+        self._folders = Folders(tuple(code.own), tuple(code.others))
+        OwnPaths(self._folders, told_content(code.digests, self._source), self._setting_up).install()
 
     def _source(self, path: str, source: bytes) -> bytes:
         """What to import for a module that the parent has not told of, in whichever thread."""
@@ -251,6 +256,15 @@ class Worker:
         if not isinstance(reply, Source):
             raise WorkerDied("The engine did not answer when a module was imported.")
         return source if reply.source is None else reply.source
+
+    def _tell_imported(self) -> None:
+        """Tell the parent which files were imported that it would not hear of otherwise, and whose change it reports."""
+        self._modules = len(sys.modules)
+        if self._folders is None:
+            return
+        if found := self._folders.elsewhere(tuple(sys.modules.values())) - self._told:
+            self._told |= found
+            self._send(Imported(sorted(found)))
 
     def _reply(self) -> Any:
         """The answer to a question. What is to be run next may come before it, when a function is imported in advance."""

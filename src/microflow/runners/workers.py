@@ -28,6 +28,7 @@ from .frames import (
     Done,
     Exited,
     Hello,
+    Imported,
     Loaded,
     NotLoaded,
     Pickled,
@@ -265,6 +266,9 @@ class Attempt:
                 self._answer()
             elif isinstance(message, SourceQuery):
                 worker.answer(message)
+            elif isinstance(message, Imported):
+                assert worker.version is not None, "a worker without a version tells of no files"
+                worker.version.sources.watch(message.paths)
             elif isinstance(message, Loaded):
                 observer.loading(False)
             elif isinstance(message, NotLoaded):
