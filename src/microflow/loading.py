@@ -99,14 +99,16 @@ def _loaded(
                 found.append(_target(spec, directory))
         except LoadError as failure:
             failed(spec, failure)
+    path = list(sys.path)
     for target in found:
         for folder in reversed(target.folders):
             _look_first_in(folder)
     folders = {target.spec: [str(folder) for folder in target.folders] for target in found}
-    version = CodeVersion(folders, directory, earlier)
+    version = CodeVersion(folders, path, directory, earlier)
     reserve(*version.own.own)
     version.open()
     flows: dict[str, Flow] = {}
+    is_whole = True
     try:
         for target in found:
             try:
@@ -118,14 +120,19 @@ def _loaded(
                 _refuse_clash(version, target)
             except LoadError as failure:
                 failed(target.spec, failure)
+                flows.pop(target.spec, None)
+                is_whole = False
     except BaseException:
         version.close()
         raise
+    if not is_whole:
+        version.close()  # nothing is run of it
     before: CodeVersion | None = next((flow.version for flow in flows.values()), None)
     if before is not None and before.flows == list(dict.fromkeys(flows.values())):
         version.close()  # a command that looks twice
         return before
     version.sources.adopt(version.own)
+    version.sources.watch(version.own.elsewhere(tuple(sys.modules.values())))
     for spec, flow in flows.items():
         version.add(flow, spec)
     return version

@@ -47,6 +47,14 @@ class Folders(NamedTuple):
         """Whether a path is the user's own: neither Python's, nor installed, nor elsewhere."""
         return is_under(path, self.own) and not is_under(path, self.others) and not is_installed(path)
 
+    def elsewhere(self, modules: Iterable[ModuleType | None]) -> set[str]:
+        """The files of a user's modules that are in none of these folders, such as those of a library that is being written."""
+        return {
+            path
+            for path in paths_of(modules)
+            if not is_under(path, self.own) and not is_under(path, self.others) and not is_installed(path)
+        }
+
 
 class Seen(NamedTuple):
     """A source as it was imported. ``modified``: the time and the size of its file at that moment."""
@@ -62,6 +70,7 @@ class Sources:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[str, Seen] = {}
+        self._watched: dict[str, tuple[int, int] | None] = {}
 
     def content(self, path: str, source: bytes) -> bytes:
         """The source to import for a path where ``source`` was read just now; recorded if it is the first."""
@@ -82,6 +91,18 @@ class Sources:
                 except OSError:
                     continue  # it has no file any more; a worker that needs one says so
 
+    def watch(self, paths: Iterable[str]) -> None:
+        """Look from now on whether these files change, although what is imported of them is not kept."""
+        with self._lock:
+            for path in paths:
+                if path not in self._watched:
+                    self._watched[path] = _modified(path)
+
+    def files(self) -> list[str]:
+        """The paths of all modules that are known."""
+        with self._lock:
+            return [*self._seen, *self._watched]
+
     def digests(self) -> dict[str, bytes]:
         """What identifies the content of each path."""
         with self._lock:
@@ -90,8 +111,11 @@ class Sources:
     def changed(self) -> list[str]:
         """The paths whose files hold something else now, or are gone."""
         with self._lock:
-            known = list(self._seen.items())
-        return sorted(path for path, seen in known if _differs(path, seen))
+            known, watched = list(self._seen.items()), list(self._watched.items())
+        return sorted(
+            [path for path, seen in known if _differs(path, seen)]
+            + [path for path, modified in watched if _modified(path) != modified]
+        )
 
 
 class OwnPaths:

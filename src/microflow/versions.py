@@ -34,13 +34,17 @@ class CodeVersion:
     """The code of some flows as it was first imported.
 
     ``specs``: what the flows were called when they were loaded; ``flows``: the flows themselves, each of which knows its version.
-    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order. ``directory``: the working
-    directory when they were loaded; None for flows that were not loaded by a spec, and can't be loaded again. ``earlier``: the
-    version in whose place this one is loaded.
+    ``folders``: for each spec, the folders in which its flow looks for its own modules, in that order.
+    ``path``: ``sys.path`` before these folders were put on it. ``directory``: the working directory when they were loaded; None
+    for flows that were not loaded by a spec, and can't be loaded again. ``earlier``: the version in whose place this one is loaded.
     """
 
     def __init__(
-        self, folders: Mapping[str, Sequence[str]], directory: Path | None = None, earlier: CodeVersion | None = None
+        self,
+        folders: Mapping[str, Sequence[str]],
+        path: Sequence[str] = (),
+        directory: Path | None = None,
+        earlier: CodeVersion | None = None,
     ) -> None:
         self.specs = tuple(folders)
         self.directory = directory
@@ -51,7 +55,7 @@ class CodeVersion:
         # what modules of an earlier version set in the environment is still set
         self._environments: dict[str, _Environment] = {} if earlier is None else {**earlier._environments}
         self.meanings = Meanings(self.folders)
-        self._path = list(sys.path)
+        self._path: frozenset[str] = frozenset(path or sys.path) if earlier is None else earlier._path
         own = folders_of([folder for found in self.folders.values() for folder in found])
         self.own = Folders(own, _not_users())
         self._own_paths = OwnPaths(self.own, self.sources.content, owner=self)
@@ -158,7 +162,11 @@ class CodeVersion:
         return found
 
     def changed(self) -> list[Path]:
-        """The files that were imported, in this process or in a worker, and that hold something else now, or are gone."""
+        """The files that were imported, in this process or in a worker, and that hold something else now, or are gone.
+
+        Those outside the flows' folders are among them, although workers import them as they are.
+        """
+        self.sources.watch(self.own.elsewhere(tuple(sys.modules.values())))
         return [Path(path) for path in self.sources.changed()]
 
     def notes_on(self, flow: Flow) -> Iterator[str]:

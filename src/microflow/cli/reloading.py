@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from ..loading import source_files
+from ..versions import CodeVersion
 
 LOOK = 0.5
 """Seconds between looks at the files while nothing is served."""
@@ -43,28 +44,34 @@ def reloaded() -> Reloaded | None:
 
 
 class Watch:
-    """The source files of the modules that are imported, and others that are named; ``changed`` compares their times."""
+    """The source files of the modules that are imported, and others that are named; ``changed`` compares their times.
+
+    ``version``: the version of the code that is served, which knows the modules that only workers import.
+    """
 
     def __init__(self, others: Iterable[Path] = ()) -> None:
         self._times = {file: _time_of(file) for file in others}
+        self.version: CodeVersion | None = None
 
     @property
     def files(self) -> list[Path]:
         """What is watched."""
-        return list(self._times)
+        of_workers = [] if self.version is None else map(Path, self.version.sources.files())
+        return list(dict.fromkeys([*self._times, *of_workers]))
 
     def add_imported(self) -> None:
         """Watch the modules that were imported meanwhile, as they are now."""
         self._times = {file: _time_of(file) for file in source_files()} | self._times
 
-    def add(self, changed: Iterable[Path]) -> None:
-        """Watch files that have changed since they were imported, wherever that was."""
-        self._times |= dict.fromkeys(changed, _NEVER)
-
     def changed(self) -> bool:
-        """Whether a file has another time than when it was added; what was imported meanwhile is added."""
+        """Whether a file has another time than when it was added, or another content than when a worker imported it.
+
+        What was imported meanwhile is added.
+        """
         self.add_imported()
-        return any(_time_of(file) != time for file, time in self._times.items())
+        if any(_time_of(file) != time for file, time in self._times.items()):
+            return True
+        return self.version is not None and bool(self.version.changed())
 
     def wait(self) -> None:
         """Return when a file has changed."""
@@ -92,10 +99,6 @@ def restart(port: int, files: Iterable[Path]) -> NoReturn:
 
 
 _NESTED = "MICROFLOW_RELOADING"
-
-
-_NEVER = -1
-"""The time of a file that has changed already."""
 
 
 def _time_of(file: Path) -> int:

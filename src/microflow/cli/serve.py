@@ -93,10 +93,12 @@ def command(
     # from before the files are read, so that no change is missed
     watch = Watch(before.files if before is not None else ()) if reload else None
     try:
-        flows = where.flows()
+        version = where.version()
         if watch is not None:
             watch.add_imported()
-        engine = Engine(flows, store=where.store, kind="server", keep=keep, copying=copying())
+            watch.version = version
+        engine = Engine(version.flows, store=where.store, kind="server", keep=keep, copying=copying())
+        del version  # a reload may replace it, and then nothing may keep it
     except (LoadError, DefinitionError) as error:
         if before is None or watch is None:
             raise
@@ -111,12 +113,7 @@ def command(
         store = MEMORY if path is None else shown(path)
         _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {store})")
 
-    def changed() -> bool:
-        assert watch is not None, "somebody asks who was told to watch"
-        watch.add(engine.changed_files())  # modules that only workers have imported
-        return watch.changed()
-
-    settings = Settings(host, token, no_auth, grace, changed if watch is not None else None)
+    settings = Settings(host, token, no_auth, grace, watch.changed if watch else None)
     try:
         engine.start()
         end = serve(engine, sockets, settings, ready, _say)

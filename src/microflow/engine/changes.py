@@ -37,7 +37,7 @@ class Changes(msgspec.Struct, frozen=True):
 
     A job is ``changed`` if its decorator's arguments or its own function differ. ``files``: those whose new content was loaded;
     through them a job may do something else although it is not named. ``not_loaded``: files of imported modules outside the
-    flows' folders that have changed since the server started, and that only a new start loads.
+    flows' folders that have changed since they were imported, and that only a new start loads.
     """
 
     flows: Difference

@@ -109,7 +109,7 @@ class Engine(Served):
         self._bind()
         self.recovery.start(taken, ticks, looks=serves)
         if serves:
-            self.note_files()
+            self.changed_files()  # from now on files outside the flows' folders are looked at too
             self._mappings.forget()
             self._housekeeping.start()
             self.scheduler.start()

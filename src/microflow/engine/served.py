@@ -23,7 +23,6 @@ from .caller import Caller
 from .changes import Changes, changes
 from .dispatch import Dispatch
 from .names import by_name, named, store_of
-from .other_files import OtherFiles
 from .resources import Resources
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler
@@ -59,19 +58,12 @@ class Served:
         self._stop_lock = threading.Lock()
         self._reload_lock = threading.Lock()
         self.reloads = 0
-        self._other_files: OtherFiles | None = None
 
     def _bind(self) -> None:
         """Calls outside any execution are carried out by this engine."""
         for flow in self.flows.values():
             flow.runtime = self._outside
             self._bound.add(flow)
-
-    def note_files(self) -> None:
-        """From now on it is known which files change that a reload does not load."""
-        if (version := self._version) is not None:
-            self._other_files = OtherFiles(version.own.hold)
-            self._other_files.note()
 
     @property
     def _version(self) -> CodeVersion | None:
@@ -150,14 +142,15 @@ class Served:
                 "again instead."
             )
         load_anew(version, lambda new: self.serve(new.flows))
-        others: list[Path] = []
-        if self._other_files is not None:
-            others = self._other_files.changed()
-            self._other_files.note()
-        return changes(before, self.flows, map(shown, files), map(shown, others))
+        own = [file for file in files if version.own.hold(str(file))]
+        others = [file for file in files if file not in own]
+        return changes(before, self.flows, map(shown, own), map(shown, others))
 
     def changed_files(self) -> list[Path]:
-        """The files of the flows' own modules that hold something else than what was imported, or are gone; sorted."""
+        """The files of modules that hold something else than what was imported, or are gone; sorted.
+
+        Those outside the flows' folders are known from the first call on.
+        """
         versions = {id(flow.version): flow.version for flow in self.flows.values() if flow.version is not None}
         return sorted({file for version in versions.values() for file in version.changed()})
 

@@ -20,6 +20,7 @@ from .frames import (
     ContextReply,
     Done,
     Exited,
+    Imported,
     Loaded,
     NotLoaded,
     Pickled,
@@ -195,6 +196,8 @@ class Attempt:
                 self._answer()
             elif isinstance(message, SourceQuery):
                 worker.answer(message)
+            elif isinstance(message, Imported):
+                worker.watch(message)
             elif isinstance(message, Loaded):
                 observer.loading(False)
             elif isinstance(message, NotLoaded):

@@ -237,6 +237,13 @@ def error_of(error: BaseException, skip_frames: int = 0) -> ExecutionError:
     return ExecutionError(_shortened(kind.__name__), _shortened(message), _shortened(text))
 
 
+def exit_code_of(error: SystemExit) -> str:
+    """What a job that called ``sys.exit`` gave it, in words."""
+    if error.code is None:
+        return "exit code 0"
+    return f"exit code {error.code}" if isinstance(error.code, int) else f"exit code 1, saying {error.code!r}"
+
+
 def _outer_frames(error: BaseException) -> int:
     """How many of an error's outermost frames are not the job's: up to its function, or all where the function had returned.
 

@@ -34,7 +34,7 @@ from ..runtime import Progress
 from ..sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
 from .belonging import THREADS
-from .calling import call, current_execution_for, error_of
+from .calling import call, current_execution_for, error_of, exit_code_of
 from .control import ControlReader
 from .frames import (
     Code,
@@ -45,6 +45,7 @@ from .frames import (
     FrameBuffer,
     FromWorker,
     Hello,
+    Imported,
     Load,
     Loaded,
     NotLoaded,
@@ -93,6 +94,9 @@ class Worker:
         self._asking = threading.Lock()
         self._next: Run | None = None
         self._is_setting_up = False
+        self._modules = 0
+        self._folders: Folders | None = None
+        self._told: set[str] = set()
         self._pid = os.getpid()
         self._giving_back = threading.Lock()
         self._busy = False
@@ -175,7 +179,7 @@ class Worker:
             surroundings.leave_if_forked()
             surroundings.leave_if_robbed()
             flush_streams()
-            return Exited(_exit_code(error))
+            return Exited(exit_code_of(error))
         except KeyboardInterrupt as error:
             outcome = Outcome(ExecutionStatus.ERROR, error=error_of(error, skip_frames=2))
         finally:
@@ -188,6 +192,8 @@ class Worker:
         if termination.has_interrupted:
             retire = "its task was made to end"
             surroundings.let_children_end()
+        if len(sys.modules) != self._modules:
+            self._tell_imported()
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
         if not retire and meter.grown() > MEMORY_GROWTH:
             retire = f"it keeps {meter.grown() // 2**20} MiB more than at its start"
@@ -255,9 +261,8 @@ class Worker:
         meanings = Meanings(code.flows)
         if meanings.can_differ:
             sys.meta_path.insert(0, meanings)
-        OwnPaths(
-            Folders(tuple(code.own), tuple(code.others)), told_content(code.digests, self._source), self._setting_up
-        ).install()
+        self._folders = Folders(tuple(code.own), tuple(code.others))
+        OwnPaths(self._folders, told_content(code.digests, self._source), self._setting_up).install()
 
     def _source(self, path: str, source: bytes) -> bytes:
         """What to import for a module that the parent has not told of, in whichever thread."""
@@ -269,6 +274,15 @@ class Worker:
         if not isinstance(reply, Source):
             raise WorkerDied("The engine did not answer when a module was imported.")
         return source if reply.source is None else reply.source
+
+    def _tell_imported(self) -> None:
+        """Tell the parent which files were imported that it would not hear of otherwise, and whose change it reports."""
+        self._modules = len(sys.modules)
+        if self._folders is None:
+            return
+        if found := self._folders.elsewhere(tuple(sys.modules.values())) - self._told:
+            self._told |= found
+            self._send(Imported(sorted(found)))
 
     def _reply(self) -> Any:
         """The answer to a question. What is to be run next may come before it, when a function is imported in advance."""
@@ -375,12 +389,6 @@ def _unpickled(source: Pickled) -> Callable[..., Any]:
     if source.setup:
         setups.apply(source.setup)
     return loads(source.data)
-
-
-def _exit_code(error: SystemExit) -> str:
-    if error.code is None:
-        return "exit code 0"
-    return f"exit code {error.code}" if isinstance(error.code, int) else f"exit code 1, saying {error.code!r}"
 
 
 if __name__ == "__main__":

@@ -134,6 +134,12 @@ class SourceQuery(msgspec.Struct, array_like=True, tag="source query"):
     source: bytes
 
 
+class Imported(msgspec.Struct, array_like=True, tag="imported"):
+    """These files of modules were imported that are neither in the flows' folders, nor Python's, nor installed."""
+
+    paths: list[str]
+
+
 class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
     """The job said how far it is."""
 
@@ -143,7 +149,7 @@ class ProgressReport(msgspec.Struct, array_like=True, tag="progress"):
 
 
 ToWorker = Hello | Code | Load | Run | ContextReply | Source
-FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | SourceQuery | ProgressReport
+FromWorker = Loaded | Done | Returned | Exited | NotLoaded | ContextQuery | SourceQuery | Imported | ProgressReport
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker = msgspec.msgpack.Decoder(ToWorker)

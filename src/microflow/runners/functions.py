@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..callables import is_local, module_of
 from ..errors import PayloadError
 from .frames import Pickled, Reference
+
+if TYPE_CHECKING:
+    from .setups import Setups
 
 
 class Functions:
@@ -27,6 +30,7 @@ class Functions:
         self._not_importable: dict[int, str] = {}
         self._last_key = 0
         self._pickling = threading.Lock()
+        self._setups: Setups | None = None
 
     def key(self, job: Any) -> int:
         """The number of a job's function."""
@@ -104,11 +108,11 @@ class Functions:
         by_value = why and module is not None and name != "__main__" and name not in sys.stdlib_module_names
         try:
             if not by_value:
-                return _with_setup(job, dumps(job.fn), why)
+                return self._with_setup(job, dumps(job.fn), why)
             with self._pickling:  # the register is the process's
                 cloudpickle.register_pickle_by_value(module)
                 try:
-                    return _with_setup(job, dumps(job.fn), why)
+                    return self._with_setup(job, dumps(job.fn), why)
                 finally:
                     cloudpickle.unregister_pickle_by_value(module)
         except Exception as error:  # pickling runs the code of whatever the function refers to
@@ -119,13 +123,16 @@ class Functions:
                 'runner="thread".'
             ) from error
 
+    def _with_setup(self, job: Any, data: bytes, why: str) -> Pickled:
+        """A function with what sets up its surroundings: its flow's module, or what this process has set up by now."""
+        flow_module, _, _ = job.flow.reference()
+        if flow_module is not None and not why:
+            return Pickled(data, flow_module)
+        if self._setups is None:
+            from .setups import Setups
 
-def _with_setup(job: Any, data: bytes, why: str) -> Pickled:
-    """A function with what sets up its surroundings: its flow's module, or what this process has set up by now."""
-    from .setups import described
-
-    flow_module, _, _ = job.flow.reference()
-    return Pickled(data, setup=described()) if flow_module is None or why else Pickled(data, flow_module)
+            self._setups = Setups()
+        return Pickled(data, setup=self._setups.described())
 
 
 def _reference(job: Any) -> Reference | None:

@@ -43,8 +43,24 @@ _FILES: dict[type[logging.Handler], Callable[[Any], dict[str, Any]]] = {
 """The handlers that write to files, with those arguments that only they have."""
 
 
-def described() -> bytes:
-    """What is set up in this process now, for ``apply`` in a worker."""
+class Setups:
+    """Describes what this process has set up, again and again; what is as before is not pickled anew."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+        self._description = b""
+
+    def described(self) -> bytes:
+        """What is set up in this process now, for ``apply`` in a worker."""
+        parts = _parts()
+        if parts != self._parts:
+            self._parts = parts
+            kept = {name: data for name, part in parts.items() if (data := _pickled(part)) is not None}
+            self._description = pickle.dumps(kept)
+        return self._description
+
+
+def _parts() -> dict[str, Any]:
     parts: dict[str, Any] = {
         "environment": dict(os.environ),
         "folder": _folder(),
@@ -56,13 +72,15 @@ def described() -> bytes:
     if (locale := sys.modules.get("locale")) is not None:
         parts["locale"] = locale.setlocale(locale.LC_ALL)
     if (decimal := sys.modules.get("decimal")) is not None:
-        parts["decimal"] = decimal.getcontext().copy()
+        context = decimal.getcontext()
+        names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+        traps = [signal for signal, is_trapped in context.traps.items() if is_trapped]
+        parts["decimal"] = {name: getattr(context, name) for name in names} | {"traps": traps}
     if (socket := sys.modules.get("socket")) is not None:
         parts["socket"] = socket.getdefaulttimeout()
-    if (context := sys.modules.get("multiprocessing.context")) is not None:
-        parts["start method"] = context._default_context.get_start_method(allow_none=True)
-    kept = {name: data for name, part in parts.items() if (data := _pickled(part)) is not None}
-    return pickle.dumps(kept)
+    if (contexts := sys.modules.get("multiprocessing.context")) is not None:
+        parts["start method"] = contexts._default_context.get_start_method(allow_none=True)
+    return parts
 
 
 def apply(description: bytes) -> None:
@@ -178,10 +196,10 @@ def _set_locale(name: str) -> None:
     locale.setlocale(locale.LC_ALL, name)
 
 
-def _set_decimal(context: Any) -> None:
+def _set_decimal(arguments: dict[str, Any]) -> None:
     import decimal
 
-    decimal.setcontext(context)
+    decimal.setcontext(decimal.Context(**arguments))
 
 
 def _set_socket(seconds: float | None) -> None:

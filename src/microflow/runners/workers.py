@@ -19,6 +19,7 @@ from .control import ControlPipe, StopTask
 from .frames import (
     Code,
     Hello,
+    Imported,
     Source,
     SourceQuery,
 )
@@ -97,6 +98,11 @@ class Worker:
         assert self.version is not None, "a worker without a version asks for none"
         source = self.version.sources.content(query.path, query.source)
         self.send(Source(None if source == query.source else source))
+
+    def watch(self, imported: Imported) -> None:
+        """The worker has imported these files, which are looked at for changes from now on."""
+        assert self.version is not None, "a worker without a version tells of no files"
+        self.version.sources.watch(imported.paths)
 
     def send(self, message: Any) -> bool:
         """Send a frame; False if the process has ended, which the channel says too when it is read, after the last words."""

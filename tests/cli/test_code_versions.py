@@ -1,0 +1,460 @@
+"""The code that runs is the flow's own, of one version, in every process: real servers, real workers, files that are edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microflow.loading import load_anew, load_version
+from microflow.meanings import Meanings, meaning
+from microflow.reserved import DEPENDENCIES
+from microflow.sources import Folders, OwnPaths, Sources
+
+from .conftest import Call, Process
+
+FLOW = """
+from microflow import create_flow
+{top}
+flow = create_flow("{name}")
+
+def what():
+    import helpers
+    return {{"helpers": helpers.NAME}}
+
+flow.task(name="task")(what)
+flow.task(name="fresh", runner="fresh")(what)
+flow.task(name="thread", runner="thread")(what)
+flow.manager(name="manager")(what)
+"""
+RUNS = ["task", "fresh", "thread", "manager"]
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def two_flows(folder: Path, top: str = "", b_top: str | None = None) -> list[str]:
+    """Flows a and b in folders of their own; the arguments that name them."""
+    write(folder / "a" / "flow_a.py", FLOW.format(name="a", top=top))
+    write(folder / "b" / "flow_b.py", FLOW.format(name="b", top=top if b_top is None else b_top))
+    return ["-f", "a/flow_a.py", "-f", "b/flow_b.py"]
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """``python -m microflow`` with arguments, in a folder."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MICROFLOW_")}
+    return subprocess.run(
+        [sys.executable, "-m", "microflow", *arguments],
+        cwd=folder,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# Names that mean different modules
+
+
+@pytest.mark.parametrize("tops", [("import helpers", "import helpers"), ("import helpers", ""), ("", "import helpers")])
+def test_flows_whose_folders_hold_different_modules_of_a_name_that_is_imported_are_refused(
+    call: Call, folder: Path, tops: tuple[str, str]
+) -> None:
+    flows = two_flows(folder, *tops)
+    write(folder / "a" / "helpers.py", "NAME = 'a'")
+    write(folder / "b" / "helpers.py", "NAME = 'b'")
+
+    checked = call("check", *flows)
+
+    assert checked.exit_code == 2
+    assert f"'helpers' means {Path('a', 'helpers.py')} for a/flow_a.py" in checked.stderr
+    assert f"and {Path('b', 'helpers.py')} for b/flow_b.py" in checked.stderr
+
+
+def test_a_flow_that_shares_its_name_with_a_file_that_nobody_named_is_refused(call: Call, folder: Path) -> None:
+    write(folder / "c" / "etl.py", FLOW.format(name="c", top=""))
+    write(folder / "d" / "other.py", FLOW.format(name="d", top=""))
+    write(folder / "d" / "etl.py", "raise RuntimeError('never')")
+
+    refused = call("serve", "-f", "c/etl.py", "-f", "d/other.py")
+
+    assert refused.exit_code == 2
+    assert f"'etl' means {Path('c', 'etl.py')} for c/etl.py and {Path('d', 'etl.py')} for d/other.py" in refused.stderr
+
+
+def test_the_working_directory_counts_too(call: Call, folder: Path) -> None:
+    flows = two_flows(folder, "import helpers", "")
+    write(folder / "a" / "helpers.py", "NAME = 'a'")
+    write(folder / "helpers.py", "NAME = 'here'")
+
+    assert f"{Path('a', 'helpers.py')} for a/flow_a.py and helpers.py for b/flow_b.py" in call("check", *flows).stderr
+    assert call("check", "-f", "a/flow_a.py").exit_code == call("check", "-f", "b/flow_b.py").exit_code == 0
+
+
+@pytest.mark.parametrize("job", RUNS)
+def test_a_late_import_that_would_clash_is_refused_where_it_happens(folder: Path, job: str) -> None:
+    flows = two_flows(folder)
+    write(folder / "a" / "helpers.py", "NAME = 'a'")
+    write(folder / "b" / "helpers.py", "NAME = 'b'")
+
+    refused = run(folder, "run", f"b/{job}", *flows)
+    alone = run(folder, "run", job, "-f", "b/flow_b.py")
+
+    assert refused.returncode == 1
+    assert f"ImportError: 'helpers' means {Path('a', 'helpers.py')} for a/flow_a.py and " in refused.stderr
+    assert json.loads(alone.stdout) == {"helpers": "b"}
+
+
+def test_a_flow_s_worker_does_not_look_into_the_folder_of_another_flow(folder: Path) -> None:
+    flows = two_flows(folder)
+    write(folder / "a" / "helpers.py", "NAME = 'a'")
+
+    assert json.loads(run(folder, "run", "a/task", *flows).stdout) == {"helpers": "a"}
+    assert "ModuleNotFoundError: No module named 'helpers'" in run(folder, "run", "b/task", *flows).stderr
+
+
+def test_copies_and_modules_that_only_one_folder_has_are_no_clash(call: Call, folder: Path) -> None:
+    flows = two_flows(folder, "import helpers", "import helpers, own")
+    for name in "ab":
+        write(folder / name / "helpers.py", "NAME = 'copy'")
+    write(folder / "b" / "own.py", "")
+
+    assert call("check", *flows).exit_code == 0
+
+
+def test_a_flow_that_is_reached_by_two_names_is_refused(call: Call, folder: Path) -> None:
+    write(folder / "proj" / "flow_a.py", FLOW.format(name="a", top=""))
+
+    checked = call("check", "-f", "proj/flow_a.py", "-f", "proj.flow_a")
+
+    assert checked.exit_code == 2
+    assert "is imported twice, as 'flow_a' and as 'proj.flow_a'; name it in one way." in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "clashes"),
+    [
+        (["a/x.py=1", "b/x.py=2"], "x", True),
+        (["a/x.py=1", "b/x.py=1"], "x", False),
+        (["a/x/__init__.py=", "b/x/__init__.py="], "x", False),
+        (["a/x/__init__.py=", "b/x/__init__.py=", "b/x/more.py="], "x", True),
+        (["a/x/__init__.py=", "b/x/__init__.py=", "b/x/more.py="], "x.more", True),
+        (["a/x/__init__.py=", "b/x.py="], "x", True),
+        (["a/x/y.py=1", "b/x/z.py=2"], "x", False),
+        (["a/x/y.py=1", "b/x/z.py=2"], "x.y", False),
+        (["a/x/y.py=1", "b/x/y.py=2"], "x.y", True),
+        (["a/x.py=1", "b/x/y.py=2"], "x", True),
+        (["a/x.py=1", "b/x/data.csv=2"], "x", False),
+        (["a/x.py=1"], "x", False),
+        (["a/pytest.py=1"], "pytest", True),
+        (["here/x.py=1", "a/x.py=2"], "x", True),
+        (["here/x.py=1"], "x", False),
+    ],
+)
+def test_what_clashes(tmp_path: Path, files: list[str], name: str, clashes: bool) -> None:
+    for folder in ("a", "b", "here"):
+        (tmp_path / folder).mkdir()
+    for file in files:
+        path, _, text = file.partition("=")
+        write(tmp_path / path, text)
+    here = str(tmp_path / "here")
+    meanings = Meanings({"a": [str(tmp_path / "a"), here], "b": [str(tmp_path / "b"), here]})
+
+    assert (meanings.clash(name) is not None) is clashes
+    assert Meanings({"a": [here], "b": [here]}).can_differ is False
+    assert meaning("x.y", []) is None
+
+
+def test_what_one_flow_sets_in_the_environment_is_not_there_for_another(folder: Path) -> None:
+    for name in "ab":
+        write(
+            folder / name / f"flow_{name}.py",
+            "import os\nfrom microflow import create_flow\n"
+            f"os.environ['OF_{name.upper()}'] = os.environ['REGION'] = '{name}'\n"
+            f"flow = create_flow('{name}')\n@flow.task\ndef look():\n"
+            "    return {key: os.environ.get(key) for key in ('OF_A', 'OF_B', 'REGION')}\n",
+        )
+    flows = ["-f", "a/flow_a.py", "-f", "b/flow_b.py"]
+
+    found = {name: json.loads(run(folder, "run", f"{name}/look", *flows, REGION="x").stdout) for name in "ab"}
+
+    assert found == {
+        "a": {"OF_A": "a", "OF_B": None, "REGION": "a"},
+        "b": {"OF_A": None, "OF_B": "b", "REGION": "b"},
+    }
+
+
+# Names of Python's own modules, and of what Microflow depends on
+
+LOOK = """
+from microflow import create_flow
+flow = create_flow("look")
+
+def what():
+    import secrets, uuid
+    return {"files": [secrets.__file__, uuid.__file__], "token": len(secrets.token_hex(2))}
+
+flow.task(name="task")(what)
+flow.task(name="fresh", runner="fresh")(what)
+flow.task(name="thread", runner="thread")(what)
+flow.manager(name="manager")(what)
+
+@flow.manager
+def every():
+    return [flow.jobs[name]() for name in ("task", "fresh", "thread", "manager")]
+"""
+
+
+def test_files_with_the_names_of_all_of_python_s_modules_break_nothing(folder: Path, processes: list[Process]) -> None:
+    write(folder / "flows" / "look.py", LOOK)
+    for name in {*sys.stdlib_module_names, *DEPENDENCIES} - {"microflow"}:
+        write(folder / "flows" / f"{name}.py", f"raise RuntimeError('the user has a {name}.py')\n")
+    ran = run(folder, "run", "every", "-f", "flows/look.py")
+    server = Process(folder, "serve", "-f", "flows/look.py", "--port", "0")
+    processes.append(server)
+    url = server.line_with(" at http://").split(" at ")[1].split()[0]
+    served = ask(f"{url}/api/jobs/look/every/executions", {"wait": 60})
+
+    assert ran.returncode == 0, ran.stderr
+    for output in (json.loads(ran.stdout), served["output"]):
+        assert len({tuple(each["files"]) for each in output}) == 1
+        assert str(folder) not in str(output)
+    with urllib.request.urlopen(f"{url}/jobs/look/every", timeout=60) as page:
+        assert page.status == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["secrets", "queue", "uuid", "platform", "signal", "token", "decimal", "click", "msgspec"]
+)
+@pytest.mark.parametrize("place", ["working directory", "PYTHONPATH"])
+def test_such_a_file_on_the_path_from_the_start_breaks_nothing(folder: Path, name: str, place: str) -> None:
+    write(folder / "look.py", LOOK)
+    write(folder / "extra" / "empty.txt", "")
+    write(
+        folder / ("extra" if place == "PYTHONPATH" else "") / f"{name}.py", "raise RuntimeError('the user has one')\n"
+    )
+
+    ran = run(folder, "run", "every", "-f", "look", PYTHONPATH=str(folder / "extra"))
+
+    assert ran.returncode == 0, ran.stderr
+    assert len({tuple(each["files"]) for each in json.loads(ran.stdout)}) == 1
+
+
+def test_check_notes_such_files(call: Call, folder: Path) -> None:
+    write(folder / "look.py", LOOK)
+    write(folder / "queue.py", "")
+    write(folder / "click" / "__init__.py", "")
+    write(folder / "json" / "data.txt", "")
+
+    checked, as_json = call("check", "-f", "look.py"), call("check", "-f", "look.py", "--json")
+
+    assert checked.exit_code == 0
+    assert checked.stdout.splitlines() == [
+        "ok  look: 5 jobs",
+        f"note  look: click in {folder} has the name of a package that Microflow depends on, which is what 'import click' "
+        "imports; rename it.",
+        f"note  look: queue.py in {folder} has the name of Python's own module, which is what 'import queue' imports; rename it.",
+    ]
+    assert len(json.loads(as_json.stdout)["items"][0]["notes"]) == 2
+
+
+@pytest.mark.parametrize(
+    "statement", ["from secrets import PASSWORD", "import secrets\nsecrets.PASSWORD", "import secrets.more"]
+)
+def test_an_import_that_meant_such_a_file_is_told_where_it_is(call: Call, folder: Path, statement: str) -> None:
+    write(folder / "look.py", f"{statement}\n{LOOK}")
+    write(folder / "secrets.py", "PASSWORD = 'x'")
+
+    refused = call("check", "-f", "look.py")
+
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith(
+        "secrets.py is not what 'secrets' means: that is the name of Python's own module. Rename the file.\n"
+    )
+
+
+def test_the_names_of_all_dependencies_are_reserved() -> None:
+    needed, todo = set(), ["microflow"]
+    while todo:
+        for line in requires(todo.pop()) or ():
+            name = re.split(r"[^\w.-]", line)[0].lower()
+            if "extra ==" not in line and "python_version" not in line and name not in needed:
+                needed.add(name)
+                todo += [name] if name != "tzdata" else []
+    modules = {
+        module
+        for module, distributions in packages_distributions().items()
+        if {distribution.lower() for distribution in distributions} & needed and not module.startswith("_")
+    }
+
+    assert modules <= DEPENDENCIES
+
+
+# One version
+
+
+def ask(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+PRICES = """
+from microflow import create_flow
+import known
+flow = create_flow("prices", max_concurrency=1)
+
+def what():
+    import late
+    return {"late": late.VERSION, "known": known.VERSION}
+
+flow.task(name="task")(what)
+flow.task(name="fresh", runner="fresh")(what)
+flow.task(name="thread", runner="thread")(what)
+flow.manager(name="manager")(what)
+"""
+
+
+@pytest.mark.parametrize("first", RUNS)
+def test_a_server_runs_what_it_imported_first_whichever_process_that_was(
+    folder: Path, processes: list[Process], first: str
+) -> None:
+    write(folder / "my_flow.py", PRICES)
+    write(folder / "known.py", "VERSION = 1")
+    write(folder / "late.py", "VERSION = 1")
+    server = Process(folder, "serve", "-f", "my_flow", "--port", "0")
+    processes.append(server)
+    url = server.line_with(" at http://").split(" at ")[1].split()[0]
+
+    def outputs(jobs: list[str]) -> list[Any]:
+        return [ask(f"{url}/api/jobs/prices/{job}/executions", {"wait": 60})["output"] for job in jobs]
+
+    before = outputs([first])
+    for name in ("known", "late"):  # as long as before, and perhaps within the same second
+        write(folder / f"{name}.py", "VERSION = 2")
+    after = outputs(RUNS)
+
+    assert [*before, *after] == [{"late": 1, "known": 1}] * 5
+
+
+def test_reload_sees_what_only_workers_import(folder: Path, processes: list[Process]) -> None:
+    write(folder / "my_flow.py", PRICES)
+    write(folder / "known.py", "VERSION = 1")
+    write(folder / "late.py", "VERSION = 1")
+    server = Process(folder, "serve", "-f", "my_flow", "--port", "0", "--reload")
+    processes.append(server)
+    url = server.line_with(" at http://").split(" at ")[1].split()[0]
+    task = f"{url}/api/jobs/prices/task/executions"
+
+    before = ask(task, {"wait": 60})["output"]
+    write(folder / "late.py", "VERSION = 2")
+    server.line_with("Restarting: a source file changed.")
+    server.line_with(" at http://")
+
+    assert (before["late"], ask(task, {"wait": 60})["output"]["late"]) == (1, 2)
+
+
+def test_a_version_knows_what_changed_on_disk(folder: Path) -> None:
+    write(folder / "my_flow.py", PRICES)
+    write(folder / "known.py", "VERSION = 1")
+    version = load_version(["my_flow"])
+
+    unchanged = version.changed()
+    os.utime(folder / "known.py", (1, 1))
+    touched = version.changed()
+    write(folder / "known.py", "VERSION = 2")
+    edited = version.changed()
+    (folder / "my_flow.py").unlink()
+
+    assert (unchanged, touched, edited) == ([], [], [folder / "known.py"])
+    assert version.changed() == [folder / "known.py", folder / "my_flow.py"]
+
+
+def test_the_same_flows_are_loaded_anew_beside_the_old_ones(folder: Path) -> None:
+    write(folder / "my_flow.py", PRICES)
+    write(folder / "known.py", "VERSION = 1")
+    write(folder / "late.py", "VERSION = 1")
+    old = load_version(["my_flow"])
+    write(folder / "known.py", "VERSION = 2")
+
+    new = load_anew(old)
+
+    assert new.flows[0] is not old.flows[0]
+    assert (old.flows[0].version, new.flows[0].version) == (old, new)
+    assert [version.flows[0].jobs["task"].fn() for version in (old, new)] == [
+        {"late": 1, "known": 1},
+        {"late": 1, "known": 2},
+    ]
+    assert new.changed() == []
+
+
+def test_what_cannot_be_loaded_anew_leaves_the_old_ones_as_they_were(folder: Path) -> None:
+    write(folder / "my_flow.py", PRICES)
+    write(folder / "known.py", "VERSION = 1")
+    old = load_version(["my_flow"])
+    modules = {name: sys.modules[name] for name in ("my_flow", "known")}
+    write(folder / "known.py", "VERSION =")
+
+    with pytest.raises(Exception, match="SyntaxError"):
+        load_anew(old)
+
+    assert {name: sys.modules[name] for name in modules} == modules
+    write(folder / "late.py", "VERSION = 3")
+    assert old.flows[0].jobs["task"].fn() == {"late": 3, "known": 1}
+    assert old.changed() == [folder / "known.py"]
+
+
+def test_bytecode_of_another_source_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(folder)
+    file = write(folder / "priced.py", "VERSION = 1")
+    times = file.stat()
+    import py_compile
+
+    py_compile.compile(str(file))  # with a time stamp, as Python itself does it
+    write(file, "VERSION = 2")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def imported() -> Any:
+        sys.modules.pop("priced", None)
+        hook = OwnPaths(Folders((str(folder),)), Sources().content)
+        hook.install()
+        try:
+            import priced  # type: ignore[import-not-found]
+        finally:
+            hook.remove()
+        return priced.VERSION
+
+    first = imported()
+    from_bytecode = imported()
+    write(file, "VERSION = 3")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    assert (first, from_bytecode, imported()) == (2, 2, 3)
+    sys.modules.pop("priced", None)
+
+
+def test_a_relative_import_without_a_package_is_told_what_to_do(call: Call, folder: Path) -> None:
+    write(folder / "proj" / "flows" / "c.py", "from .a import X\n" + LOOK)
+    write(folder / "proj" / "flows" / "a.py", "X = 1")
+
+    refused = call("check", "-f", "proj/flows/c.py")
+
+    assert refused.stderr.endswith(
+        "attempted relative import with no known parent package. "
+        f"Put an __init__.py into {Path('proj', 'flows')}, or name it proj.flows.c.\n"
+    )
+    assert call("check", "-f", "proj.flows.c").exit_code == 0
