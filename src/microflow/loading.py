@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from .errors import FlowCheckError, LoadError, MicroflowError
 from .flow import Flow
 from .jobs import Job
-from .meanings import two_names
+from .meanings import Meanings, two_names
 from .model.payloads import described
 from .reserved import INSTALLED_IN, hidden_file, owner_of, reserve
 from .versions import CodeVersion
@@ -106,6 +106,8 @@ def _loaded(
     folders = {target.spec: [str(folder) for folder in target.folders] for target in found}
     version = CodeVersion(folders, path, directory, earlier)
     reserve(*version.own.own)
+    # names have to mean the same for flows that are served together, which are those that are loaded last
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Meanings)]
     version.open()
     flows: dict[str, Flow] = {}
     is_whole = True
