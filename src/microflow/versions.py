@@ -64,6 +64,8 @@ class CodeVersion:
 
     def open(self) -> None:
         """From now on this process imports the flows' modules as this version has them."""
+        # names have to mean the same for the flows of one version, and those loaded last are the ones that are served together
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Meanings)]
         if self.meanings.can_differ:
             sys.meta_path.insert(0, self.meanings)
         self._own_paths.install()
