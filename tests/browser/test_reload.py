@@ -59,6 +59,7 @@ def shop(folder: Path) -> Iterator[Server]:
 def shop_page(browser: Browser, shop: Server) -> Iterator[Page]:
     context = browser.new_context(base_url=shop.url)
     context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     yield context.new_page()
     context.close()
 

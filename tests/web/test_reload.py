@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working directory, with a flow and a module of its; what is imported from it is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(builtins, "__import__", builtins.__import__)
-    monkeypatch.setattr(newer_files, "LOOK", 0.0)
+    monkeypatch.setattr(newer_files, "RECENT", 0.0)
     for name in ("path", "path_hooks", "meta_path"):
         monkeypatch.setattr(sys, name, [*getattr(sys, name)])
     (tmp_path / "shop.py").write_text(SHOP, "utf-8")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from ..engine.engine import Engine
 
 LOOK = 3.0
-"""Seconds between two looks at the files, at least."""
+"""Seconds between two looks at the files while a page is open."""
+
+RECENT = 1.0
+"""Seconds for which a look is as good as another one."""
 
 
 class NewerFiles:
@@ -33,7 +36,7 @@ class NewerFiles:
         return self._names if self._looked[0] == self._engine.reloads else ()
 
     def look(self) -> tuple[str, ...]:
-        """The files as they are now, or were less than ``LOOK`` seconds ago. Whoever listens is told if they are others."""
+        """The files as they are now, or were less than ``RECENT`` seconds ago. Whoever listens is told if they are others."""
         if self._lock.acquire(blocking=False):
             try:
                 self._look()
@@ -43,7 +46,7 @@ class NewerFiles:
 
     def _look(self) -> None:
         reloads, now = self._engine.reloads, self._monotonic()
-        if self._looked[0] == reloads and now - self._looked[1] < LOOK:
+        if self._looked[0] == reloads and now - self._looked[1] < RECENT:
             return
         before, found = self.names, tuple(map(shown, self._engine.changed_files()))
         self._names, self._looked = found, (reloads, now)
