@@ -203,7 +203,8 @@ def test_what_can_not_be_read_is_told_of_that_execution_and_harms_no_list(
     ):
         assert client.get(path).status == 200, path
     assert [item["id"] for item in client.get("/api/executions").json["items"]] == [2, 1]
-    assert client.post("/api/executions/1/retry").status == (201 if column == "output" else 409)
+    # how deep a parser goes depends on the version of Python, so that of what is too deep either is said
+    assert client.post("/api/executions/1/retry").status in ((201,) if column == "output" else (409, 422))
 
 
 @pytest.mark.parametrize("column", ["error", "progress", "waiting"])

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ..errors import StoreError
+from ..model.payloads import is_too_deep
 from ..model.results import ExecutionError, ExecutionStatus
 from .executions import Waiting
 
@@ -279,10 +280,12 @@ _NO_INPUTS = msgspec.Raw(b"[]")
 
 
 def stored_json(text: str) -> tuple[msgspec.Raw | None, str]:
-    """What the store holds, as it is, and ""; None and what is wrong with it if it is not JSON."""
+    """What the store holds, as it is, and ""; None and what is wrong with it if it is not JSON that every reader can parse."""
+    if is_too_deep(text):
+        return None, "it is nested too deeply"
     try:
         _json.decode(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return None, str(error)
     return msgspec.Raw(text), ""
 
