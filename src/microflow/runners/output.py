@@ -26,7 +26,7 @@ _LONG = 65536
 
 
 class Output:
-    """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since ``print`` writes in pieces.
+    """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since it writes in pieces.
 
     After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of
     this process.
@@ -34,7 +34,7 @@ class Output:
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
         self._sink = sink
-        self._begun = ""
+        self._begun: dict[int, str] = {}  # by thread, so that lines of several threads do not mix
         self._lock = threading.Lock()
         self._pipe: _Pipe | None = None
         self.closed = False
@@ -45,11 +45,13 @@ class Output:
             if self.closed:
                 return False
             self._take()
-            lines, end, self._begun = (self._begun + text).rpartition("\n")
+            lines, end, begun = (self._begun.pop(threading.get_ident(), "") + text).rpartition("\n")
             if end:
                 self._hand_on(lines + end)
-            elif len(self._begun) > _LONG:
-                self._flush()
+            if len(begun) > _LONG:
+                self._hand_on(begun)
+            elif begun:
+                self._begun[threading.get_ident()] = begun
         return True
 
     def write_bytes(self, data: bytes) -> bool:
@@ -63,7 +65,7 @@ class Output:
         return True
 
     def flush(self) -> bool:
-        """Hand on the line that has begun; False if this is closed."""
+        """Hand on the line that this thread has begun; False if this is closed."""
         with self._lock:
             if self.closed:
                 return False
@@ -93,7 +95,8 @@ class Output:
         with self._lock:
             try:
                 self._take()
-                self._flush()
+                self._hand_on("".join(self._begun.values()))
+                self._begun.clear()
             finally:
                 self.closed = True
                 self._sink = _to_standard_output
@@ -131,12 +134,11 @@ class Output:
                 self._sink(data)
 
     def _flush(self) -> None:
-        begun, self._begun = self._begun, ""
-        if begun:
-            self._hand_on(begun)
+        self._hand_on(self._begun.pop(threading.get_ident(), ""))
 
     def _hand_on(self, text: str) -> None:
-        self._sink(text.encode("utf-8", "backslashreplace"))
+        if text:
+            self._sink(text.encode("utf-8", "backslashreplace"))
 
 
 class _Pipe:
