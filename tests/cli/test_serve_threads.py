@@ -35,7 +35,7 @@ def copy(a):
 
 
 def one(i, slow):
-    print("starting", i, flush=True)
+    print("starting", i)
     return copy({"i": i, "slow": slow})
 
 

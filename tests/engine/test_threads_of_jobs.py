@@ -7,6 +7,7 @@ import contextvars
 import decimal
 import logging
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -138,6 +139,28 @@ def test_calls_of_many_threads_have_positions_of_their_own(flow: Flow, start: St
 
     rows = engine.database.read_text("SELECT position FROM executions WHERE parent_id = 1", ())
     assert sorted(position for (position,) in rows) == list(range(8))
+
+
+def test_lines_that_threads_print_at_the_same_time_stay_whole(flow: Flow, start: Start) -> None:
+    together = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        for _ in range(100):
+            sys.stdout.write(f"begun by {number}")
+            together.wait(PATIENCE)
+            print(", ended by", number)
+
+    @flow.manager
+    def manage() -> Any:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        return {}
+
+    engine = start(flow)
+    assert manage().status == "success"
+
+    lines = text_of(engine, 1).splitlines()
+    assert sorted(lines) == sorted(100 * [f"begun by {number}, ended by {number}" for number in range(4)])
 
 
 def test_a_call_in_a_thread_has_the_tick_of_its_manager(flow: Flow, start: Start, look: Look) -> None:

@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 LATE = """
 import os, sys, time
-print("early", flush=True)
+os.write(1, b"early\\n")
 while not os.path.exists(sys.argv[1]): time.sleep(0.01)
 print("late", flush=True)
 """
@@ -32,7 +32,7 @@ left = []
 @flow.manager
 def manage():
     left.append(subprocess.Popen([sys.executable, "-c", {LATE!r}, "go on"]))
-    while not open_log().read_text().startswith("early"): pass
+    while not open_log().read_text().startswith("early\\n"): pass
     print("the manager has ended")
     return {{}}
 

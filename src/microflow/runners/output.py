@@ -26,9 +26,7 @@ _LONG = 65536
 
 
 class Output:
-    """What one attempt prints, handed on in order to ``sink``.
-
-    ``print`` writes a line in pieces, and several threads of the attempt may print, so each thread's lines are handed on whole.
+    """What one attempt prints, handed on in order to ``sink``; lines of ``print`` as a whole, since it writes in pieces.
 
     After ``close``, when it is ``closed``, it takes nothing more. What a program still writes then goes to the standard output of
     this process.
@@ -36,7 +34,7 @@ class Output:
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
         self._sink = sink
-        self._begun: dict[int, str] = {}  # by thread
+        self._begun: dict[int, str] = {}  # by thread, so that lines of several threads do not mix
         self._lock = threading.Lock()
         self._pipe: _Pipe | None = None
         self.closed = False
@@ -47,12 +45,13 @@ class Output:
             if self.closed:
                 return False
             self._take()
-            thread = threading.get_ident()
-            lines, end, begun = (self._begun.pop(thread, "") + text).rpartition("\n")
-            if end or len(begun) > _LONG:
-                self._hand_on(lines + end if end else begun)
-            if begun and (end or len(begun) <= _LONG):
-                self._begun[thread] = begun
+            lines, end, begun = (self._begun.pop(threading.get_ident(), "") + text).rpartition("\n")
+            if end:
+                self._hand_on(lines + end)
+            if len(begun) > _LONG:
+                self._hand_on(begun)
+            elif begun:
+                self._begun[threading.get_ident()] = begun
         return True
 
     def write_bytes(self, data: bytes) -> bool:
@@ -96,8 +95,8 @@ class Output:
         with self._lock:
             try:
                 self._take()
-                for thread in tuple(self._begun):
-                    self._flush(thread)
+                self._hand_on("".join(self._begun.values()))
+                self._begun.clear()
             finally:
                 self.closed = True
                 self._sink = _to_standard_output
@@ -134,12 +133,12 @@ class Output:
                 left -= len(data)
                 self._sink(data)
 
-    def _flush(self, thread: int | None = None) -> None:
-        if begun := self._begun.pop(threading.get_ident() if thread is None else thread, ""):
-            self._hand_on(begun)
+    def _flush(self) -> None:
+        self._hand_on(self._begun.pop(threading.get_ident(), ""))
 
     def _hand_on(self, text: str) -> None:
-        self._sink(text.encode("utf-8", "backslashreplace"))
+        if text:
+            self._sink(text.encode("utf-8", "backslashreplace"))
 
 
 class _Pipe:
