@@ -244,7 +244,7 @@ class Attempt:
             return self._handle(wait)
         except BaseException as error:
             try:
-                if wait and isinstance(error, KeyboardInterrupt):
+                if isinstance(error, KeyboardInterrupt):
                     self._until_cancelled()
             finally:
                 if self._line:
@@ -256,7 +256,7 @@ class Attempt:
             raise
 
     def _until_cancelled(self) -> None:
-        """Ctrl-C, in the thread that waits: cancel what runs, and wait for its end, which its grace bounds."""
+        """Ctrl-C, in the thread that looks after it: cancel what runs, and wait for its end, which its grace bounds."""
         with suppress(Exception):  # how it ends does not matter any more
             if self._line:
                 self._line[0][1].stop.set("cancelled")
