@@ -128,7 +128,8 @@ class LineExecution(Execution):
         except Exception as error:  # noqa: BLE001 - as in attempt()
             outcome = outcome_of(error, self.observation.last_words)
         except BaseException:
-            self.abandon()
+            if not attempt.left:
+                self.abandon()
             raise
         if outcome is not None and self.row.started_at is None:  # it was in line, and its turn is over already
             self._opened = self.row.begun(self._resources.clock.now() - attempt.seconds)

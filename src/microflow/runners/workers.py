@@ -236,15 +236,21 @@ class Attempt:
         return outcome
 
     def advance(self) -> Outcome | None:
-        """Handle what has come; the outcome if the first one in line has ended. Raises ``WorkerDied`` as ``wait`` does."""
+        """Handle what has come; the outcome if the first one in line has ended. Raises ``WorkerDied`` as ``wait`` does.
+
+        After Ctrl-C, where something is ``left``, it can be called again.
+        """
         return self._guarded(False)
 
     def _guarded(self, wait: bool) -> Outcome | None:
+        left = len(self._line)
         try:
             return self._handle(wait)
         except BaseException as error:
+            if not wait and isinstance(error, KeyboardInterrupt) and len(self._line) == left:
+                raise  # Ctrl-C: who looks after this one together with others cancels all of them, and goes on
             try:
-                if isinstance(error, KeyboardInterrupt):
+                if wait and isinstance(error, KeyboardInterrupt):
                     self._until_cancelled()
             finally:
                 if self._line:
@@ -256,7 +262,7 @@ class Attempt:
             raise
 
     def _until_cancelled(self) -> None:
-        """Ctrl-C, in the thread that looks after it: cancel what runs, and wait for its end, which its grace bounds."""
+        """Ctrl-C, in the thread that waits: cancel what runs, and wait for its end, which its grace bounds."""
         with suppress(Exception):  # how it ends does not matter any more
             if self._line:
                 self._line[0][1].stop.set("cancelled")
