@@ -148,12 +148,13 @@ def test_one_that_swallows_it_gets_no_second_and_is_killed(
 ) -> None:
     @flow.task(cancel_grace=1)
     def stubborn() -> None:
-        print("ready", flush=True)
+        try:
+            print("ready", flush=True)
+            time.sleep(LONG)
+        except BaseException as error:
+            print("swallowed", type(error).__name__, flush=True)
         while True:
-            try:
-                time.sleep(0.001)
-            except BaseException as error:
-                print("swallowed", type(error).__name__, flush=True)
+            time.sleep(0.001)
 
     engine = serve(flow)
     submitted = engine.submit(stubborn)
@@ -226,12 +227,12 @@ def waits_in_the_grace(flow: Flow, **arguments: Any) -> Any:
     """A task that does not end while it has its grace."""
 
     def wait() -> None:
-        print("ready", flush=True)
-        while True:
-            try:
-                time.sleep(LONG)
-            except TaskStopped:
-                print("in its grace", flush=True)
+        try:  # from before anybody knows that it runs
+            print("ready", flush=True)
+            time.sleep(LONG)
+        except TaskStopped:
+            print("in its grace", flush=True)
+            time.sleep(LONG)
 
     return flow.task(name="wait", **arguments)(wait)
 

@@ -132,7 +132,8 @@ class LineExecution(Execution):
         except Exception as error:  # noqa: BLE001 - as in attempt()
             outcome = outcome_of(error, self.observation.last_words)
         except BaseException as error:
-            self.abandon(error)
+            if not attempt.left:
+                self.abandon(error)
             raise
         if outcome is not None and self.row.started_at is None:  # it was in line, and its turn is over already
             self._opened = self.row.begun(self._resources.clock.now() - attempt.seconds)

@@ -141,13 +141,19 @@ class Attempt:
         return outcome
 
     def advance(self) -> Outcome | None:
-        """Handle what has come; the outcome if the first one in line has ended. Raises ``WorkerDied`` as ``wait`` does."""
+        """Handle what has come; the outcome if the first one in line has ended. Raises ``WorkerDied`` as ``wait`` does.
+
+        After Ctrl-C, where something is ``left``, it can be called again.
+        """
         return self._guarded(False)
 
     def _guarded(self, wait: bool) -> Outcome | None:
+        left = len(self._line)
         try:
             return self._handle(wait)
         except BaseException as error:
+            if not wait and isinstance(error, KeyboardInterrupt) and len(self._line) == left:
+                raise  # Ctrl-C: who looks after this one together with others cancels all of them, and goes on
             try:
                 if wait and isinstance(error, KeyboardInterrupt):
                     self._until_cancelled()
