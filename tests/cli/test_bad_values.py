@@ -30,6 +30,7 @@ GOOD: dict[str, list[str]] = {
     "resume": ["1"],
     "retry": ["1", "-f", "work_flow"],
     "concurrency": [],
+    "reload": [],
     "prune": ["--older-than", "9999d"],
     "check": ["-f", "work_flow"],
     "init": ["new"],

@@ -182,7 +182,8 @@ def test_what_a_page_shows_works(page: Path, reader: Reader) -> None:
 
 
 def test_a_page_that_uses_curl_works_without_curl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name, path=None: None if name == "curl" else f"/nowhere/{name}")
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None if name == "curl" else which(name, path=path))
     reader = Reader(tmp_path)
     try:
         for block in blocks_of(ROOT / "docs" / "server.md"):

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from microflow.model.events import EventBus
 from microflow.model.results import ExecutionStatus
 from microflow.store import mappings
-from microflow.store.database import Database, migrations
+from microflow.store.database import Database
 from microflow.store.executions import Ending, Executions, NewExecution, Opened
 from microflow.store.logs import Logs
 from microflow.store.mappings import BLOCK, MappingInputs, StoredMapping
+from microflow.store.migrations import migrations
 from microflow.store.retention import Retention
 
 

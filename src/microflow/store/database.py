@@ -124,7 +124,7 @@ class Database:
                 self._presence = Presence(self.path)
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(
-                f"The store {url!r} can't be opened: {_why_not(self.path, error)}. Check that its folder exists, can be "
+                f"The store {url!r} can't be opened: {why_not(self.path, error)}. Check that its folder exists, can be "
                 "written and is no network drive, or name another with --store or MICROFLOW_STORE."
             ) from error
 
@@ -285,15 +285,15 @@ def _statements() -> dict[str, str]:
     return found
 
 
-def _why_not(path: Path | None, error: OSError | sqlite3.Error) -> str:
+def why_not(path: Path | None, error: OSError | sqlite3.Error, mode: str = "r+b") -> str:
     """Why a store can't be opened: SQLite has the same words for many reasons, and the system says which one it is."""
     if path is not None and isinstance(error, sqlite3.Error):
         try:
-            path.open("r+b").close()
+            path.open(mode).close()
         except FileNotFoundError:
             pass
         except OSError as refused:
             return f"{path}: {refused.strerror}"
-        if not os.access(path.parent, os.W_OK):
+        if "+" in mode and not os.access(path.parent, os.W_OK):
             return f"the folder {path.parent} can't be written to ({error})"
     return str(error)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ..errors import StoreMissing, StoreUnavailable
-from .database import is_there, path_from_url, statement
+from .database import is_there, path_from_url, statement, why_not
 from .migrations import check_readable, version_of
 from .readers import Readers, Row, Values, connect
 
@@ -42,7 +42,9 @@ class ReadOnlyStore:
             with closing(connect(self.path, self._readers.mode())) as connection:
                 version = version_of(connection, url)
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"The store {url!r} can't be looked at: {error}.") from error
+            raise StoreUnavailable(
+                f"The store {url!r} can't be looked at: {why_not(self.path, error, 'rb')}."
+            ) from error
         if version == 0:
             raise StoreMissing(f"The store {url} is an empty file: nothing has been executed with it yet.")
         check_readable(url, version)
