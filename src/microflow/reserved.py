@@ -38,7 +38,8 @@ class Reserved:
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Python's own module, or the installed one; None for other names.
 
-        Raises ``ModuleNotFoundError`` for a module of Python's that is not there, such as that of another system.
+        Raises ``ModuleNotFoundError`` for a reserved module that is not there, such as one of another system: ``zoneinfo`` looks for
+        ``tzdata``, which is installed on Windows alone, and must not find a file of the user's.
         """
         if path is not None or "." in name:
             return None
@@ -50,7 +51,9 @@ class Reserved:
         if name in DEPENDENCIES:
             # before the flows are known, whatever is not installed may be the user's
             path = [entry for entry in sys.path if not self._may_be_users(entry or os.getcwd())]
-            return PathFinder.find_spec(name, path)
+            if (spec := PathFinder.find_spec(name, path)) is None and self.folders:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return spec
         return None
 
     def _may_be_users(self, entry: str) -> bool:

@@ -87,7 +87,7 @@ def command(
         ended = run_there(client, lambda: client.execute(*found, body), display)
     else:
         flows, known = where.job_here(job)
-        tick = tick_of(at, resolve_zone(known.flow.timezone))
+        tick = None if at is None else tick_of(at, resolve_zone(known.flow.timezone))
         ended = run_here(
             flows,
             where.store,
