@@ -38,8 +38,8 @@ class Reserved:
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Python's own module, or the installed one; None for other names.
 
-        Raises ``ModuleNotFoundError`` for a reserved module that is not there, such as one of another system: ``zoneinfo`` looks for
-        ``tzdata``, which is installed on Windows alone, and must not find a file of the user's.
+        Raises ``ModuleNotFoundError`` for a reserved module that is not there, such as one of another system: ``zoneinfo`` looks
+        for ``tzdata``, which is installed on Windows alone, and must not find a file of the user's.
         """
         if path is not None or "." in name:
             return None
