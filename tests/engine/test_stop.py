@@ -11,6 +11,7 @@ import pytest
 
 from microflow import ConflictError, Flow, create_flow
 from microflow.engine.engine import Engine
+from microflow.engine.execution import Execution
 from microflow.store.database import Database
 
 Start = Callable[..., Engine]
@@ -333,3 +334,29 @@ def test_the_memory_store_leaves_no_folder(flow: Flow, start: Start) -> None:
     engine.stop()
 
     assert not folder.exists()
+
+
+def test_one_whose_slot_came_as_its_server_stopped_counts_as_not_begun(
+    flow: Flow, start: Start, runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = start(flow, kind="server")
+    attempt = Execution.attempt
+
+    def stopped_before(self: Execution) -> Any:
+        first._resources.stopping = True
+        self.cancel("interrupted")
+        return attempt(self)
+
+    monkeypatch.setattr(Execution, "attempt", stopped_before)
+    number = first.submit(flow.task(name="slow", runner=runner)(lambda a: a), [{"n": 1}]).id
+    assert first._resources.live.wait_until_empty(60)
+    monkeypatch.undo()
+    first.stop(grace=0)
+    assert first.left == 1
+
+    second = start(flow, kind="server")
+    attempted = runner.next()
+    attempted.succeed({})
+    assert second._resources.live.wait_until_empty(60)
+    row = second.database.read_text("SELECT status, attempt FROM executions WHERE id = ?", (number,))
+    assert row == [("success", 1)], "it has no retries, and needed none"

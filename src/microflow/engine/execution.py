@@ -243,7 +243,7 @@ class Execution(Closing):
     def attempt(self) -> State:
         """Run, settle, close, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
         if self.stop.reason is not None:
-            return self._end(stopped_ending(self.stop.reason, "before it ran"))
+            return self._end_before_it_ran(self.stop.reason)
         try:
             self._set_timeout()
             outcome = self._resources.run(self, self._request())
@@ -253,6 +253,16 @@ class Execution(Closing):
             self.abandon(error)
             raise
         return self.conclude(outcome)
+
+    def _end_before_it_ran(self, reason: str) -> State:
+        """End an execution that was asked to before its function began: for the next server its row says that it has not begun."""
+        if reason == "interrupted" and self._resources.leaves and self.attempt_number == 1:
+            try:
+                waiting = waiting_at(None, self._resources.clock.now())
+                self._opened = self._resources.executions.unstart(self.row, waiting)
+            except StoreError as error:
+                logger.error("Execution %s counts as one that has begun: %s", self.id, error)
+        return self._end(stopped_ending(reason, "before it ran"))
 
     def _request(self) -> Request:
         assert self._prepared is not None

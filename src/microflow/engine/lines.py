@@ -19,7 +19,7 @@ from ..runners.calling import error_of
 from ..store.executions import Ending, Waiting
 from .admission import Place
 from .execution import Execution
-from .settling import outcome_of, stopped_ending, waiting_at
+from .settling import outcome_of, waiting_at
 from .standing import State
 
 
@@ -96,13 +96,12 @@ class LineExecution(Execution):
             reason = self.stop.reason
             self.state = State.PARKED if reason is None else State.READY
         if reason is not None:
-            return self._end(stopped_ending(reason, "before it ran"))
+            return self._end_before_it_ran(reason)
         assert self._place is not None
         if self._place.held:  # its turn had seemed to have come
             self._resources.admission.release(self._place)
-            self._opened = self.row._replace(started_at=None)
             try:
-                self._resources.executions.wait(self.row, self.waits_behind())
+                self._opened = self._resources.executions.unstart(self.row, self.waits_behind())
             except Exception as error:  # noqa: BLE001 - what follows it in line must go on
                 return self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
         self._try_again()
@@ -116,7 +115,7 @@ class LineExecution(Execution):
         if not self._resources.can_start(self):
             return None
         if self.stop.reason is not None:
-            return self._end(stopped_ending(self.stop.reason, "before it ran"))
+            return self._end_before_it_ran(self.stop.reason)
         try:
             self._set_timeout()
             line = [(known._request(), known.observation) for known in (self, *followers)]

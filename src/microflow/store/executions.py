@@ -208,6 +208,13 @@ class Executions(Engines):
             self._publish(opened, "queued")
         return changed
 
+    def unstart(self, opened: Opened, waiting: Waiting) -> Opened:
+        """Queued again, as if its first attempt had not started: its function never began."""
+        values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
+        if self._database.execute("unstart_execution", values).rowcount == 1:
+            self._publish(opened, "queued")
+        return opened._replace(started_at=None)
+
     def mark_paused(self, opened: Opened, waiting: Waiting | None) -> bool:
         """Running and paused, or (None) paused no more; False if it does not run."""
         values = {"id": opened.id, "waiting": None if waiting is None else _json.encode(waiting).decode()}

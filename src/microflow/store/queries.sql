@@ -14,6 +14,10 @@ WHERE id = :id AND status = 'queued'
 UPDATE executions SET status = 'queued', waiting = :waiting, error = NULL
 WHERE id = :id AND status IN ('queued', 'running')
 
+-- name: unstart_execution
+UPDATE executions SET status = 'queued', waiting = :waiting, started_at = NULL
+WHERE id = :id AND status IN ('queued', 'running')
+
 -- name: queue_interrupted
 UPDATE executions SET status = 'queued', waiting = :waiting, engine_id = :engine_id, started_at = coalesce(started_at, :started_at)
 WHERE id = :id AND status IN ('queued', 'running')
