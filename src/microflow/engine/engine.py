@@ -376,6 +376,11 @@ class Engine(Served):
         limit = execution.waits_at if execution is not None else None
         return None if limit is None else waiting_at(limit, self._clock.now())
 
+    def is_being_stopped(self, execution_id: int) -> bool:
+        """Whether an execution that has not ended was asked to: by a cancel, a timeout, or the stop of this engine."""
+        execution = self._resources.live.get(execution_id)
+        return execution is not None and execution.stop.reason is not None
+
     def progress(self, execution_id: int) -> Progress | None:
         """How far a running execution is, if it said so."""
         execution = self._resources.live.get(execution_id)
