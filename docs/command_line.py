@@ -30,10 +30,10 @@ Results go to standard output, as JSON where `--json` is given. What jobs print,
 Progress is a bar on a terminal, and plain lines elsewhere. Characters that the output's encoding lacks are escaped as JSON does
 it, so that JSON stays the same JSON.
 
-**Without a server**, commands that look (`executions`, `show`, `logs`, `schedules`, `partitions`) read the store, also while a
+**Without a server**, commands that only read (`executions`, `show`, `logs`, `schedules`, `partitions`) read the store, also while a
 server runs on it, and change nothing in it. They read the schema of this version and of the version before it. Commands that
 execute (`run`, `map`) start an engine in their own process; they and `serve` bring an older store up to date first, unless another
-engine is at work on it. **With `--server URL`** commands act on the server that runs there, which needs no `-f`.
+engine uses it. **With `--server URL`** commands act on the server that runs there, which needs no `-f`.
 
 | variable | stands for |
 |---|---|

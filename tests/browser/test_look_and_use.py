@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from microflow.store.schedules import TickRecord
 from microflow.web import formats
+
+SCHEDULE = "a_job_with_a_name_that_is_rather_long_for_a_narrow_screen"
 
 PATHS = [
     "/",
@@ -39,6 +42,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, serve: Any) -> Iterator[Any
         engine.submit(jobs["compute"], [{"my_value": 1}]).future.result(60)
         engine.submit(jobs["broken"], [{"rows": [1, "a word that is long " * 20]}]).future.result(60)
         engine.submit(jobs["load_day"], [{"note": "x" * 300}], time_partition="2026-11-20").future.result(60)
+        ticks = [
+            TickRecord(1_790_000_000.0, "run", None, 1),
+            TickRecord(1_790_086_400.0, "missed", "Missed: no server ran at that time.", None, 12, 1_789_000_000.0),
+        ]
+        engine.schedules.record("my_flow", SCHEDULE, ticks, 1_800_000_000.0)
         yield server
 
 
@@ -112,6 +120,18 @@ def test_a_long_name_leaves_room_for_what_is_said_of_it(new_context: Callable[..
     page.goto("/flows/my_flow")
     row = page.get_by_role("row", name="another_job_with_a_name_that_no_narrow_screen_has_room_for")
     expect(row.get_by_text("never")).to_be_in_viewport(ratio=1)
+
+
+def test_the_button_beside_a_tick_is_on_a_narrow_screen(new_context: Callable[..., BrowserContext]) -> None:
+    page = new_context(viewport={"width": 400, "height": 900}).new_page()
+    page.goto(f"/schedules/my_flow/{SCHEDULE}")
+    buttons = page.locator(".ticks button")
+    expect(buttons).to_have_count(2)
+    for button in buttons.all():
+        button.scroll_into_view_if_needed()
+        assert page.evaluate("scrollX") == 0
+        expect(button).to_be_in_viewport(ratio=1)
+    assert page.locator(".table:has(.ticks)").evaluate("(box) => box.scrollWidth <= box.clientWidth")
 
 
 def test_everything_has_a_name_and_is_in_order(page: Page) -> None:

@@ -115,6 +115,19 @@ def test_one_array_on_several_lines_is_refused_with_what_to_write(tmp_path: Path
         read_lines(str(file))
 
 
+def test_an_object_on_several_lines_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    file = tmp_path / "in.json"
+    file.write_text('{"v": 0}\n\n{\n  "v": 1\n}\n', "utf-8")
+
+    with pytest.raises(click.UsageError, match=r"line 3 is the beginning of a JSON object on several lines\. .* jq -c"):
+        read_lines(str(file))
+
+
+def test_what_a_terminal_would_obey_is_escaped_in_a_message() -> None:
+    assert "\x1b" not in refusal("\x1b[31mred")
+    assert r"in '\x1b[31mred'" in refusal("\x1b[31mred")
+
+
 @pytest.mark.parametrize("text", ['{"a": "\udcff"}', '{"\udcff": 1}', '{"a": "\\ud800"}'])
 def test_text_that_is_not_unicode_is_told(text: str) -> None:
     assert "--input holds text that is not valid Unicode" in refusal(text)

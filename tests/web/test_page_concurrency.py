@@ -170,6 +170,42 @@ def test_what_is_no_longer_in_use_is_gone(client: Any, engine: Engine, door: Eve
     ]
 
 
+def test_who_waits_says_which_limit_is_full_now(make_client: Any, tmp_path: Path) -> None:
+    flow = create_flow("moves", max_concurrency=2)
+    api = ConcurrencyGroup(1, name="api")
+    doors = {"first": Event(), "second": Event()}
+
+    @flow.task(runner="thread")
+    def other(given: dict[str, Any]) -> dict[str, Any]:
+        assert doors["first"].wait(60)
+        return {}
+
+    @flow.task(runner="thread", max_concurrency=api)
+    def call(given: dict[str, Any]) -> dict[str, Any]:
+        assert doors["second"].wait(60)
+        return {}
+
+    engine = Engine([flow], store=f"sqlite:///{tmp_path}/moves.db")
+    engine.start()
+    try:
+        client = make_client(engine)
+        first, holder, waiter = (engine.submit(job, [{}]) for job in (other, call, call))
+        before = client.get(f"/api/executions/{waiter.id}").json["waiting"]
+        assert "'moves'" in before["message"]
+        doors["first"].set()
+        first.future.result(60)
+
+        now = client.get(f"/api/executions/{waiter.id}").json["waiting"]
+        assert "the limit of 1 of 'api' is reached" in now["message"]
+        assert (now["held_by"], now["since"]) == ([holder.id], before["since"])
+        assert "the limit of 1 of 'api' is reached" in limits(client.get("/concurrency").text)["api"]
+        assert "the limit of 1 of 'api' is reached" in words(client.get("/executions").text)
+    finally:
+        doors["first"].set()
+        doors["second"].set()
+        engine.stop(grace=30)
+
+
 def test_of_very_many_who_wait_the_first_are_listed(client: Any, engine: Engine) -> None:
     ids = submit(engine, "cook", 30)
     told = limits(client.get("/concurrency").text)["stoves"]

@@ -90,8 +90,12 @@ def test_one_that_runs_shows_its_progress_and_can_be_cancelled(engine: Any, make
     assert "Run again" not in html
     answer = client.form(f"/executions/{held.id}/cancel", {})
     assert (answer.status, answer.headers["location"]) == (303, f"/executions/{held.id}")
+    ending = client.get(f"/executions/{held.id}").text
+    assert "It was asked to stop, and has not ended yet." in words(ending)
+    assert f'action="/executions/{held.id}/cancel"' not in ending
     gate.opened.set()
     held.future.result(60)
+    assert "It was asked to stop" not in client.get(f"/executions/{held.id}").text
     assert f"hold #{held.id} cancelled" in words(client.get(f"/executions/{held.id}").text)
 
 

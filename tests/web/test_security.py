@@ -35,6 +35,22 @@ def test_another_host_is_misdirected(untouched: Any, host: str) -> None:
     assert "does not answer to the host" in untouched.get("/api/health", host=host).detail
 
 
+def test_another_host_is_told_so_in_plain_text_and_learns_nothing_else(untouched: Any) -> None:
+    answer = untouched.get("/", host="evil.com")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "does not answer to the host 'evil.com'" in answer.text
+    assert "shop" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/executions/1/cancel", "/sign-in", "/static/none"])
+def test_a_refusal_names_no_flow_to_a_sender_without_the_token(engine: Any, make_client: Any, path: str) -> None:
+    client = make_client(engine, token="secret")
+    answer = client.request("POST", path, {"content-type": "text/html", "origin": "http://evil.com"})
+    assert answer.status in (401, 403, 404, 405)
+    assert "<h1>" in answer.text
+    assert "shop" not in answer.text
+
+
 def test_a_request_needs_one_host(untouched: Any) -> None:
     assert untouched.get("/api/health", host="").status == 400
     assert untouched.request("GET", "/api/health", {"host": None}).status == 400

@@ -52,6 +52,12 @@ def read_lines(file: str) -> list[Any]:
     lines = {number: line for number, line in enumerate(text.split("\n"), start=1) if line.strip() != ""}
     if len(lines) > 1 and isinstance(_json_or_none(text), list):
         raise click.UsageError(f"{name} holds one JSON array on several lines. {ONE_PER_LINE}")
+    for number, line in lines.items():
+        if line.strip() == "{":
+            raise click.UsageError(
+                f"{name}, line {number} is the beginning of a JSON object on several lines. Write each object on one line, as "
+                "jq -c . does."
+            )
     inputs = {number: parse(line, f"{name}, line {number}") for number, line in lines.items()}
     lists = [number for number, value in inputs.items() if isinstance(value, list)]
     if lists:
@@ -129,6 +135,8 @@ def _no_constant(name: str) -> NoReturn:
 
 def _refuse(name: str, text: str, why: str) -> NoReturn:
     first = text.strip().splitlines()[0][:60] if text.strip() else ""
+    if not first.isprintable():  # such as an escape sequence, which the terminal would obey
+        first = ascii(first)
     message = f"{name} is no valid JSON: {why}{f', in {first}' if first else ' (it is empty)'}"
     through_the_shell = name.startswith("--input") and not name.endswith(")")
     if through_the_shell and first.startswith(("{", "'")) and '"' not in text and len(first) > 2:

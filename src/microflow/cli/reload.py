@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def command(where: Where, as_json: bool) -> None:
     """Let a server load the code of its flows again.
 
-    New executions run the new code. What runs or is queued, and everything that it calls, keeps the code that it started
-    with. If the new code can't be loaded, or has mistakes, all of them are printed, the exit code is 2, and the server
-    keeps the code that it has.
+    New executions run the new code. Executions that run or are queued, and everything that they call, keep the code that
+    they started with. If the new code can't be loaded, or has mistakes, all of them are printed, the exit code is 2, and
+    the server keeps the code that it has.
 
     \b
     Examples:

@@ -80,9 +80,9 @@ def command(
       microflow serve -f flows/sales.py -f flows/stock.py --port 8080
       microflow serve -f my_flow:flow --host 0.0.0.0 --token "$(cat token.txt)"
 
-    Ctrl-C or SIGTERM ends it: nothing new begins, what runs has --grace seconds to end, and what is left is ended then;
-    a second Ctrl-C ends it at once. What is queued, unfinished runs, and what has attempts left wait for the next
-    server. The exit code is 0 if everything had ended by itself and nothing waits, else 1.
+    Ctrl-C or SIGTERM stops it: nothing new begins, running executions have --grace seconds to end, and the rest are ended
+    then; a second Ctrl-C ends them at once. Queued executions, unfinished runs and executions with attempts left wait for
+    the next server. The exit code is 0 if everything had ended by itself and nothing waits, else 1.
     """
     from ..engine.engine import Engine
     from .reloading import Watch, reloaded, restart

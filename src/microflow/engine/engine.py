@@ -17,7 +17,7 @@ from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress
 from ..store.begun import BegunRuns
 from ..store.database import Database
-from ..store.executions import Executions
+from ..store.executions import Executions, Waiting
 from ..store.lock import ServerLock
 from ..store.logs import Logs, log_folder
 from ..store.mappings import MappingInputs
@@ -40,6 +40,7 @@ from .resources import Resources, refusal
 from .schedule_runs import ScheduleRuns, served_schedules
 from .scheduler import Scheduler, SchedulerConfig
 from .served import Served
+from .settling import waiting_at
 from .stopping import end_live, leave_queued, sign_off
 from .succession import Succession
 from .thread_pool import ThreadPool
@@ -368,6 +369,17 @@ class Engine(Served):
             if limit is not None
             else []
         )
+
+    def waits_for(self, execution_id: int) -> Waiting | None:
+        """Why a queued execution has no place at this moment, which another limit may have become since it was queued."""
+        execution = self._resources.live.get(execution_id)
+        limit = execution.waits_at if execution is not None else None
+        return None if limit is None else waiting_at(limit, self._clock.now())
+
+    def is_being_stopped(self, execution_id: int) -> bool:
+        """Whether an execution that has not ended was asked to: by a cancel, a timeout, or the stop of this engine."""
+        execution = self._resources.live.get(execution_id)
+        return execution is not None and execution.stop.reason is not None
 
     def progress(self, execution_id: int) -> Progress | None:
         """How far a running execution is, if it said so."""

@@ -19,11 +19,14 @@ V = TypeVar("V", ExecutionView, TreeNode)
 
 
 def with_live_state(engine: Engine, execution: V) -> V:
-    """The execution with the progress it has now, and with who holds what it waits for (the first of them)."""
+    """The execution with the progress it has now, and with what it waits for now and who holds that (the first of them)."""
     if execution.status is ExecutionStatus.RUNNING:
         progress = engine.progress(execution.id)
         return execution if progress is None else msgspec.structs.replace(execution, progress=ProgressView(*progress))
-    waiting, held_by = execution.waiting, tuple(engine.held_by(execution.id)[:MOST_HOLDERS])
-    if waiting is not None and held_by:
-        return msgspec.structs.replace(execution, waiting=msgspec.structs.replace(waiting, held_by=held_by))
-    return execution
+    if (waiting := execution.waiting) is None:
+        return execution
+    if (now := engine.waits_for(execution.id)) is not None:  # the store has what it waited for at first
+        waiting = msgspec.structs.replace(waiting, reason=now.reason, message=now.message)
+    if held_by := tuple(engine.held_by(execution.id)[:MOST_HOLDERS]):
+        waiting = msgspec.structs.replace(waiting, held_by=held_by)
+    return execution if waiting is execution.waiting else msgspec.structs.replace(execution, waiting=waiting)

@@ -178,7 +178,7 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
 
     if near := get_close_matches(name, known, 1):
         return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(known)}." if known else "there are none."
+    return f"there are {', '.join(known)}." if known else "nothing is expected."
 
 
 def _is_list(hint: Any) -> bool:

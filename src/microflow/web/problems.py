@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from ..errors import (
     CallError,
@@ -159,6 +159,8 @@ class Answering:
         details = problem.details
         if is_for_programs(request.url.path):
             return Response(msgspec.json.encode(details), details.status, problem.headers, PROBLEM_TYPE)
+        if problem.kind == "host":  # a page would be without its styles, which are refused for this host too
+            return PlainTextResponse(f"{details.status} {details.title}\n\n{details.detail}\n", details.status)
         response = self._error_page(request, details.status, details.title, details.detail)
         response.headers.update(problem.headers)
         return response

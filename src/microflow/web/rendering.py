@@ -99,7 +99,8 @@ class Templates:
 
     def error(self, request: Request, status: int, title: str, detail: str) -> HTMLResponse:
         """The page for a request that can't be answered: ``title`` says what, ``detail`` why and what to do."""
-        values = {"status": status, "title": title, "detail": detail, "newer": ()}  # whoever asks may not be known
+        # without a word of what is served: the sender may not have the token, or be a page of another site
+        values = {"status": status, "title": title, "detail": detail, "newer": (), "flows": ()}
         return self.page(request, "error.html", values, status=status)
 
 

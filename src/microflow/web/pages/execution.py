@@ -127,6 +127,7 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             # a page that is live already has its log, and asks for what comes after it
             "log": NewestPart("", 0, 0) if "Microflow-Live" in request.headers else newest_part(desk.engine.logs, id_),
             "notice": notice,
+            "is_being_stopped": desk.engine.is_being_stopped(id_),
         },
         status=status,
     )

@@ -47,15 +47,15 @@ class NewestPart(NamedTuple):
 
 
 def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
-    """At most ``tail`` bytes from the end of a log, beginning with a whole line."""
+    """At most ``tail`` bytes from the end of a log. It begins with a whole line, unless the last line is longer than that."""
     offset, text = max(logs.end(execution_id) - tail, 0), ""
     from_the_beginning = offset == 0
     while (part := logs.read(execution_id, offset, tail)).text and len(text) < 2 * tail:
         text, offset = text + part.text, part.next
     if from_the_beginning:
         return NewestPart(cleaned(text), 0, offset)
-    _, newline, whole = text.partition("\n")
-    kept = whole if newline else text
+    _, _, whole = text.partition("\n")
+    kept = whole or text  # the last line may be longer than the tail
     return NewestPart(cleaned(kept), offset - len(kept.encode("utf-8", "replace")), offset)
 
 
