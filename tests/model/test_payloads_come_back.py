@@ -232,7 +232,10 @@ class Unshown:
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        ({"rows": [1, Unreadable()]}, r'output\["rows"\]\[1\] is a .*Unreadable that can\'t be read: it raised OSError'),
+        (
+            {"rows": [1, Unreadable()]},
+            r'output\["rows"\]\[1\] is a .*Unreadable that can\'t be read: it raised OSError',
+        ),
         ({"rows": {Unshown(): 1}}, r'output\["rows"\] is a dict that can\'t be read: it raised OSError'),
     ],
 )
