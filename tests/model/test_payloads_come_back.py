@@ -7,7 +7,6 @@ import math
 import struct
 import sys
 from collections import OrderedDict, UserDict
-from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import Enum, StrEnum
 from types import MappingProxyType
@@ -209,39 +208,6 @@ def test_what_would_not_come_back_equal_is_named_with_its_path(value: Any, what:
         encode_output({"newest": value}, job="load")
     with pytest.raises(PayloadError, match=r"flow\.context\['k'\] is "):
         encode_value(value, job="load", place="flow.context['k']")
-
-
-class Unreadable(Mapping[str, Any]):
-    """Like the row of a connection that was closed."""
-
-    def __getitem__(self, key: str) -> Any:
-        raise OSError("closed")
-
-    def __iter__(self) -> Iterator[str]:
-        raise OSError("closed")
-
-    def __len__(self) -> int:
-        return 1
-
-
-class Unshown:
-    def __repr__(self) -> str:
-        raise OSError("closed")
-
-
-@pytest.mark.parametrize(
-    ("value", "what"),
-    [
-        (
-            {"rows": [1, Unreadable()]},
-            r'output\["rows"\]\[1\] is a .*Unreadable that can\'t be read: it raised OSError',
-        ),
-        ({"rows": {Unshown(): 1}}, r'output\["rows"\] is a dict that can\'t be read: it raised OSError'),
-    ],
-)
-def test_what_raises_while_it_is_read_is_named_with_its_path(value: Any, what: str) -> None:
-    with pytest.raises(PayloadError, match=what):
-        encode_output(value, job="load")
 
 
 def test_a_key_that_would_not_come_back_equal_is_named() -> None:
