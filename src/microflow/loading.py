@@ -116,7 +116,7 @@ def _loaded(
             try:
                 _refuse_clash(version, target)
                 with version.importing(target.spec), _in_words(target.spec):
-                    module = _imported(target)
+                    module = _imported(target, version)
                 flows[target.spec] = _flow_of(module, target.attribute, target.text)
                 _refuse_second_name(flows[target.spec], target)
                 _refuse_clash(version, target)
@@ -156,7 +156,7 @@ def _refuse_clash(version: CodeVersion, target: _Target) -> None:
     """Raise ``LoadError`` if a flow's module, or one that is imported by now, is another one for another of the flows."""
     if not version.meanings.can_differ:
         return
-    if (clash := version.meanings.clash_of([target.name, *version.modules()])) is not None:
+    if (clash := version.meanings.clash_of([target.name, *version.imported()])) is not None:
         raise LoadError(f"{target.spec} can't be loaded: {clash}")
 
 
@@ -261,7 +261,7 @@ def _near_files(file: Path) -> str:
     return f" in {file.parent}{f'; did you mean {near[0]}?' if near else '.'}"
 
 
-def _imported(target: _Target) -> ModuleType:
+def _imported(target: _Target, version: CodeVersion) -> ModuleType:
     spec, name, file = target.spec, target.name, target.file
     importlib.invalidate_caches()  # the file may be a second old
     try:
@@ -269,7 +269,7 @@ def _imported(target: _Target) -> ModuleType:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise LoadError(_not_found(name)) from None
-        raise LoadError(f"{spec} can't be loaded: {_told(error)}{_hint(error, target)}") from error
+        raise LoadError(f"{spec} can't be loaded: {_told(error)}{_hint(error, target, version)}") from error
     if file is not None:
         found = _source_of(module)
         if found is None or not found.samefile(file):
@@ -280,7 +280,7 @@ def _imported(target: _Target) -> ModuleType:
     return module
 
 
-def _hint(error: BaseException, target: _Target) -> str:
+def _hint(error: BaseException, target: _Target, version: CodeVersion) -> str:
     """What to do about an error of an import, where the names of files are the reason; else ""."""
     name = ""
     if isinstance(error, ImportError):
@@ -291,7 +291,8 @@ def _hint(error: BaseException, target: _Target) -> str:
         name = error.obj.__name__
     hidden = hidden_file(name, tuple(str(folder) for folder in target.folders)) if name else None
     if hidden is None:
-        return ""
+        other = version.meanings.elsewhere(name) if isinstance(error, ModuleNotFoundError) and name else None
+        return "" if other is None else f". {other}"
     top = name.partition(".")[0]
     return f". {shown(Path(hidden))} is not what {top!r} means: that is the name of {owner_of(top)}. Rename the file."
 

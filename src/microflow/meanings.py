@@ -51,6 +51,10 @@ def meaning(name: str, folders: Sequence[str]) -> Meaning | None:
     return found
 
 
+_DEPENDS_ON_PLACE = (b"__file__", b"__path__", b"__spec__", b"resources", b"pkgutil")
+"""What stands in the source of a module that reads what lies beside it, so that two of the same content are not the same."""
+
+
 class Meanings:
     """What names mean for flows that share a process; as a finder on ``sys.meta_path`` it refuses those that differ.
 
@@ -59,13 +63,27 @@ class Meanings:
 
     def __init__(self, folders: Mapping[str, Sequence[str]]) -> None:
         self._folders = {flow: tuple(found) for flow, found in folders.items()}
-        self._every = tuple(dict.fromkeys(folder for found in self._folders.values() for folder in found))
         self._same: dict[tuple[str, str], bool] = {}
+
+    @property
+    def folders(self) -> Mapping[str, Sequence[str]]:
+        """For each flow, where its names are looked for."""
+        return self._folders
 
     @property
     def can_differ(self) -> bool:
         """Whether there are folders that one flow looks in and another doesn't, or in another order."""
         return len(set(self._folders.values())) > 1
+
+    def widen(self, flow: str, first: Sequence[str], added: Sequence[str]) -> None:
+        """A flow's modules have put folders on ``sys.path``: they belong to it, in front of its own where they are ``first``."""
+        before = [os.path.abspath(folder) for folder in added if folder in first]
+        behind = [os.path.abspath(folder) for folder in added if folder not in first]
+        self._folders[flow] = tuple(dict.fromkeys([*before, *self._folders[flow], *behind]))
+
+    def knows(self, flow: str, name: str) -> bool:
+        """Whether a flow finds a module of this name in its folders."""
+        return meaning(name, self._folders[flow]) is not None
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> None:
         """Leave the import to the other finders. Raises ``ImportError`` for a name that means different modules."""
@@ -75,6 +93,16 @@ class Meanings:
     def invalidate_caches(self) -> None:
         """The files may be others now."""
         self._same.clear()
+
+    def elsewhere(self, name: str) -> str | None:
+        """In words, which of the flows has a module of this name; None if none has."""
+        for flow, folders in self._folders.items():
+            if (found := meaning(name, folders)) is not None:
+                return (
+                    f"{_shown(found)} is in a folder of {flow} alone, and each flow has modules of its own. Put the folder on "
+                    "sys.path in both, or make a package of it."
+                )
+        return None
 
     def clash_of(self, modules: Iterable[str]) -> str | None:
         """The first clash among modules that are imported by these names, in words."""
@@ -97,7 +125,8 @@ class Meanings:
 
     def _installed(self, name: str) -> Meaning | None:
         """What a name means where no folder of a flow has it: what is installed."""
-        path = [entry for entry in sys.path if not is_under(entry or os.getcwd(), self._every)]
+        every = tuple({folder for found in self._folders.values() for folder in found})
+        path = [entry for entry in sys.path if not is_under(entry or os.getcwd(), every)]
         spec = PathFinder.find_spec(name.partition(".")[0], path)
         return Meaning(spec.origin) if spec is not None and spec.origin is not None else None
 
@@ -108,7 +137,10 @@ class Meanings:
             return True
         pair = (one.path, other.path)
         if pair not in self._same:
-            self._same[pair] = _contents(one.path) == _contents(other.path)
+            here, there = _contents(one.path), _contents(other.path)
+            self._same[pair] = here == there and not any(
+                mark in source for source in here.values() for mark in _DEPENDS_ON_PLACE
+            )
         return not self._same[pair]
 
 

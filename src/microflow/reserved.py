@@ -38,8 +38,7 @@ class Reserved:
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Python's own module, or the installed one; None for other names.
 
-        Raises ``ModuleNotFoundError`` for a reserved module that is not there, such as one of another system: ``zoneinfo`` looks
-        for ``tzdata``, which is installed on Windows alone, and must not find a file of the user's.
+        Raises ``ModuleNotFoundError`` for a reserved name that is not there, such as a module of another system.
         """
         if path is not None or "." in name:
             return None
@@ -51,7 +50,8 @@ class Reserved:
         if name in DEPENDENCIES:
             # before the flows are known, whatever is not installed may be the user's
             path = [entry for entry in sys.path if not self._may_be_users(entry or os.getcwd())]
-            if (spec := PathFinder.find_spec(name, path)) is None and self.folders:
+            spec = PathFinder.find_spec(name, path)
+            if spec is None and self.folders:  # such as tzdata, which is only installed where the system has no zones
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             return spec
         return None

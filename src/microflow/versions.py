@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from .flow import Flow
 from .late_imports import ReplacedModules
 from .meanings import Meanings
-from .reserved import hidden_files, owner_of
+from .reserved import hidden_files, is_installed, owner_of
 from .sources import Folders, OwnPaths, Sources, folders_of
 
 _Environment = dict[str, tuple[str | None, str | None]]
@@ -54,6 +54,8 @@ class CodeVersion:
         self.sources = Sources()
         # what modules of an earlier version set in the environment is still set
         self._environments: dict[str, _Environment] = {} if earlier is None else {**earlier._environments}
+        # and what they put on sys.path is still there
+        self._added: dict[str, tuple[str, ...]] = {} if earlier is None else {**earlier._added}
         self.meanings = Meanings(self.folders)
         self._path: frozenset[str] = frozenset(path or sys.path) if earlier is None else earlier._path
         own = folders_of([folder for found in self.folders.values() for folder in found])
@@ -131,20 +133,39 @@ class CodeVersion:
 
     def modules(self) -> list[str]:
         """The names of the flows' own modules that are imported in this process."""
+        return self._modules_in(self.own)
+
+    def _modules_in(self, folders: Folders) -> list[str]:
         found = []
         for name, module in tuple(sys.modules.items()):
             file = getattr(module, "__file__", None)
-            if isinstance(file, str) and name != "__main__" and self.own.hold(file):
+            if isinstance(file, str) and name != "__main__" and folders.hold(file):
                 found.append(name)
         return found
 
     @contextmanager
     def importing(self, spec: str) -> Iterator[None]:
-        """While the modules of a flow are imported: what they change in the environment is that flow's."""
+        """While the modules of a flow are imported: they find what that flow alone would find.
+
+        What they change in the environment, and the folders that they put on ``sys.path``, are that flow's.
+        """
         before = dict(os.environ)
+        self._added.pop(spec, None)
+        others = self._others_folders(spec)
+        path = list(sys.path)
+        sys.path[:] = mine = [entry for entry in path if entry not in others]
+        hidden = self._hide_modules(spec)
         try:
             yield
         finally:
+            sys.modules.update(hidden)
+            self._added[spec] = tuple(entry for entry in sys.path if entry not in mine and not is_installed(entry))
+            place = next((place for place, entry in enumerate(sys.path) if entry in self.folders[spec]), len(sys.path))
+            self.meanings.widen(spec, sys.path[:place], self._added[spec])
+            kept = [entry for entry in path if entry in others and entry not in sys.path]
+            sys.path[place:place] = kept
+            if self.meanings.can_differ and self.meanings not in sys.meta_path:
+                sys.meta_path.insert(0, self.meanings)
             after = dict(os.environ)
             known = self._environments.get(spec, {})
             self._environments[spec] = known | {
@@ -152,6 +173,27 @@ class CodeVersion:
                 for name in before.keys() | after.keys()
                 if before.get(name) != after.get(name)
             }
+
+    def _hide_modules(self, spec: str) -> dict[str, ModuleType]:
+        """Take out of ``sys.modules`` what only other flows find by its name; these modules."""
+        found = {
+            name: sys.modules[name] for name in self.imported() if not self.meanings.knows(spec, name.partition(".")[0])
+        }
+        for name in found:
+            del sys.modules[name]
+        return found
+
+    def _others_folders(self, spec: str) -> set[str]:
+        """The entries of ``sys.path`` that are there for other flows alone."""
+        mine = {*self.folders[spec], *self._added.get(spec, ())}
+        added = {entry for found in self._added.values() for entry in found}
+        return {folder for folder in (*self.own.own, *added) if folder not in mine and folder not in self._path}
+
+    def imported(self) -> list[str]:
+        """The names of ``modules``, and of those in folders that the flows' modules have put on ``sys.path``."""
+        added = folders_of([entry for found in self._added.values() for entry in found])
+        own = Folders((*self.own.own, *added), self.own.others)
+        return self._modules_in(own)
 
     def environment_of(self, flow: Flow) -> dict[str, str | None]:
         """What the modules of other flows set in the environment, as it was before them; None for what was not there."""
@@ -180,8 +222,7 @@ class CodeVersion:
 
     def path_of(self, flow: Flow) -> list[str]:
         """``sys.path`` as it is for one flow: without the folders that only other flows have."""
-        mine = self.folders[self.spec_of(flow)]
-        others = [folder for folder in self.own.own if folder not in mine and folder not in self._path]
+        others = self._others_folders(self.spec_of(flow))
         return [entry or os.getcwd() for entry in sys.path if entry not in others]
 
 

@@ -138,7 +138,7 @@ def test_a_flow_that_is_reached_by_two_names_is_refused(call: Call, folder: Path
     checked = call("check", "-f", "proj/flow_a.py", "-f", "proj.flow_a")
 
     assert checked.exit_code == 2
-    assert "is imported twice, as 'flow_a' and as 'proj.flow_a'; name it in one way." in checked.stderr
+    assert "flow_a.py is imported twice, as 'proj.flow_a' and as 'flow_a'; name it in one way." in checked.stderr
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,37 @@ def test_what_a_job_returns_that_would_not_come_back_is_its_error_and_holds_no_p
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
+@pytest.mark.parametrize("in_list", [False, True])
+def test_a_result_that_a_manager_makes_itself_is_looked_at_before_a_job_is_given_it(
+    start: Start, runner: str, in_list: bool
+) -> None:
+    flow = create_flow("shop", max_concurrency=1)
+
+    @flow.task(runner=runner)
+    def key_of(result: Any) -> dict[str, Any]:
+        given = current_execution().inputs[0]
+        return {"key": (given[0] if in_list else given).run_key}
+
+    def given(**fields: Any) -> ExecutionResult:
+        result = ExecutionResult({"a": 1}, **fields)
+        return key_of([result] if in_list else result)
+
+    @flow.manager
+    def hands_on() -> list[dict[str, Any]]:
+        told = []
+        for fields in ({"run_key": 1.5}, {"run_key": "\ud800"}, {"error": "it failed"}, {"cat_partition": 5}):
+            with pytest.raises(PayloadError, match=r"the \w+ of inputs\[0\]"):
+                given(**fields)
+            told.append(fields.popitem()[0])
+        return [given(run_key=5), {"told": told}]
+
+    start(flow)
+
+    assert hands_on() == [{"key": "5"}, {"told": ["run_key", "run_key", "error", "cat_partition"]}]
+    assert hands_on.submit().result(60).status is ExecutionStatus.SUCCESS
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
 def test_a_value_of_the_context_that_would_not_come_back_is_refused_when_it_is_set(start: Start, runner: str) -> None:
     flow = create_flow("shop")
 

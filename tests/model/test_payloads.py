@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -267,3 +268,36 @@ def test_what_is_not_a_payload_is_told_when_it_is_read(text: str | bytes, told: 
     with pytest.raises(PayloadError) as raised:
         decode(text)
     assert told in str(raised.value)
+
+
+class Unreadable(Mapping[str, Any]):
+    """Like the row of a connection that was closed."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise OSError("closed")
+
+    def __iter__(self) -> Iterator[str]:
+        raise OSError("closed")
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise OSError("closed")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (
+            {"rows": [1, Unreadable()]},
+            r'output\["rows"\]\[1\] is a .*Unreadable that can\'t be read: it raised OSError',
+        ),
+        ({"rows": {Unshown(): 1}}, r'output\["rows"\] is a dict that can\'t be read: it raised OSError'),
+    ],
+)
+def test_what_raises_while_it_is_read_is_named_with_its_path(value: Any, what: str) -> None:
+    with pytest.raises(PayloadError, match=what):
+        encode_output(value, job="load")

@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import ConflictError, PayloadError
 from ..jobs import Job
-from ..model.payloads import decode, encode_inputs, plain_text
+from ..model.payloads import check_result, decode, encode_inputs, key_text
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
 from ..runners.base import InputStatus, Request
 from ..store.executions import Claim, Ending, Executions, NewExecution, Opened, Waiting
@@ -92,7 +92,7 @@ def prepare(call: Call) -> Prepared:
     statuses: list[Any] | None = None
     results: list[ExecutionResult | None] = []
     if has_results:
-        plain, statuses, results = _without_results(inputs)
+        plain, statuses, results = _without_results(inputs, job)
         encoded = encode_inputs(
             plain, job=job.name, limit=job.max_payload, may_lack=[_may_lack(known) for known in statuses]
         )
@@ -171,26 +171,29 @@ def _holds_result(value: Any) -> bool:
     )
 
 
-def _without_results(inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any], list[ExecutionResult | None]]:
+def _without_results(
+    inputs: tuple[Any, ...], job: Job[Any]
+) -> tuple[list[Any], list[Any], list[ExecutionResult | None]]:
     """The plain data of the inputs, the status of each, and all results in them in order (None for plain data)."""
     plain: list[Any] = []
     statuses: list[Any] = []
     results: list[ExecutionResult | None] = []
-    for value in inputs:
+    for index, value in enumerate(inputs):
         if isinstance(value, ExecutionResult):
             plain.append(value.output)
-            statuses.append(_status(value))
+            statuses.append(_status(value, job, f"inputs[{index}]"))
             results.append(value)
         elif isinstance(value, list) and _holds_result(value):
             items: list[Any] = []
             known: list[InputStatus | None] = []
-            for item in value:
+            for number, item in enumerate(value):
                 output = item.output if isinstance(item, ExecutionResult) else item
                 if isinstance(output, list):
                     items.extend(output)
                 else:
                     items.append(output)
-                known.append(_status(item, in_list=True) if isinstance(item, ExecutionResult) else None)
+                place = f"inputs[{index}][{number}]"
+                known.append(_status(item, job, place, in_list=True) if isinstance(item, ExecutionResult) else None)
                 results.append(item if isinstance(item, ExecutionResult) else None)
             plain.append(items)
             statuses.append(known)
@@ -201,11 +204,13 @@ def _without_results(inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any], lis
     return plain, statuses, results
 
 
-def _status(result: ExecutionResult, in_list: bool = False) -> InputStatus:
+def _status(result: ExecutionResult, job: Job[Any], place: str, in_list: bool = False) -> InputStatus:
+    run_key = result.run_key
+    if result.execution_id is None:  # not the result of a call: somebody's code has made it
+        check_result(result, job=job.name, place=place, limit=job.max_payload)
+        run_key = None if run_key is None else key_text(run_key)
     items = len(result.output) if in_list and isinstance(result.output, list) else -1
-    return InputStatus(
-        str(result.status), result.job, result.execution_id, result.reason, result.run_key, result.error, items
-    )
+    return InputStatus(str(result.status), result.job, result.execution_id, result.reason, run_key, result.error, items)
 
 
 def _may_lack(status: Any) -> Any:
@@ -226,7 +231,7 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
         raise PayloadError(
             f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).'
         )
-    return plain_text(value) if isinstance(value, str) else str(int(value))
+    return key_text(value)
 
 
 def earlier_success(executions: Executions, job: Job[Any], run_key: str | None) -> Ending | None:

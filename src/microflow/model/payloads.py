@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from ..errors import PayloadError, PayloadTooLarge
-from .results import ExecutionResult
+from .results import ExecutionError, ExecutionResult
 from .timestamps import checked_date, checked_datetime, date_from, datetime_from, datetime_text, shown
 
 DEFAULT_MAX_PAYLOAD = 32 * 1024
@@ -85,6 +85,27 @@ def encode_value(value: Any, *, job: str, place: str, limit: int | None = None) 
 def encode_moment(moment: datetime) -> bytes:
     """Encode a datetime, as it stands in a payload."""
     return f'{{"$datetime":"{datetime_text(moment)}"}}'.encode()
+
+
+def check_result(result: ExecutionResult, *, job: str, place: str, limit: int = DEFAULT_MAX_PAYLOAD) -> None:
+    """Raise ``PayloadError`` for what a result that a job made itself holds besides its output and can't be recorded."""
+    key: object = result.run_key
+    if key is not None and (key == "" or isinstance(key, bool) or not isinstance(key, (str, int))):
+        raise PayloadError(
+            f"Job {job!r}: the run_key of {place} is {key!r}; a run key is a string that is not empty (or a whole number)."
+        )
+    for name, kind in (("cat_partition", str), ("reason", str), ("error", ExecutionError)):
+        value = getattr(result, name)
+        if value is not None and not isinstance(value, kind):
+            what = "an ExecutionError(type, message)" if kind is ExecutionError else "a string"
+            raise PayloadError(f"Job {job!r}: the {name} of {place} is {value!r}; give {what} or None.")
+    for name in ("run_key", "cat_partition"):
+        encode_value(getattr(result, name), job=job, place=f"the {name} of {place}", limit=limit)
+
+
+def key_text(run_key: str | int) -> str:
+    """A run key as it is recorded."""
+    return plain_text(run_key) if isinstance(run_key, str) else str(int(run_key))
 
 
 def check_size(encoded: bytes, *, job: str, limit: int = DEFAULT_MAX_PAYLOAD) -> None:
@@ -198,6 +219,15 @@ def _check_shape(value: Any, place: str, job: str, may_lack: Sequence[Any]) -> N
 
 def _tag(value: Any, depth: int) -> Any:
     """The value as plain JSON, dates tagged; raises ``_Misplaced`` for what has no place in a payload."""
+    try:
+        return _tagged(value, depth)
+    except _Misplaced:
+        raise
+    except Exception as error:  # noqa: BLE001 - a class of the user's may raise anything when it is read
+        raise _Misplaced(f"is {described(value)} that can't be read: it raised {type(error).__name__}.") from None
+
+
+def _tagged(value: Any, depth: int) -> Any:
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):

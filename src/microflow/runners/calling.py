@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ExecutionCancelled, ExecutionSkipped, MicroflowError, PayloadError, Skip
-from ..model.payloads import decode, encode_output, encode_value, plain_text
+from ..model.payloads import check_result, decode, encode_output, encode_value, key_text, plain_text
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runtime import Context, CurrentExecution, Progress, active_execution
 from .base import InputStatus, Outcome, Request, moment
@@ -154,7 +154,7 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
             f"Job {job!r} returned an ExecutionResult with status {str(result.status)!r}; a job ends as 'success', 'skipped', "
             "'error' or 'cancelled'."
         )
-    _check_fields(result, job, max_payload)
+    check_result(result, job=job, place="the result that it returned", limit=max_payload)
     partition = result.time_partition
     reason = None if result.reason is None else _shortened(result.reason)
     error = result.error
@@ -170,38 +170,17 @@ def _outcome_of_result(result: ExecutionResult, job: str, max_payload: int) -> O
         error,
         reason,
         # a result that was handed on keeps its own job's run key and partition to itself
-        None if result.run_key is None or result.job else _key_text(result.run_key),
+        None if result.run_key is None or result.job else key_text(result.run_key),
         None if partition is None or result.job else encode_value(partition, job=job, place="time_partition"),
         None if result.cat_partition is None or result.job else plain_text(result.cat_partition),
     )
 
 
-def _key_text(run_key: str | int) -> str:
-    return plain_text(run_key) if isinstance(run_key, str) else str(int(run_key))
-
-
-def _check_fields(result: ExecutionResult, job: str, max_payload: int) -> None:
-    """Raise ``PayloadError`` for what a job put into its result that can't be recorded; the output is looked at elsewhere."""
-    key: object = result.run_key
-    if key is not None and (key == "" or isinstance(key, bool) or not isinstance(key, (str, int))):
-        raise PayloadError(
-            f"Job {job!r}: the run_key of the result that it returned is {key!r}; a run key is a string that is not empty (or a "
-            "whole number)."
-        )
-    for name, kind in (("cat_partition", str), ("reason", str), ("error", ExecutionError)):
-        value = getattr(result, name)
-        if value is not None and not isinstance(value, kind):
-            what = "an ExecutionError(type, message)" if kind is ExecutionError else "a string"
-            raise PayloadError(
-                f"Job {job!r}: the {name} of the result that it returned is {value!r}; give {what} or None."
-            )
-    for name in ("run_key", "cat_partition"):
-        place = f"the {name} of the result that it returned"
-        encode_value(getattr(result, name), job=job, place=place, limit=max_payload)
-
-
 def _outcome_of_list(items: list[Any], job: str, max_payload: int) -> Outcome:
     results = [item for item in items if isinstance(item, ExecutionResult)]
+    for index, item in enumerate(items):
+        if isinstance(item, ExecutionResult):
+            check_result(item, job=job, place=f"the result output[{index}]", limit=max_payload)
     plain_success = [ExecutionStatus.SUCCESS] * (len(items) - len(results))
     status = combined_status([*(result.status for result in results), *plain_success])
     output: list[Any] = []

@@ -86,7 +86,7 @@ class Worker:
                 version.path_of(flow),
                 list(version.own.own),
                 list(version.own.others),
-                {name: list(folders) for name, folders in version.folders.items()},
+                {name: list(folders) for name, folders in version.meanings.folders.items()},
                 version.sources.digests(),
                 is_reserving(),
                 version.environment_of(flow),
