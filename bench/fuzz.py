@@ -33,8 +33,8 @@ from microflow import (
     map_parallel,
     run_parallel,
 )
-from microflow.engine.caller import Submitted
 from microflow.engine.engine import Engine
+from microflow.engine.runs.caller import Submitted
 
 PATIENCE = 120.0
 """Seconds after which an execution that has not ended never will."""

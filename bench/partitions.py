@@ -17,7 +17,7 @@ import msgspec
 from microflow import Job, TimePartitions, create_flow, map_parallel, map_partitions
 from microflow.engine.engine import Engine
 from microflow.runtime import PartitionArea, PartitionSelection
-from microflow.web.partition_views import matrix
+from microflow.views.partitions import matrix
 
 HOURS = TimePartitions("hourly", start="2004-01-01T00:00", end="2026-10-25T07:00")
 FEW = TimePartitions("hourly", start="2025-09-01T00:00", end="2026-10-21T15:00")

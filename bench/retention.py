@@ -17,7 +17,7 @@ from pathlib import Path
 
 from floor import quantile
 
-from microflow.engine.housekeeping import Housekeeping, HousekeepingConfig
+from microflow.engine.background.housekeeping import Housekeeping, HousekeepingConfig
 from microflow.model.clock import SystemClock
 from microflow.model.events import EventBus
 from microflow.model.results import ExecutionStatus

@@ -19,10 +19,10 @@ from floor import interleaved, quantile, timed, timed_cpu
 from overhead import row
 
 from microflow import create_flow, map_parallel, run_dag
-from microflow.engine.calls import Call
-from microflow.engine.dag import DagRun
 from microflow.engine.engine import Engine
-from microflow.engine.scheduler import SchedulerConfig
+from microflow.engine.execution.call import Call
+from microflow.engine.runs.dag import DagRun
+from microflow.engine.schedules.scheduler import SchedulerConfig
 from microflow.model.events import Event
 from microflow.store.reading import Filters, Reading
 

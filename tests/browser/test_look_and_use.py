@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from microflow.store.schedules import TickRecord
-from microflow.web import formats
+from microflow.views import formats
 
 SCHEDULE = "a_job_with_a_name_that_is_rather_long_for_a_narrow_screen"
 

@@ -40,7 +40,7 @@ def page(browser: Browser, serve: Any, tmp_path_factory: Any) -> Iterator[Page]:
 def run(page: Page, modules: str, script: str, given: Any = None) -> Any:
     """What a script returns that works with all names of some modules, and with ``given``."""
     names = modules.split()
-    imports = ", ".join(f"import(base + 'partition-{name}.js')" for name in names)
+    imports = ", ".join(f"import(base + 'partitions/{name}.js')" for name in names)
     return page.evaluate(
         "async ({ given }) => {"
         " const base = document.querySelector('script[type=module]').src.replace(/[^/]*$/, '');"

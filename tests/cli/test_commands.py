@@ -97,8 +97,10 @@ def test_a_server_needs_no_progress_bar_and_a_look_no_server() -> None:
         run = subprocess.run([sys.executable, "-c", code.format(module)], capture_output=True, text=True, check=True)
         return set(run.stdout.split())
 
-    assert not {"rich", "urllib.request"} & loaded("microflow.cli.serving, microflow.cli.serve")
-    assert not {"rich", "starlette", "uvicorn", "psutil"} & loaded("microflow.cli.executions, microflow.cli.show")
+    assert not {"rich", "urllib.request"} & loaded("microflow.cli.serving, microflow.cli.commands.serve")
+    assert not {"rich", "starlette", "uvicorn", "psutil"} & loaded(
+        "microflow.cli.commands.executions, microflow.cli.commands.show"
+    )
 
 
 def test_the_package_is_a_program_too() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from microflow.cli import partitions as module
+from microflow.cli.commands import partitions as module
 from microflow.cli.partition_picture import Sheet, legend, picture
 from microflow.model.frequencies import Frequency
 from microflow.model.partitions import TimePartitions

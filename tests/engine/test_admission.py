@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from microflow import DeadlockError
-from microflow.engine.admission import PATIENCE, Admission, Limit, Place
+from microflow.engine.admission.slots import PATIENCE, Admission, Limit, Place
 
 
 class Requests:

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from microflow import Flow, StoreError, create_flow, current_execution, map_parallel, run_dag
-from microflow.engine import closing, execution, lines
-from microflow.engine.admission import Admission
+from microflow.engine.admission.slots import Admission
+from microflow.engine.background.timers import Timers
 from microflow.engine.engine import Engine
-from microflow.engine.observation import Observation
-from microflow.engine.resources import Live
-from microflow.engine.sources import Calls
-from microflow.engine.timers import Timers
+from microflow.engine.execution import chunk as lines
+from microflow.engine.execution import ending as closing
+from microflow.engine.execution import execution
+from microflow.engine.execution.observation import Observation
+from microflow.engine.execution.resources import Live
+from microflow.engine.runs.sources import Calls
 from microflow.model.events import EventBus
 from microflow.runners.attempts import Attempt
 from microflow.runners.processes import ProcessPool

@@ -20,7 +20,7 @@ from microflow import (
     run_parallel,
 )
 from microflow.engine.engine import Engine
-from microflow.engine.execution import Execution
+from microflow.engine.execution.execution import Execution
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from microflow import ConflictError, Flow, InputCountError, create_flow, run_all, run_dag
+from microflow.engine.admission.limits import UNLIMITED
 from microflow.engine.engine import Engine
-from microflow.engine.limits import UNLIMITED
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]

@@ -173,7 +173,7 @@ def test_a_store_that_refuses_everything_when_the_engine_stops_is_cleared_up_by_
 
     assert flow.runtime is None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microflow.engine.recovery.is_alive", lambda *_: False)
+        patch.setattr("microflow.engine.recovery.dead_engines.is_alive", lambda *_: False)
         later = start(flow, kind="server")
     assert unfinished(later) == []
     assert later.database.read_text("SELECT status FROM executions") == [("error",)]

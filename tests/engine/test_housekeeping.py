@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from microflow import StoreError
+from microflow.engine.background.housekeeping import Housekeeping, HousekeepingConfig
 from microflow.engine.engine import Engine
-from microflow.engine.housekeeping import Housekeeping, HousekeepingConfig
 
 CONFIG = HousekeepingConfig(keep=100.0, rest=3600.0, pause=0.5)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from microflow import ConcurrencyGroup, Flow, create_flow, map_parallel, run_dag, run_parallel
-from microflow.engine import limits
+from microflow.engine.admission import limits
 from microflow.engine.engine import Engine
 
 Start = Callable[..., Engine]

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from microflow import Flow, Schedule, StoreError, create_flow
+from microflow.engine.background.housekeeping import Housekeeping, HousekeepingConfig
+from microflow.engine.background.timers import Timers
 from microflow.engine.engine import Engine
-from microflow.engine.housekeeping import Housekeeping, HousekeepingConfig
-from microflow.engine.recovery import LOOK, Recovery
-from microflow.engine.schedule_runs import ScheduleRuns
-from microflow.engine.timers import Timers
+from microflow.engine.recovery.dead_engines import LOOK, Recovery
+from microflow.engine.schedules.runs import ScheduleRuns
 from microflow.model.events import Event, EventBus
 from microflow.runners.channels import ThreadedChannel
 from microflow.runners.processes import ProcessPool
@@ -62,7 +62,7 @@ def test_recovery_looks_again(
     later: list[tuple[float, Callable[[], None]]] = []
     nothing: Any = None
     recovery = Recovery(nothing, nothing, nothing, nothing, clock, lambda seconds, act: later.append((seconds, act)))
-    monkeypatch.setattr("microflow.engine.recovery.take_over", throw(error))
+    monkeypatch.setattr("microflow.engine.recovery.dead_engines.take_over", throw(error))
     recovery.start([], [], looks=True)
 
     for _ in range(3):
@@ -160,7 +160,7 @@ def test_the_scheduler_tries_again_whatever_its_beginning_raises(
             raise error
         open_(self, now)
 
-    monkeypatch.setattr("microflow.engine.scheduler.Scheduler.open", opening)
+    monkeypatch.setattr("microflow.engine.schedules.scheduler.Scheduler.open", opening)
 
     start(flow, kind="server", clock=clock)
     clock.until_asleep(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from microflow.engine.pace import MOST, QUICK, SPAN, Pace
+from microflow.engine.runs.chunk_size import MOST, QUICK, SPAN, Pace
 
 
 def ran(pace: Pace, count: int, seconds: float) -> list[int]:

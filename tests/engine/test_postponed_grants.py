@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from microflow.engine.admission import Admission, Limit, Place
+from microflow.engine.admission.slots import Admission, Limit, Place
 
 from .test_admission import Requests
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from microflow import Backoff, Flow, WorkerDied, create_flow
-from microflow.engine import fanout
 from microflow.engine.engine import Engine
+from microflow.engine.runs import fanout
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from microflow import ExecutionResult, Flow, create_flow, map_parallel
-from microflow.engine.elsewhere import LOOK
 from microflow.engine.engine import Engine
+from microflow.engine.execution.other_engines import LOOK
 from microflow.model.events import EventBus
 from microflow.store.database import Database
 from microflow.store.executions import Executions, NewExecution

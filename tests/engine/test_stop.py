@@ -11,7 +11,7 @@ import pytest
 
 from microflow import ConflictError, Flow, create_flow
 from microflow.engine.engine import Engine
-from microflow.engine.execution import Execution
+from microflow.engine.execution.execution import Execution
 from microflow.store.database import Database
 
 Start = Callable[..., Engine]

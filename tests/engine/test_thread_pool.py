@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from microflow import Flow, create_flow, map_parallel
+from microflow.engine.background.thread_pool import ThreadPool
 from microflow.engine.engine import Engine
-from microflow.engine.thread_pool import ThreadPool
 from microflow.errors import WorkerDied
 
 Start = Callable[..., Engine]

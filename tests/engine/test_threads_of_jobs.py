@@ -164,7 +164,7 @@ def test_lines_that_threads_print_at_the_same_time_stay_whole(flow: Flow, start:
 
 
 def test_a_call_in_a_thread_has_the_tick_of_its_manager(flow: Flow, start: Start, look: Look) -> None:
-    from microflow.engine.calls import Call
+    from microflow.engine.execution.call import Call
 
     load = flow.jobs["load"]
     manage = flow.manager(name="manage")(lambda: [by_executor(lambda: load({})), {}][1])

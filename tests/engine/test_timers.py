@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from microflow.engine.timers import Timers
+from microflow.engine.background.timers import Timers
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from microflow.engine.waiter import Waiter
+from microflow.engine.runs.poller import Waiter
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microflow.engine.succession import may_go_on
+from microflow.engine.recovery.resume import may_go_on
 from microflow.store.executions import Opened
 
 

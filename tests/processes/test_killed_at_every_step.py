@@ -20,9 +20,9 @@ SERVER = r"""
 import os, signal, subprocess, sys, threading, time
 from itertools import count
 from microflow import create_flow
-from microflow.engine import execution
-from microflow.engine.admission import Admission
-from microflow.engine.dispatch import Dispatch
+from microflow.engine.execution import execution
+from microflow.engine.admission.slots import Admission
+from microflow.engine.execution.dispatch import Dispatch
 from microflow.engine.engine import Engine
 from microflow.store.executions import Executions
 

@@ -15,7 +15,7 @@ import pytest
 
 from microflow import Flow, StoreError, create_flow, current_execution, map_parallel
 from microflow.engine.engine import Engine
-from microflow.engine.pace import MOST
+from microflow.engine.runs.chunk_size import MOST
 from microflow.runners.channels import MarkedOutput
 from microflow.runners.processes import ProcessPool
 from microflow.store.database import Database, Values

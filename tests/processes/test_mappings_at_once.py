@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from microflow import create_flow, map_parallel
-from microflow.engine import fanout
 from microflow.engine.engine import Engine
-from microflow.engine.pace import MOST, Pace
+from microflow.engine.runs import fanout
+from microflow.engine.runs.chunk_size import MOST, Pace
 from microflow.runners.processes import ProcessPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from microflow.engine.pace import MOST
+from microflow.engine.runs.chunk_size import MOST
 from microflow.store.database import Database
 
 PATIENCE = 60.0

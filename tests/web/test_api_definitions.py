@@ -10,7 +10,7 @@ import pytest
 
 from microflow import Backoff, ConcurrencyGroup, Schedule, TimePartitions, create_flow
 from microflow.engine.engine import Engine
-from microflow.web.api import ENDPOINTS
+from microflow.web.api.routes import ENDPOINTS
 
 
 @pytest.mark.parametrize(

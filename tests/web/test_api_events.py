@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from microflow.model.events import Event, EventBus
-from microflow.web.stream import CAPACITY, StreamResponse, Streams
+from microflow.web.http.stream import CAPACITY, StreamResponse, Streams
 
 SCOPE = {"type": "http", "method": "GET", "path": "/api/events", "headers": []}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from microflow.web.parameters import MAXIMUM_BODY
+from microflow.web.http.parameters import MAXIMUM_BODY
 
 ADD_ONE = "/api/jobs/shop/add_one"
 

@@ -12,7 +12,7 @@ import pytest
 from microflow import Schedule, create_flow
 from microflow.engine.engine import Engine
 from microflow.store.schedules import TickRecord
-from microflow.web.site import Site
+from microflow.web.http.site import Site
 
 NOW = datetime(2026, 10, 24, 10, 0, tzinfo=UTC)
 DAILY = "/api/schedules/shop/daily"

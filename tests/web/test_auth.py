@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from microflow.web.auth import FORGET_AFTER, LONGEST_DELAY, LONGEST_QUEUE, SESSION, Auth, Tries, local_path
-from microflow.web.problems import Problem
+from microflow.web.http.auth import FORGET_AFTER, LONGEST_DELAY, LONGEST_QUEUE, SESSION, Auth, Tries, local_path
+from microflow.web.http.problems import Problem
 
 TOKEN = "correct horse battery staple"
 

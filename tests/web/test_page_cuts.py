@@ -10,7 +10,7 @@ import pytest
 
 from microflow import Flow, create_flow
 from microflow.engine.engine import Engine
-from microflow.web.live_views import MOST_HOLDERS, with_live_state
+from microflow.views.live import MOST_HOLDERS, with_live_state
 
 
 def nothing(*_: Any) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from microflow.engine.engine import Engine
 from microflow.model.results import ExecutionStatus
 from microflow.model.schedules import next_clock_change, ticks_around
 from microflow.store.schedules import TickRecord, TickView
+from microflow.views.schedules import ClockChangeView
 from microflow.web.pages import schedule_view, schedules
-from microflow.web.schedules import ClockChangeView
 
 PARIS = ZoneInfo("Europe/Paris")
 

@@ -17,10 +17,10 @@ from microflow.cli import outcome
 from microflow.cli.tables import cut
 from microflow.engine.engine import Engine
 from microflow.model.payloads import encode_inputs, encode_output
-from microflow.web.json_view import SHOWN, inputs_line, json_html, json_text
+from microflow.views.json_view import SHOWN, inputs_line, json_html, json_text
+from microflow.web.http.site import THREADS
 from microflow.web.pages import execution as execution_page
 from microflow.web.pages.dag_view import MOST_LANES, Picture, Shown, picture, shortened
-from microflow.web.site import THREADS
 
 
 def work(do: Callable[[], object]) -> int:
@@ -282,7 +282,7 @@ def test_a_list_of_jobs_shows_the_beginning_of_a_long_description(make_client: A
 def test_an_answer_about_some_jobs_looks_at_those_alone(
     make_client: Any, hostile: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from microflow.web import api
+    from microflow.web.api import routes as api
 
     viewed: list[str] = []
     view = api.job_view
@@ -351,7 +351,7 @@ def test_other_answers_come_while_pages_are_being_drawn(
 
 
 def test_other_answers_come_while_a_large_answer_is_being_written(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from microflow.web import endpoints
+    from microflow.web.api import endpoints
 
     written = threading.Event()
 

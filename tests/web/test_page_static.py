@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from microflow.web.rendering import STYLES
-from microflow.web.static import StaticFiles
+from microflow.web.http.static import StaticFiles
+from microflow.web.pages.rendering import STYLES
 
 WEB = files("microflow.web")
 
@@ -67,8 +68,8 @@ def test_every_module_is_imported_by_its_relative_path() -> None:
         source = (WEB / "static" / path).read_text("utf-8")
         for imported in re.findall(r'from "([^"]+)"|^import "([^"]+)"', source, re.MULTILINE):
             target = "".join(imported)
-            assert target.startswith("./"), path
-            assert static.url(f"js/{target.removeprefix('./')}")
+            assert target.startswith(("./", "../")), path
+            assert static.url(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
 
 
 def test_styles_and_modules_fetch_nothing_from_elsewhere() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from microflow import ExecutionError
 from microflow.model.payloads import encode_inputs, encode_output
-from microflow.web import formats
-from microflow.web.json_view import inputs_line, json_html, json_text
+from microflow.views import formats
+from microflow.views.json_view import inputs_line, json_html, json_text
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 from microflow.engine.engine import Engine
 from microflow.loading import load_version
 from microflow.model.events import Event
-from microflow.web import newer_files
-from microflow.web.newer_files import NewerFiles
+from microflow.web.http import newer_files
+from microflow.web.http.newer_files import NewerFiles
 from microflow.web.pages.reload import own_path
 
 from .conftest import Client

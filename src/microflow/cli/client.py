@@ -20,13 +20,13 @@ from ..store.views import ExecutionView, Page, Tree
 from .source import LOG_PART, LogText
 
 if TYPE_CHECKING:
+    from ..engine.admission.limits import LimitState
     from ..engine.changes import Changes
-    from ..engine.limits import LimitState
     from ..store.schedules import TickView
-    from ..web.definitions import JobView
-    from ..web.partition_messages import PartitionPreview
-    from ..web.partition_views import PartitionMatrix
-    from ..web.schedules import ScheduleState
+    from ..views.definitions import JobView
+    from ..views.partitions import PartitionMatrix
+    from ..views.schedules import ScheduleState
+    from ..web.api.partition_messages import PartitionPreview
 
 T = TypeVar("T")
 
@@ -97,19 +97,19 @@ class Client:
 
     def jobs(self) -> list[JobView]:
         """Every job of the server."""
-        from ..web.definitions import JobView
+        from ..views.definitions import JobView
 
         return self._get("/api/jobs", _Items[JobView]).items
 
     def limits(self) -> list[LimitState]:
         """Every limit in use."""
-        from ..engine.limits import LimitState
+        from ..engine.admission.limits import LimitState
 
         return self._get("/api/concurrency", _Items[LimitState]).items
 
     def schedules(self) -> list[ScheduleState]:
         """Every schedule of the server."""
-        from ..web.schedules import ScheduleState
+        from ..views.schedules import ScheduleState
 
         return self._get("/api/schedules", _Items[ScheduleState]).items
 
@@ -125,13 +125,13 @@ class Client:
 
     def partitions(self, flow: str, job: str, query: Mapping[str, Any]) -> PartitionMatrix:
         """The partitions of a job with their statuses; ``query`` is what the REST API takes."""
-        from ..web.partition_views import PartitionMatrix
+        from ..views.partitions import PartitionMatrix
 
         return self._get(f"{_job(flow, job)}/partitions", PartitionMatrix, query)
 
     def plan_partitions(self, flow: str, job: str, body: Mapping[str, Any]) -> PartitionPreview:
         """What a run over partitions would be."""
-        from ..web.partition_messages import PartitionPreview
+        from ..web.api.partition_messages import PartitionPreview
 
         return self._send(f"{_job(flow, job)}/partitions/plan", body, PartitionPreview)
 

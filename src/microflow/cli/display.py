@@ -10,7 +10,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from ..web.formats import number
+from ..views.formats import number
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -11,8 +11,8 @@ import msgspec
 
 from ..model.results import ExecutionStatus
 from ..store.views import ExecutionView
-from ..web.formats import duration
-from ..web.json_view import DEEPEST, flat_widths
+from ..views.formats import duration
+from ..views.json_view import DEEPEST, flat_widths
 
 LINE = 80
 """Characters up to which a payload is printed on one line."""

@@ -17,14 +17,14 @@ from ..model.events import Event
 from ..model.results import ExecutionStatus
 from ..store.reading import Filters, Reading
 from ..store.views import ExecutionView
-from .commands import INTERRUPTED
 from .display import Display, Step
 from .leaving import leave_at_once
+from .refusals import INTERRUPTED
 from .where import copying
 
 if TYPE_CHECKING:
-    from ..engine.caller import Submitted
     from ..engine.engine import Engine
+    from ..engine.runs.caller import Submitted
     from ..flow import Flow
     from .client import Client
 

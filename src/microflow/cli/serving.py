@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from ..engine.engine import Engine
 from ..web.app import create_app
-from ..web.security import LOCAL_HOSTS
+from ..web.http.security import LOCAL_HOSTS
 from .listening import names_of
 from .stopping import Stopping
 

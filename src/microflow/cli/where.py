@@ -22,7 +22,7 @@ from ..errors import DefinitionError, LoadError, UnknownNameError
 from ..model.zones import read_moment
 from ..store.database import default_url
 from ..store.migrations import Copying
-from .commands import SHOW_TRACEBACK
+from .refusals import SHOW_TRACEBACK
 
 if TYPE_CHECKING:
     from ..flow import Flow

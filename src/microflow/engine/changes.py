@@ -13,7 +13,7 @@ import msgspec
 
 from ..flow import Flow
 from ..jobs import Job
-from .schedule_runs import served_schedules
+from .schedules.runs import served_schedules
 
 T = TypeVar("T")
 

@@ -26,25 +26,25 @@ from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from ..store.views import utc
-from .caller import Caller, Submitted, dag_call
-from .calls import Call, how_asked, inputs_again
-from .dispatch import Dispatch
-from .execution import Execution
-from .gates import Gate, Gates
-from .housekeeping import Housekeeping, HousekeepingConfig
-from .limits import LimitState, state_of
-from .mappings import Mappings
-from .partition_runs import PartitionPlan, PartitionRuns, check_closure_key, encode_options
-from .recovery import Recovery, sign_on, take_over
-from .resources import Resources, refusal
-from .schedule_runs import ScheduleRuns, served_schedules
-from .scheduler import Scheduler, SchedulerConfig
+from .admission.limits import LimitState, state_of
+from .background.housekeeping import Housekeeping, HousekeepingConfig
+from .background.thread_pool import ThreadPool
+from .background.timers import Timers
+from .execution.call import Call, how_asked, inputs_again
+from .execution.dispatch import Dispatch
+from .execution.execution import Execution
+from .execution.pausing import Gate, Gates
+from .execution.resources import Resources, refusal
+from .execution.settling import waiting_at
+from .recovery.dead_engines import Recovery, sign_on, take_over
+from .recovery.resume import Succession
+from .recovery.stopping import end_live, leave_queued, sign_off
+from .runs.caller import Caller, Submitted, dag_call, partitions_body
+from .runs.mappings import Mappings
+from .runs.partition_plans import PartitionPlan, PartitionRuns, check_closure_key, encode_options
+from .schedules.runs import ScheduleRuns, served_schedules
+from .schedules.scheduler import Scheduler, SchedulerConfig
 from .served import Served
-from .settling import waiting_at
-from .stopping import end_live, leave_queued, sign_off
-from .succession import Succession
-from .thread_pool import ThreadPool
-from .timers import Timers
 
 GRACE = 30.0
 """Seconds that what runs is given to end by itself when the engine stops."""
@@ -286,7 +286,7 @@ class Engine(Served):
         return self._submit_plan(plan, selection, trigger)
 
     def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
-        body, options = self.partitions.body(plan), encode_options(plan, selection)
+        body, options = partitions_body(plan), encode_options(plan, selection)
         return self._submit(plan.job, "partitions", trigger, body, options=options, gate=Gate())
 
     def _submit(self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any) -> Submitted:

@@ -19,15 +19,15 @@ from ..jobs import Job
 from ..loading import load_anew, shown
 from ..model.events import Event, EventBus
 from ..versions import CodeVersion
-from .caller import Caller
+from .background.timers import Timers
 from .changes import Changes, changes
-from .dispatch import Dispatch
+from .execution.dispatch import Dispatch
+from .execution.resources import Resources
 from .names import by_name, named, store_of
-from .resources import Resources
-from .schedule_runs import ScheduleRuns, served_schedules
-from .scheduler import Scheduler
-from .succession import Succession
-from .timers import Timers
+from .recovery.resume import Succession
+from .runs.caller import Caller
+from .schedules.runs import ScheduleRuns, served_schedules
+from .schedules.scheduler import Scheduler
 
 LET_GO = 30.0
 """Seconds between two looks whether anything of a version that was replaced still runs."""

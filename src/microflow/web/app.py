@@ -19,14 +19,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import ServerError
-from .api import ENDPOINTS
-from .auth import Auth, TokenCheck, sign_in_routes
+from .api.routes import ENDPOINTS
+from .http.auth import Auth, TokenCheck, sign_in_routes
+from .http.problems import Answering, raise_again
+from .http.security import ANY_HOST, LOCAL_HOSTS, PRIVATE_HOST, AnswerHeaders, HostCheck, OriginCheck
+from .http.site import Site
+from .http.static import StaticFiles
 from .pages import page_routes
-from .problems import Answering, raise_again
-from .rendering import Templates
-from .security import ANY_HOST, LOCAL_HOSTS, PRIVATE_HOST, AnswerHeaders, HostCheck, OriginCheck
-from .site import Site
-from .static import StaticFiles
+from .pages.rendering import Templates
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine

@@ -226,7 +226,7 @@ def test_what_a_dead_engine_left_is_failed(
     runner.next()
     begin(dying, load, "b")
     assert lines(dying, load) == ["r", "q"]
-    monkeypatch.setattr("microflow.engine.recovery.is_alive", lambda pid, started: False)
+    monkeypatch.setattr("microflow.engine.recovery.dead_engines.is_alive", lambda pid, started: False)
     engine = start(flow)
     assert lines(engine, load) == ["e", "e"]
 

@@ -12,9 +12,9 @@ import pytest
 
 from microflow import Flow, Schedule, create_flow
 from microflow.engine.engine import Engine
-from microflow.engine.schedule_runs import served_schedules
-from microflow.engine.scheduler import Scheduler, SchedulerConfig, Swept
-from microflow.engine.standing import State
+from microflow.engine.execution.state import State
+from microflow.engine.schedules.runs import served_schedules
+from microflow.engine.schedules.scheduler import Scheduler, SchedulerConfig, Swept
 from microflow.model.results import ExecutionStatus
 from microflow.runners.base import Outcome
 from microflow.store.reading import ExecutionView, Reading

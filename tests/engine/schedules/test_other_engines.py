@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from microflow import Flow, Schedule
-from microflow.engine.elsewhere import LOOK
 from microflow.engine.engine import Engine
+from microflow.engine.execution.other_engines import LOOK
 from microflow.errors import ConflictError
 from microflow.store.reading import Reading
 

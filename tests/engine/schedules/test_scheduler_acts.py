@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from microflow import Schedule, create_flow
-from microflow.engine.scheduler import Scheduler
+from microflow.engine.schedules.scheduler import Scheduler
 from microflow.errors import ConflictError, StoreError, UnknownNameError
 from microflow.store.schedules import Schedules
 

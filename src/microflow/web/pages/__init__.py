@@ -10,8 +10,8 @@ from .desk import Desk
 if TYPE_CHECKING:
     from starlette.routing import Route
 
-    from ..rendering import Templates
-    from ..site import Site
+    from ..http.site import Site
+    from .rendering import Templates
 
 __all__ = ["page_routes"]
 

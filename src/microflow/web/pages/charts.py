@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ...model.results import ExecutionStatus
 from ...store.reading import Bucket, Duration
-from .. import formats
+from ...views import formats
 
 FAILED = frozenset({ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})
 

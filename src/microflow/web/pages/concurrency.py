@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.routing import Route
 
 from ...errors import UnknownNameError
-from ..live_views import with_live_state
+from ...views.live import with_live_state
 from .desk import Desk, threaded
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ...engine.limits import LimitState
+    from ...engine.admission.limits import LimitState
     from ...flow import Flow
     from ...store.reading import ExecutionView
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from ...model.graph import closure
 from ...store.schedules import schedule_of
-from .. import formats
+from ...views import formats
 from .dag_view import MOST_DRAWN, Picture, Shown, around, picture
 from .desk import Desk, not_found, threaded
 

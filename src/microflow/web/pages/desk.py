@@ -11,8 +11,8 @@ import msgspec
 from ...errors import UnknownNameError
 from ...model.results import ExecutionStatus
 from ...store.reading import ExecutionView, Page
-from ..live_views import with_live_state
-from ..problems import Problem
+from ...views.live import with_live_state
+from ..http.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ...engine.engine import Engine
     from ...store.reading import Filters, Reading
-    from ..rendering import Templates
-    from ..site import Site
+    from ..http.site import Site
+    from .rendering import Templates
 
 FAILED = (ExecutionStatus.ERROR, ExecutionStatus.CANCELLED)
 UNFINISHED = (ExecutionStatus.RUNNING, ExecutionStatus.QUEUED)

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
 from ...store.reading import ExecutionView
-from ..json_view import SHOWN
-from ..parameters import read_id
+from ...views.json_view import SHOWN
+from ..http.parameters import read_id
 from .calls import CROWD_HEIGHT, calls_of
 from .dag import run_picture
 from .desk import Desk, threaded

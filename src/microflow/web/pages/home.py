@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from ...model.results import ExecutionStatus
 from ...store.reading import Filters
-from ..definitions import JobView, flow_view, job_view
-from ..parameters import part_of
+from ...views.definitions import JobView, flow_view, job_view
+from ..http.parameters import part_of
 from . import charts
 from .dag import flow_picture, has_dag, is_small
 from .desk import UNFINISHED, Desk, not_found, threaded

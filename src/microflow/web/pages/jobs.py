@@ -12,9 +12,9 @@ from starlette.routing import Route
 from ...errors import UnknownNameError
 from ...model.frequencies import Frequency
 from ...store.reading import Filters
-from ..definitions import job_view
-from ..parameters import read_bytes, read_id
-from ..problems import Problem
+from ...views.definitions import job_view
+from ..http.parameters import read_bytes, read_id
+from ..http.problems import Problem
 from . import charts
 from .dag import job_picture
 from .desk import Desk, not_found, threaded

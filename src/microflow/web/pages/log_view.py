@@ -10,7 +10,7 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from ..site import Site
+    from ..http.site import Site
 
 TAIL = 96 * 1024
 """Bytes of a log that a page shows at most when it is opened; a module of the page adds what comes after."""

@@ -9,7 +9,7 @@ import msgspec
 
 from ...errors import InputCountError, PartitionError, PayloadError
 from ...runtime import PartitionSelection
-from ..formats import duration, number
+from ...views.formats import duration, number
 from .run_form import MAXIMUM_FIELDS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ...errors import PartitionError
 from ...model.partitions import ABSENT_LETTER, MISSING_LETTER, STATUS_LETTERS, Partitions
 
 if TYPE_CHECKING:
-    from ...engine.partition_runs import PartitionRuns
+    from ...engine.runs.partition_plans import PartitionRuns
     from ...jobs import Job
     from ...model.time_partitions import TimePartitions
 

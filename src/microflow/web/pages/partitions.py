@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from ...errors import PartitionError, UnknownNameError
 from ...model.frequencies import Frequency
-from ..definitions import job_view
-from ..live_views import with_live_state
-from ..parameters import read_bytes
-from ..problems import Problem
+from ...views.definitions import job_view
+from ...views.live import with_live_state
+from ..http.parameters import read_bytes
+from ..http.problems import Problem
 from .desk import Desk, not_found, threaded
 from .partition_form import PartitionForm, plan_form, submit_form, typed_form
 from .partition_view import STATES, Bounds, Table, newest_table

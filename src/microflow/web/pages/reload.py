@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from ...errors import ConflictError, DefinitionError, LoadError
-from ..parameters import read_bytes
+from ..http.parameters import read_bytes
 from .desk import Desk
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ import msgspec
 
 from ...errors import CallError, InputCountError, PartitionError, PayloadError
 from ...model.payloads import TOO_DEEP, decode, is_too_deep
-from ..json_view import json_text
+from ...views.json_view import json_text
 
 if TYPE_CHECKING:
     from ...engine.engine import Engine
     from ...jobs import Job
     from ...store.reading import ExecutionView
-    from ..definitions import JobView
+    from ...views.definitions import JobView
 
 MAXIMUM_FIELDS = 1_000
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ...model.cron import read_cron
 from ...model.results import ExecutionStatus
 from ...store.schedules import TickView
-from .. import formats
-from ..schedules import ClockChangeView
+from ...views import formats
+from ...views.schedules import ClockChangeView
 
 STRIP_SLOTS = 100
 STRIP_HEIGHT = 28

@@ -20,8 +20,8 @@ from ...model.schedules import describe, next_ticks
 from ...model.zones import read_moment
 from ...store.reading import ExecutionView
 from ...store.views import utc
-from ..parameters import read_form
-from ..schedules import ScheduleState, schedule_state, schedule_states
+from ...views.schedules import ScheduleState, schedule_state, schedule_states
+from ..http.parameters import read_form
 from . import schedule_view
 from .desk import Desk, not_found, threaded
 from .schedule_view import ComingTick, PastTick
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ...engine.engine import Engine
-    from ...engine.schedule_runs import ServedSchedule
-    from ..definitions import JobView
+    from ...engine.schedules.runs import ServedSchedule
+    from ...views.definitions import JobView
 
 PAGE = 200
 """How many schedules one page of the list shows."""

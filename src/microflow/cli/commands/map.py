@@ -1,0 +1,83 @@
+"""``microflow map``."""
+
+from __future__ import annotations
+
+import click
+
+from ..display import open_display
+from ..inputs import decoded, read_lines
+from ..outcome import finish
+from ..quantities import COUNT
+from ..where import (
+    Where,
+    flow_option,
+    json_option,
+    no_copy_option,
+    server_options,
+    store_option,
+    takes_where,
+    traceback_option,
+)
+
+
+@click.command("map")
+@click.argument("job")
+@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
+@click.option(
+    "-i",
+    "--inputs",
+    required=True,
+    metavar="FILE",
+    help="JSON lines, one input on each; - for standard input.",
+)
+@click.option("--batch-size", type=COUNT, metavar="N", help="Give each execution a list of up to N inputs.")
+@click.option("--max-concurrency", type=COUNT, metavar="N", help="Execute at most N at once.")
+@json_option
+@store_option
+@server_options
+@no_copy_option
+@traceback_option
+@takes_where
+def command(
+    where: Where, job: str, inputs: str, batch_size: int | None, max_concurrency: int | None, as_json: bool
+) -> None:
+    """Execute a job over a list of inputs.
+
+    JOB is a job's name, or FLOW/JOB. The mapping is one execution with a child for each input, or for each batch of
+    them. All are executed, even where some fail; how many ended with which status is printed as JSON.
+
+    \b
+    Examples:
+      microflow map load -f my_flow:flow --inputs orders.jsonl
+      ls *.csv | jq -cR '{file: .}' | microflow map load -f my_flow:flow -i -
+      microflow map load --server localhost:3000 -i orders.jsonl --batch-size 100
+
+    Each line of the file is one JSON object. A line with a JSON array is one input too: its job gets the whole list,
+    as it does with --batch-size.
+
+    The exit code is 1 if any of them failed; microflow executions --parent ID --status error lists those.
+    """
+    from ..running import run_here, run_there
+
+    given = read_lines(inputs)
+    display = open_display()
+    if where.server is not None:
+        client = where.client()
+        found = where.job_there(client, job)
+        body = {"inputs": given, "batch_size": batch_size, "max_concurrency": max_concurrency}
+        ended = run_there(client, lambda: client.map(*found, body), display)
+    else:
+        flows, known = where.job_here(job)
+        ended = run_here(
+            flows,
+            where.store,
+            lambda engine: engine.submit_map(
+                known,
+                decoded(given),
+                trigger="cli",
+                batch_size=batch_size,
+                max_concurrency=max_concurrency,
+            ),
+            display,
+        )
+    finish(ended, as_json=as_json)

@@ -1,0 +1,30 @@
+"""``microflow pause``."""
+
+from __future__ import annotations
+
+import click
+
+from ..outcome import print_json
+from ..quantities import EXECUTION
+from ..where import Where, json_option, server_options, takes_where
+
+
+@click.command("pause")
+@click.argument("id", type=EXECUTION)
+@json_option
+@server_options
+@takes_where
+def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
+    """Let a run over partitions or inputs begin nothing new.
+
+    What it has begun goes on to its end. It is paused by the server that runs it.
+
+    \b
+    Examples:
+      microflow pause 12 --server http://localhost:3000
+    """
+    execution = where.client().pause(id)
+    if as_json:
+        print_json(execution)
+    else:
+        click.echo(f"Execution {id} of {execution.flow}/{execution.job} is paused.")

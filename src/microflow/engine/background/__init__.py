@@ -1,0 +1,1 @@
+"""What is done beside executions: timers, threads for what blocks, housekeeping."""

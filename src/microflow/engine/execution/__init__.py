@@ -1,0 +1,1 @@
+"""One execution: from the call to its end."""

@@ -1,0 +1,1 @@
+"""Partitions as an engine sees them: the keys of a call, and grids of statuses."""

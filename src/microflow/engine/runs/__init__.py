@@ -1,0 +1,1 @@
+"""Calls, one or many: mappings, DAG runs, runs over partitions."""

@@ -1,0 +1,1 @@
+"""Schedules: which ticks are due, what becomes of each, and their runs."""

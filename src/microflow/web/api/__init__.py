@@ -1,0 +1,1 @@
+"""The REST API: its table of endpoints, what it takes and gives."""

@@ -1,0 +1,1 @@
+"""What every request goes through: sites, sign-in, security, problems, streams."""
