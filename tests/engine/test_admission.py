@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from microflow import DeadlockError
-from microflow.engine.admission.slots import PATIENCE, Admission, Limit, Place
+from microflow.engine.admission.slots import PATIENCE, Admission, Limit, SlotRequest
 
 
 class Requests:
@@ -21,8 +21,8 @@ class Requests:
         self.admission = Admission()
         self.granted: list[str] = []
 
-    def __call__(self, name: str, *limits: Limit, callers: tuple[Place, ...] = ()) -> Place:
-        place = Place(limits, callers)
+    def __call__(self, name: str, *limits: Limit, callers: tuple[SlotRequest, ...] = ()) -> SlotRequest:
+        place = SlotRequest(limits, callers)
         place.execution_id = len(name)
         if self.admission.take(place) or self.admission.park(place, lambda: self.granted.append(name)) is None:
             self.granted.append(name)
@@ -38,7 +38,7 @@ def test_a_call_that_waits_for_its_own_caller_is_refused_in_words(request_: Requ
     limit = Limit("api", 1)
     caller = request_("caller", limit)
     below = request_("below", callers=(caller,))
-    place = Place([limit], [caller, below])
+    place = SlotRequest([limit], [caller, below])
     assert not request_.admission.take(place)
 
     with pytest.raises(DeadlockError) as raised:
@@ -145,7 +145,7 @@ def test_places_are_given_back_once(request_: Requests) -> None:
 
     request_.admission.release(first)
 
-    assert not request_.admission.take(Place([limit], []))
+    assert not request_.admission.take(SlotRequest([limit], []))
 
 
 def test_a_request_for_two_busy_limits_has_its_turn(request_: Requests) -> None:
@@ -156,7 +156,7 @@ def test_a_request_for_two_busy_limits_has_its_turn(request_: Requests) -> None:
 
     for number in range(1, 4 * PATIENCE):
         name, limit = ("a", a) if number % 2 else ("b", b)
-        newcomer = Place([limit], [])
+        newcomer = SlotRequest([limit], [])
         parked = not request_.admission.take(newcomer)
         if parked:
             request_.admission.park(newcomer, lambda: None)
@@ -168,7 +168,7 @@ def test_a_request_for_two_busy_limits_has_its_turn(request_: Requests) -> None:
     assert "both" in request_.granted
 
 
-def make_privileged(request_: Requests, a: Limit, b: Limit) -> tuple[Place, Place]:
+def make_privileged(request_: Requests, a: Limit, b: Limit) -> tuple[SlotRequest, SlotRequest]:
     """A request for both that was tried in vain so often that others make way, and who holds a; b is free."""
     holder_of_a, holder_of_b = request_("holder of a", a), request_("holder of b", b)
     both = request_("both", a, b)
@@ -229,13 +229,13 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.admission = Admission(patience=1)
         self.limits = [Limit(str(number), places) for number, places in enumerate((1, 1, 2))]
-        self.callers: dict[Place, tuple[Place, ...]] = {}
-        self.waiting: set[Place] = set()
+        self.callers: dict[SlotRequest, tuple[SlotRequest, ...]] = {}
+        self.waiting: set[SlotRequest] = set()
 
-    def running(self) -> list[Place]:
+    def running(self) -> list[SlotRequest]:
         return [place for place in self.callers if place not in self.waiting]
 
-    def leaves(self) -> list[Place]:
+    def leaves(self) -> list[SlotRequest]:
         """Those that run and wait for nothing."""
         return [place for place in self.running() if not any(place in known for known in self.callers.values())]
 
@@ -261,8 +261,8 @@ class Machine(RuleBasedStateMachine):
         place = list(self.callers)[choice % len(self.callers)]
         self.leave([known for known, callers in self.callers.items() if place in callers or known is place])
 
-    def come(self, chosen: set[int], callers: tuple[Place, ...]) -> None:
-        place = Place([self.limits[number] for number in sorted(chosen)], callers)
+    def come(self, chosen: set[int], callers: tuple[SlotRequest, ...]) -> None:
+        place = SlotRequest([self.limits[number] for number in sorted(chosen)], callers)
         alike = [waiting for waiting in self.waiting if set(waiting.limits) == set(place.limits)]
         first = self.admission._privileged
         if self.admission.take(place):
@@ -282,7 +282,9 @@ class Machine(RuleBasedStateMachine):
             assert may_end, "it waits for ever"
         self.callers[place] = callers
 
-    def may_end(self, lives: dict[Place, tuple[Place, ...]], waiting: set[Place], place: Place) -> bool:
+    def may_end(
+        self, lives: dict[SlotRequest, tuple[SlotRequest, ...]], waiting: set[SlotRequest], place: SlotRequest
+    ) -> bool:
         """Whether it ends if all end that can and nobody new comes: what ``Admission`` must say, found by trying."""
         lives, waiting = dict(lives), set(waiting)
         free = {limit: limit.places - len(limit.holders) for limit in self.limits}
@@ -300,7 +302,7 @@ class Machine(RuleBasedStateMachine):
             if not can_end and not may_run:
                 return place not in lives
 
-    def leave(self, places: list[Place]) -> None:
+    def leave(self, places: list[SlotRequest]) -> None:
         for place in places:
             del self.callers[place]
             if place in self.waiting:
@@ -360,7 +362,7 @@ def test_threads_that_take_and_give_back_never_exceed_a_limit() -> None:
     def work(number: int) -> None:
         limits = [[a], [b], [a, b]][number % 3]
         granted = threading.Event()
-        place = Place(limits, [])
+        place = SlotRequest(limits, [])
         if not admission.take(place) and admission.park(place, granted.set) is not None:
             assert granted.wait(60)
         too_many.extend(number for limit in limits if len(limit.holders) > limit.places or place not in limit.holders)

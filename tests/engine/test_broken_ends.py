@@ -15,9 +15,8 @@ from microflow import Flow, StoreError, create_flow, current_execution, map_para
 from microflow.engine.admission.slots import Admission
 from microflow.engine.background.timers import Timers
 from microflow.engine.engine import Engine
-from microflow.engine.execution import chunk as lines
+from microflow.engine.execution import chunk, execution
 from microflow.engine.execution import ending as closing
-from microflow.engine.execution import execution
 from microflow.engine.execution.observation import Observation
 from microflow.engine.execution.resources import Live
 from microflow.engine.runs.sources import Calls
@@ -195,8 +194,8 @@ def test_whatever_raises_at_the_end_of_an_execution_nothing_is_held(
 
 LINE_SEAMS: list[tuple[Any, str]] = [
     (closing, "result_of"),
-    (lines.LineExecution, "started"),
-    (lines.LineExecution, "step_back"),
+    (chunk.ChunkedExecution, "started"),
+    (chunk.ChunkedExecution, "step_back"),
     (Attempt, "_handle"),
     (Attempt, "_done"),
     (Attempt, "_returned"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from microflow.engine.admission.slots import Admission, Limit, Place
+from microflow.engine.admission.slots import Admission, Limit, SlotRequest
 
 from .test_admission import Requests
 
 
 def test_whoever_is_granted_what_is_freed_in_a_transaction_is_told_after_it() -> None:
     admission, limit = Admission(), Limit("group", 1)
-    first, second, told = Place([limit], ()), Place([limit], ()), []
+    first, second, told = SlotRequest([limit], ()), SlotRequest([limit], ()), []
     assert admission.take(first)
     admission.park(second, lambda: told.append("second"))
 

@@ -12,7 +12,7 @@ import pytest
 from microflow import create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.runs import fanout
-from microflow.engine.runs.chunk_size import MOST, Pace
+from microflow.engine.runs.chunk_size import MOST, ChunkSize
 from microflow.runners.processes import ProcessPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
@@ -53,7 +53,7 @@ def test_calls_that_must_wait_are_opened_in_the_order_of_the_inputs(
     flow.task(name="block", runner="thread")(lambda: {} if over.wait(60) else None)
     flow.task(name="small")(lambda a: a)
 
-    class Swift(Pace):
+    class Swift(ChunkSize):
         """Several at once from the beginning."""
 
         def __init__(self) -> None:
@@ -63,7 +63,7 @@ def test_calls_that_must_wait_are_opened_in_the_order_of_the_inputs(
         def slow_down(self) -> None:
             pass
 
-    monkeypatch.setattr(fanout, "Pace", Swift)
+    monkeypatch.setattr(fanout, "ChunkSize", Swift)
     engine = start(flow)
     blocking = [engine.submit(flow.jobs["block"]) for _ in range(2)]
     queued: list[int] = []

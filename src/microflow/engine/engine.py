@@ -33,7 +33,7 @@ from .background.timers import Timers
 from .execution.call import Call, how_asked, inputs_again
 from .execution.dispatch import Dispatch
 from .execution.execution import Execution
-from .execution.pausing import Gate, Gates
+from .execution.pausing import PauseSwitch, Pausing
 from .execution.resources import Resources, refusal
 from .execution.settling import waiting_at
 from .recovery.dead_engines import Recovery, sign_on, take_over
@@ -141,7 +141,7 @@ class Engine(Served):
         self._mappings = Mappings(
             MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
-        self._gates = Gates(self._resources.live, self.executions, self._clock)
+        self._gates = Pausing(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
@@ -287,7 +287,7 @@ class Engine(Served):
 
     def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
         body, options = partitions_body(plan), encode_options(plan, selection)
-        return self._submit(plan.job, "partitions", trigger, body, options=options, gate=Gate())
+        return self._submit(plan.job, "partitions", trigger, body, options=options, gate=PauseSwitch())
 
     def _submit(self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any) -> Submitted:
         return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))

@@ -73,8 +73,8 @@ class Limit:
         self.reason = reason
         self.family = family
         self.shrunk = False
-        self.holders: set[Place] = set()
-        self.parked: list[tuple[int, Place]] = []
+        self.holders: set[SlotRequest] = set()
+        self.parked: list[tuple[int, SlotRequest]] = []
 
     @property
     def full(self) -> bool:
@@ -87,7 +87,7 @@ class Limit:
         return f"the limit of {self.places} of {what}"
 
 
-class Place:
+class SlotRequest:
     """A request for places, from its first try until they are given back. ``execution_id`` is 0 until it is known.
 
     ``ancestors`` are those of its callers, ``below`` those that wait and that have this one among their callers.
@@ -95,10 +95,10 @@ class Place:
 
     __slots__ = ("ancestors", "below", "execution_id", "granted", "held", "limits", "order", "parked_at", "tries")
 
-    def __init__(self, limits: Sequence[Limit], ancestors: Iterable[Place]) -> None:
+    def __init__(self, limits: Sequence[Limit], ancestors: Iterable[SlotRequest]) -> None:
         self.limits = limits
         self.ancestors = frozenset(ancestors)
-        self.below: set[Place] = set()
+        self.below: set[SlotRequest] = set()
         self.execution_id = 0
         self.held = False
         self.granted: Callable[[], None] | None = None
@@ -144,7 +144,7 @@ class Admission:
         self._patience = patience
         self._lock = threading.Lock()
         self._order = itertools.count(1)
-        self._privileged: Place | None = None
+        self._privileged: SlotRequest | None = None
         self._postponed = threading.local()
 
     @contextmanager
@@ -179,7 +179,7 @@ class Admission:
             else:
                 grants.freed(callback)
 
-    def take(self, place: Place) -> bool:
+    def take(self, place: SlotRequest) -> bool:
         """Take all places now, without waiting; False, with nothing taken, if any is not free."""
         with self._lock:
             if self._obstacle(place) is not None:
@@ -187,7 +187,7 @@ class Admission:
             self._hold(place)
             return True
 
-    def park(self, place: Place, granted: Callable[[], None]) -> Limit | None:
+    def park(self, place: SlotRequest, granted: Callable[[], None]) -> Limit | None:
         """Wait for the places; ``granted`` is called once they are taken, by the thread that freed the last one.
 
         Returns the limit it waits at, or None if the places were free after all (then ``granted`` is not called). Raises
@@ -211,7 +211,7 @@ class Admission:
             self._park_at(place, obstacle)
             return obstacle
 
-    def withdraw(self, place: Place) -> bool:
+    def withdraw(self, place: SlotRequest) -> bool:
         """Stop waiting; False if the places have been taken already."""
         with self._lock:
             if place.parked_at is None:
@@ -227,7 +227,7 @@ class Admission:
         self._tell(freed)
         return True
 
-    def release(self, place: Place) -> None:
+    def release(self, place: SlotRequest) -> None:
         """Give the places back; whoever waited for them is granted them. Nothing happens if none is held."""
         with self._lock:
             if not place.held:
@@ -238,7 +238,7 @@ class Admission:
             granted = self._try_parked(place.limits)
         self._tell(granted)
 
-    def pass_on(self, place: Place, successor: Place) -> None:
+    def pass_on(self, place: SlotRequest, successor: SlotRequest) -> None:
         """Give the places to another call that needs the same ones and is to have them next; nobody else gets them in between."""
         with self._lock:
             place.held = False
@@ -254,7 +254,7 @@ class Admission:
             granted = self._try_parked([limit])
         self._tell(granted)
 
-    def _obstacle(self, place: Place) -> Limit | None:
+    def _obstacle(self, place: SlotRequest) -> Limit | None:
         """The first limit that keeps the request waiting."""
         first = self._privileged
         for limit in place.limits:
@@ -265,11 +265,11 @@ class Admission:
         return None
 
     @staticmethod
-    def _must_pass(place: Place) -> bool:
+    def _must_pass(place: SlotRequest) -> bool:
         # whatever place its callers hold, somebody may wait for it that the privileged one waits for
         return any(ancestor.held for ancestor in place.ancestors)
 
-    def _hold(self, place: Place) -> None:
+    def _hold(self, place: SlotRequest) -> None:
         place.held = True
         _wait_no_more(place)
         for limit in place.limits:
@@ -277,7 +277,7 @@ class Admission:
         if self._privileged is place:
             self._privileged = None
 
-    def _park_at(self, place: Place, limit: Limit) -> None:
+    def _park_at(self, place: SlotRequest, limit: Limit) -> None:
         place.parked_at = limit
         heapq.heappush(limit.parked, (place.order, place))
 
@@ -287,7 +287,7 @@ class Admission:
         todo = list(limits)
         while todo:
             limit = todo.pop()
-            kept: list[tuple[int, Place]] = []
+            kept: list[tuple[int, SlotRequest]] = []
             while limit.parked and not limit.full:
                 entry = heapq.heappop(limit.parked)
                 place = entry[1]
@@ -328,13 +328,13 @@ class Admission:
         return granted
 
 
-def _wait_no_more(place: Place) -> None:
+def _wait_no_more(place: SlotRequest) -> None:
     place.parked_at = None
     for ancestor in place.ancestors:
         ancestor.below.discard(place)
 
 
-def _refuse_deadlock(place: Place) -> None:
+def _refuse_deadlock(place: SlotRequest) -> None:
     """Raise ``DeadlockError`` if the request, which is among those below its callers, would wait for ever."""
     if not any(ancestor.held for ancestor in place.ancestors):
         return  # nobody who holds a place waits for it
@@ -355,9 +355,9 @@ def _refuse_deadlock(place: Place) -> None:
             )
 
 
-def _stuck(place: Place) -> set[Place]:
+def _stuck(place: SlotRequest) -> set[SlotRequest]:
     """Of this request and those that it waits for, directly or not, the ones that can't be granted before another one of them."""
-    stuck: set[Place] = set()
+    stuck: set[SlotRequest] = set()
     rest = [place]
     while rest:
         waiting = rest.pop()
@@ -371,6 +371,6 @@ def _stuck(place: Place) -> set[Place]:
     return stuck
 
 
-def _waits_for(place: Place, others: set[Place]) -> bool:
+def _waits_for(place: SlotRequest, others: set[SlotRequest]) -> bool:
     """Whether at a limit of this request every holder waits for one of the others."""
     return any(limit.full and all(holder.below & others for holder in limit.holders) for limit in place.limits)

@@ -17,7 +17,7 @@ from ...store.executions import Claim, Ending, Executions, NewExecution, Opened,
 from ...store.partitions import StoredKey
 from ..admission.slots import Limit
 from ..partitions.keys import Planned, run_keyed, time_window, with_keys
-from .pausing import Gate
+from .pausing import PauseSwitch
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -48,7 +48,7 @@ class Call(msgspec.Struct, kw_only=True):
     limits: tuple[Limit, ...] = ()
     claim: Claim | None = None
     elsewhere: Callable[[float], Waiting | None] | None = None
-    gate: Gate | None = None
+    gate: PauseSwitch | None = None
     opened: Opened | None = None
 
 

@@ -17,16 +17,16 @@ from ...runners.attempts import Attempt
 from ...runners.base import Outcome
 from ...runners.calling import error_of
 from ...store.executions import Ending, Waiting
-from ..admission.slots import Place
+from ..admission.slots import SlotRequest
 from .execution import Execution
 from .settling import outcome_of, waiting_at
 from .state import State
 
 
-class LineExecution(Execution):
+class ChunkedExecution(Execution):
     """An execution that is begun in a worker and looked after together with others."""
 
-    def can_follow(self, first: LineExecution) -> bool:
+    def can_follow(self, first: ChunkedExecution) -> bool:
         """Whether a worker can be handed this call together with another one, which can lead, to run it afterwards.
 
         It needs the same places, and nothing but its turn decides whether it runs.
@@ -60,7 +60,7 @@ class LineExecution(Execution):
         assert self._place is not None
         return waiting_at(self._place.limits[0], self._resources.clock.now())
 
-    def lead(self, followers: Sequence[LineExecution]) -> None:
+    def lead(self, followers: Sequence[ChunkedExecution]) -> None:
         """Open the rows, queued, of those that follow this one, which has its places. Raises ``StoreError``.
 
         ``held_by`` tells them from what no worker has been handed: should this engine die, nobody knows which of them have begun.
@@ -70,14 +70,14 @@ class LineExecution(Execution):
             for follower in followers:
                 follower._line_up(self, waiting)
 
-    def _line_up(self, first: LineExecution, waiting: Waiting) -> None:
+    def _line_up(self, first: ChunkedExecution, waiting: Waiting) -> None:
         assert first._place is not None
-        self._place = Place(first._place.limits, first._place.ancestors)
+        self._place = SlotRequest(first._place.limits, first._place.ancestors)
         self._open(waiting)
-        self.state = State.IN_LINE
+        self.state = State.IN_CHUNK
         self._heed_caller()
 
-    def follow(self, first: LineExecution) -> None:
+    def follow(self, first: ChunkedExecution) -> None:
         """The worker has ended the one before and come to this: the places of the other are now this one's."""
         assert first._place is not None
         assert self._place is not None
@@ -107,7 +107,7 @@ class LineExecution(Execution):
         self._try_again()
         return State.PARKED
 
-    def launch(self, followers: Sequence[LineExecution] = ()) -> Attempt | State | None:
+    def launch(self, followers: Sequence[ChunkedExecution] = ()) -> Attempt | State | None:
         """Start the attempt in a worker and return it, to be waited for with others; where that can't be done, None.
 
         The worker runs the ``followers`` afterwards. A state, as of ``attempt``, if the attempt could not be started and is over.

@@ -22,7 +22,7 @@ from ...model.results import ExecutionStatus
 from ...runners.base import Outcome, Request, Stop
 from ...runners.calling import error_of
 from ...store.executions import Ending, Opened, Waiting
-from ..admission.slots import Limit, Place
+from ..admission.slots import Limit, SlotRequest
 from .call import Prepared, earlier_success, new_execution, prepare, refused, request_of
 from .deadline import Deadline
 from .ending import Closing
@@ -90,7 +90,7 @@ class Execution(Closing):
             self._open(None)
             return self._end(upstream_ending(prepared, self.job.name))
         run_key = prepared.run_key if not self.call.force and self.call.body is None else None
-        self._place = Place(self._limits(prepared, run_key), self.places_above())
+        self._place = SlotRequest(self._limits(prepared, run_key), self.places_above())
         if self.call.opened is not None:
             self._open(None)
             self.state = State.PARKED
@@ -344,7 +344,7 @@ class Execution(Closing):
         with self._lock:
             if self.state is not State.PARKED:
                 return
-        self._place = Place(self._place.limits, self._place.ancestors)
+        self._place = SlotRequest(self._place.limits, self._place.ancestors)
         self._place.execution_id = self.id
         try:
             if not self._resources.admission.take(self._place):

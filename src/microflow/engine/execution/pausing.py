@@ -17,7 +17,7 @@ PAUSED = "paused"
 _STOPPED = "The engine stopped while this run was paused; run again what is missing or failed."
 
 
-class Gate:
+class PauseSwitch:
     """Whether a run may make its next call. Anybody may ask and change that, in any thread."""
 
     def __init__(self, *, paused: bool = False) -> None:
@@ -77,7 +77,7 @@ def waiting_paused(now: float) -> Waiting:
     return Waiting(PAUSED, "it is paused: what it has begun goes on, and nothing new is begun", now)
 
 
-class Gates:
+class Pausing:
     """Pauses and resumes the runs that are live."""
 
     def __init__(self, live: Live, executions: Executions, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from ...jobs import Job
 from ...model.results import ExecutionResult
 from ...runners.base import Outcome, Stop
 from ...store.executions import HAVE_CODE, Opened
-from ..admission.slots import Limit, Place
+from ..admission.slots import Limit, SlotRequest
 from .call import Call, Prepared
 from .observation import Observation
 from .resources import Resources
@@ -26,7 +26,7 @@ class State(Enum):
     READY = "ready"
     RUNNING = "running"
     PARKED = "parked"
-    IN_LINE = "in line"
+    IN_CHUNK = "in chunk"
     ENDED = "ended"
 
 
@@ -48,7 +48,7 @@ class Standing:
         self._lock = threading.Lock()
         self._opened: Opened | None = None
         self._prepared: Prepared | None = None
-        self._place: Place | None = None
+        self._place: SlotRequest | None = None
         self._timer: Any = None
         self._result: ExecutionResult | None = None
         self._positions = 0
@@ -117,7 +117,7 @@ class Standing:
             self._positions += count
         return first
 
-    def places_above(self) -> list[Place]:
+    def places_above(self) -> list[SlotRequest]:
         """The places that those hold for whom this is done: whoever called it, and so on to the top."""
         places = []
         above = self.parent

@@ -25,7 +25,7 @@ from ...store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, 
 from ...store.schedules import schedule_of
 from ...store.waiting import waiting_for_server
 from ..execution.call import Call, prepare, result_of
-from ..execution.pausing import PAUSED, Gate
+from ..execution.pausing import PAUSED, PauseSwitch
 from ..partitions.keys import locate
 from ..runs.caller import dag_call, partitions_body
 from ..runs.dag import BegunDag, DagRun
@@ -245,7 +245,7 @@ class Succession:
             kind=left.kind,
             body=body,
             options=_encoded(row),
-            gate=Gate(paused=row.waiting is not None and row.waiting.reason == PAUSED),
+            gate=PauseSwitch(paused=row.waiting is not None and row.waiting.reason == PAUSED),
             opened=run,
         )
 

@@ -20,7 +20,7 @@ from ...runtime import PartitionSelection, Progress
 from ..admission.limits import UNLIMITED
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call, prepare
-from ..execution.chunk import LineExecution
+from ..execution.chunk import ChunkedExecution
 from ..execution.execution import Execution
 from ..execution.interruption import let_go
 from ..execution.resources import Resources
@@ -253,8 +253,8 @@ class Caller:
     ) -> None:
         """Carry out a source's calls, ``width`` at the same time; ``at_hand``: asking for the next one never waits."""
 
-        def start(call: Call, ready: Callable[[LineExecution], None]) -> LineExecution:
-            return LineExecution(self._resources, call, self._parent, ready)
+        def start(call: Call, ready: Callable[[ChunkedExecution], None]) -> ChunkedExecution:
+            return ChunkedExecution(self._resources, call, self._parent, ready)
 
         window = window or (WINDOW if keyed else width)
         gate = self._parent.call.gate if self._parent is not None else None

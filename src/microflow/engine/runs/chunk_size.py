@@ -16,7 +16,7 @@ SPAN = 0.005
 """Seconds that what a worker is handed at once should take at the most."""
 
 
-class Pace:
+class ChunkSize:
     """Counts what ran: ``size`` calls may be handed over at once, twice as many whenever so many were small, up to ``MOST``."""
 
     def __init__(self) -> None:

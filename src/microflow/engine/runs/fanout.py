@@ -20,12 +20,12 @@ from ...runners.attempts import Attempt
 from ...runners.base import Outcome
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call
-from ..execution.chunk import LineExecution
+from ..execution.chunk import ChunkedExecution
 from ..execution.interruption import let_go
-from ..execution.pausing import Gate
+from ..execution.pausing import PauseSwitch
 from ..execution.state import State
-from .chunk_size import Pace
-from .poller import Waiter
+from .chunk_size import ChunkSize
+from .poller import Poller
 from .sources import Source
 
 DELAYED = 4096
@@ -38,14 +38,14 @@ class FanOut:
     def __init__(
         self,
         source: Source,
-        start: Callable[[Call, Callable[[LineExecution], None]], LineExecution],
+        start: Callable[[Call, Callable[[ChunkedExecution], None]], ChunkedExecution],
         threads: ThreadPool,
         transaction: Callable[[], AbstractContextManager[None]],
         *,
         width: int,
         window: int,
         at_hand: bool,
-        gate: Gate | None = None,
+        gate: PauseSwitch | None = None,
     ) -> None:
         self._source = source
         self._start = start
@@ -55,18 +55,18 @@ class FanOut:
         self._window = window
         self._gate = gate
         # known to be there, but there was no room for it: a call not even made, or one prepared in vain to follow another
-        self._ahead: deque[tuple[int, Call | LineExecution]] = deque()
+        self._ahead: deque[tuple[int, Call | ChunkedExecution]] = deque()
         self._is_dry = False  # the source has nothing until one of its calls ends
-        self._numbers: dict[LineExecution, int] = {}
-        self._attempts: dict[Attempt, deque[LineExecution]] = {}
+        self._numbers: dict[ChunkedExecution, int] = {}
+        self._attempts: dict[Attempt, deque[ChunkedExecution]] = {}
         self._asking: list[Attempt] = []
         self._at_hand = at_hand
-        self._pace = Pace()
-        self._blocking: set[LineExecution] = set()
-        self._delayed: set[LineExecution] = set()
+        self._pace = ChunkSize()
+        self._blocking: set[ChunkedExecution] = set()
+        self._delayed: set[ChunkedExecution] = set()
         # the only thing that other threads touch: what may go on, or has ended, there
-        self._returned: deque[LineExecution] = deque()
-        self._waiter = Waiter()
+        self._returned: deque[ChunkedExecution] = deque()
+        self._waiter = Poller()
         self._error: BaseException | None = None
         self._is_hurried = False
 
@@ -119,8 +119,8 @@ class FanOut:
             execution.stop.hurry()
 
     def _work(self) -> None:
-        finished: list[tuple[LineExecution, Outcome]] = []
-        begun: list[LineExecution] = []
+        finished: list[tuple[ChunkedExecution, Outcome]] = []
+        begun: list[ChunkedExecution] = []
         while self._go_on(finished, begun) and (self._attempts or not self._is_hurried):
             finished, begun = [], []
             for attempt in self._asking:  # what those before them wrote is in the store by now
@@ -130,7 +130,7 @@ class FanOut:
                 self._receive(attempt, finished, begun)
 
     def _receive(
-        self, attempt: Attempt, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution]
+        self, attempt: Attempt, finished: list[tuple[ChunkedExecution, Outcome]], begun: list[ChunkedExecution]
     ) -> None:
         """Note what a worker has ended, and what it has come to meanwhile; what it gave back waits for places of its own."""
         line = self._attempts[attempt]
@@ -158,7 +158,7 @@ class FanOut:
     def _running(self) -> int:
         return len(self._attempts) + len(self._blocking)
 
-    def _go_on(self, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution]) -> bool:
+    def _go_on(self, finished: list[tuple[ChunkedExecution, Outcome]], begun: list[ChunkedExecution]) -> bool:
         """End what finished, and start what has come back and new calls, as far as the width allows.
 
         Whether there is anything to wait for.
@@ -178,12 +178,12 @@ class FanOut:
             self._write(finished, begun, new)
             finished, begun = [], []
 
-    def _take_new(self, finished: int) -> list[list[LineExecution]]:
+    def _take_new(self, finished: int) -> list[list[ChunkedExecution]]:
         """The next calls of the source, as many as there is room for; so many have ``finished`` and are still counted.
 
         Each list is for one worker.
         """
-        lines: list[list[LineExecution]] = []
+        lines: list[list[ChunkedExecution]] = []
         if self._is_dry and not self._ahead:
             return lines
         running = self._running
@@ -195,9 +195,9 @@ class FanOut:
                 break
         return lines
 
-    def _behind(self, first: LineExecution) -> list[LineExecution]:
+    def _behind(self, first: ChunkedExecution) -> list[ChunkedExecution]:
         """The next calls of the source that a worker can be handed together with this one."""
-        followers: list[LineExecution] = []
+        followers: list[ChunkedExecution] = []
         room = self._pace.size - 1 if self._at_hand and first.can_lead else 0
         while len(followers) < room and (follower := self._next()) is not None:
             if not follower.can_follow(first):
@@ -206,13 +206,13 @@ class FanOut:
             followers.append(follower)
         return followers
 
-    def _hold_back(self, executions: Sequence[LineExecution]) -> None:
+    def _hold_back(self, executions: Sequence[ChunkedExecution]) -> None:
         """There is no room for these now: they come next."""
         if not executions:
             return
         self._ahead.extendleft((self._numbers.pop(execution), execution) for execution in reversed(executions))
 
-    def _next(self) -> LineExecution | None:
+    def _next(self) -> ChunkedExecution | None:
         """The source's next call, prepared; None if there is none now."""
         if self._error is not None:
             self._ahead.clear()
@@ -231,7 +231,7 @@ class FanOut:
             self._ahead.clear()
             return None
         number, call = self._ahead.popleft()
-        if isinstance(call, LineExecution):
+        if isinstance(call, ChunkedExecution):
             execution = call
         else:
             execution = self._start(call, self._when_ready)
@@ -240,21 +240,24 @@ class FanOut:
         return execution
 
     def _write(
-        self, finished: list[tuple[LineExecution, Outcome]], begun: list[LineExecution], new: list[list[LineExecution]]
+        self,
+        finished: list[tuple[ChunkedExecution, Outcome]],
+        begun: list[ChunkedExecution],
+        new: list[list[ChunkedExecution]],
     ) -> None:
         """End some and open others, in one transaction: a commit for each would take longer than all else that is done for them.
 
         Nobody is told of an end, and nothing is launched, before it is in the store.
         """
-        together: list[tuple[LineExecution, Outcome]] = []
+        together: list[tuple[ChunkedExecution, Outcome]] = []
         for execution, outcome in finished:
             if execution.ends_alone(outcome):
                 self._is(execution, execution.conclude(outcome))
             else:
                 together.append((execution, outcome))
-        states: list[tuple[LineExecution, State]] = []
-        lines: list[list[LineExecution]] = []
-        left: list[LineExecution] = []
+        states: list[tuple[ChunkedExecution, State]] = []
+        lines: list[list[ChunkedExecution]] = []
+        left: list[ChunkedExecution] = []
         try:
             with self._transaction() if len(together) + len(begun) + sum(map(len, new)) > 1 else nullcontext():
                 states += [(execution, execution.conclude(outcome)) for execution, outcome in together]
@@ -281,8 +284,8 @@ class FanOut:
             self._launch(line)
 
     def _open(
-        self, calls: list[LineExecution], states: list[tuple[LineExecution, State]], left: list[LineExecution]
-    ) -> list[list[LineExecution]]:
+        self, calls: list[ChunkedExecution], states: list[tuple[ChunkedExecution, State]], left: list[ChunkedExecution]
+    ) -> list[list[ChunkedExecution]]:
         """Begin what one worker may run: the line that came of it, if the first may run; else ``states`` tells what it is.
 
         Those for which there is no room in it are ``left``.
@@ -297,7 +300,7 @@ class FanOut:
         first.lead(followers)
         return [calls]
 
-    def _lined_up(self, first: LineExecution) -> list[LineExecution]:
+    def _lined_up(self, first: ChunkedExecution) -> list[ChunkedExecution]:
         """Those that a worker runs behind one that was granted its places; none if the store does not take them."""
         followers = self._behind(first)
         try:
@@ -310,7 +313,7 @@ class FanOut:
             return []
         return followers
 
-    def _retract(self, opened: Sequence[LineExecution], error: BaseException) -> None:
+    def _retract(self, opened: Sequence[ChunkedExecution], error: BaseException) -> None:
         """The transaction failed in which these were opened, or were about to be."""
         for execution in opened:
             if execution in self._numbers:
@@ -319,14 +322,14 @@ class FanOut:
             if execution.state is State.ENDED:
                 self._ended(execution)
 
-    def _is(self, execution: LineExecution, state: State) -> None:
+    def _is(self, execution: ChunkedExecution, state: State) -> None:
         """What is written of an execution: it has ended, or waits."""
         if state is State.ENDED:
             self._ended(execution)
         elif execution.waits_for_attempt:  # else its delay is over already, or it has not run yet
             self._delayed.add(execution)
 
-    def _begin(self, execution: LineExecution) -> State | None:
+    def _begin(self, execution: ChunkedExecution) -> State | None:
         """Begin a new call; None if that could not be done, and nothing is left of it."""
         try:
             return execution.begin()
@@ -338,7 +341,7 @@ class FanOut:
             self._error = self._error or error
             return None
 
-    def _launch(self, line: list[LineExecution]) -> None:
+    def _launch(self, line: list[ChunkedExecution]) -> None:
         first, *followers = line
         attempt = first.launch(followers)
         if attempt is None:
@@ -353,7 +356,7 @@ class FanOut:
             self._attempts[attempt] = deque(line)
             self._waiter.watch(attempt)
 
-    def _carry_out(self, execution: LineExecution) -> None:
+    def _carry_out(self, execution: ChunkedExecution) -> None:
         """In a thread of the engine's, or here if all are busy: an attempt that blocks."""
         state = None
         try:
@@ -361,12 +364,12 @@ class FanOut:
         finally:  # also where the attempt was left by something other than an Exception: the fan-out waits for this
             self._waiter.call(partial(self._after, execution, state or execution.state))
 
-    def _after(self, execution: LineExecution, state: State) -> None:
+    def _after(self, execution: ChunkedExecution, state: State) -> None:
         """An attempt that blocks is over: its execution has ended, or is parked until the next one."""
         self._blocking.discard(execution)
         self._is(execution, state)
 
-    def _ended(self, execution: LineExecution) -> None:
+    def _ended(self, execution: ChunkedExecution) -> None:
         number = self._numbers.pop(execution, None)
         if number is None:
             return
@@ -376,7 +379,7 @@ class FanOut:
         except Exception as error:  # noqa: BLE001 - raised again by run(), once what runs has ended
             self._error = self._error or error
 
-    def _when_ready(self, execution: LineExecution) -> None:
+    def _when_ready(self, execution: ChunkedExecution) -> None:
         """In any thread: a parked execution may go on, or has ended while it was parked."""
         self._returned.append(execution)
         self._waiter.wake()

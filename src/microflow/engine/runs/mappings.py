@@ -21,7 +21,7 @@ from ...runtime import batches
 from ...store.executions import Claim, Executions, Opened, Waiting
 from ...store.mappings import MappingInputs
 from ..execution.call import Call, prepare
-from ..execution.pausing import Gate
+from ..execution.pausing import PauseSwitch
 from .sources import NEW_MAPPING, BegunCalls
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Mappings:
             kind="map",
             body=_body(job, calls, size, max_concurrency),
             options=None if options == MappingOptions() else msgspec.json.encode(options),
-            gate=Gate(),
+            gate=PauseSwitch(),
             claim=claim,
         )
 

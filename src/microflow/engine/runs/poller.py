@@ -22,7 +22,7 @@ class Watchable(Protocol):
         ...
 
 
-class Waiter:
+class Poller:
     """Waits until a watched attempt can be advanced or somebody calls. Only ``call`` and ``wake`` may be used by other threads."""
 
     def __init__(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from microflow.engine.runs.chunk_size import MOST, QUICK, SPAN, Pace
+from microflow.engine.runs.chunk_size import MOST, QUICK, SPAN, ChunkSize
 
 
-def ran(pace: Pace, count: int, seconds: float) -> list[int]:
+def ran(pace: ChunkSize, count: int, seconds: float) -> list[int]:
     """The sizes before each of so many that take so long."""
     sizes = []
     for _ in range(count):
@@ -17,7 +17,7 @@ def ran(pace: Pace, count: int, seconds: float) -> list[int]:
 
 
 def test_small_tasks_are_handed_over_in_twice_as_many_each_time_that_so_many_were_small() -> None:
-    sizes = ran(Pace(), 1000, 0.0)
+    sizes = ran(ChunkSize(), 1000, 0.0)
 
     assert sizes[:31] == [1, *[2] * 2, *[4] * 4, *[8] * 8, *[16] * 16]
     assert sizes[-1] == max(sizes) == MOST
@@ -25,11 +25,11 @@ def test_small_tasks_are_handed_over_in_twice_as_many_each_time_that_so_many_wer
 
 @pytest.mark.parametrize("seconds", [QUICK, QUICK / 2, QUICK / 10])
 def test_no_more_are_handed_over_than_take_a_moment(seconds: float) -> None:
-    assert max(ran(Pace(), 1000, seconds)) * seconds <= SPAN
+    assert max(ran(ChunkSize(), 1000, seconds)) * seconds <= SPAN
 
 
 def test_one_that_is_not_small_makes_it_one_at_a_time() -> None:
-    pace = Pace()
+    pace = ChunkSize()
     ran(pace, 1000, 0.0)
 
     pace.ran(QUICK * 2)
@@ -38,7 +38,7 @@ def test_one_that_is_not_small_makes_it_one_at_a_time() -> None:
 
 
 def test_where_one_must_wait_for_the_other_it_is_one_at_a_time() -> None:
-    pace = Pace()
+    pace = ChunkSize()
     ran(pace, 1000, 0.0)
 
     pace.stay_slow()

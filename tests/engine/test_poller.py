@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from microflow.engine.runs.poller import Waiter
+from microflow.engine.runs.poller import Poller
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
 
@@ -20,7 +20,7 @@ class Watched:
 
 
 def test_what_is_watched_and_has_something_to_say_is_returned() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     pipes = [os.pipe() for _ in range(2)]
     attempts = [Watched(reading) for reading, _ in pipes]
     seen = []
@@ -40,7 +40,7 @@ def test_what_is_watched_no_more_is_not_polled() -> None:
     """Its number may be that of another file by now, such as the pipe by which a new process tells that it runs: a poll that began
     before it was closed would keep that open, and who waits for its end would wait for ever.
     """
-    waiter = Waiter()
+    waiter = Poller()
     reading, writing = os.pipe()
     attempt = Watched(reading)
     waiter.watch(attempt)
