@@ -10,6 +10,7 @@ import pytest
 
 from microflow import (
     ConflictError,
+    ExecutionError,
     ExecutionResult,
     ExecutionStatus,
     Flow,
@@ -195,6 +196,26 @@ def test_a_mistake_that_another_attempt_can_not_mend_is_not_tried_again(
 
     assert load().status == "error"
     assert runner.started == 1
+
+
+@pytest.mark.parametrize("runner", ["thread", "process"])
+def test_texts_of_a_result_that_are_not_unicode_are_escaped(start: Start, runner: str) -> None:
+    flow = create_flow("shop")
+
+    @flow.task(runner=runner, run_strategy="always")
+    def seen(given: Any) -> dict[str, Any]:
+        result = current_execution().inputs[0]
+        return {"type": result.error.type, "message": result.error.message, "reason": result.reason}
+
+    @flow.manager
+    def make() -> Any:
+        made = ExecutionResult(status="error", error=ExecutionError("\ud800", "b\udcff"))
+        made.reason = "\udcff"
+        return seen(made)
+
+    start(flow)
+
+    assert make().output == {"type": "\\ud800", "message": "b\\udcff", "reason": "\\udcff"}
 
 
 def test_neither_is_a_manager_that_makes_it(start: Start) -> None:

@@ -172,7 +172,7 @@ def read_moment(text: str, zone: tzinfo) -> datetime:
             raise ValueError
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text[:80]!r} is not a moment from 1970 on; give one such as 2026-11-22T06:30:00+01:00 or 2026-11-22T06:30."
+            f"{text[:80]!r} is not a moment from 1970 to 9998; give one such as 2026-11-22T06:30:00+01:00 or 2026-11-22T06:30."
         ) from None
     return moment
 

@@ -205,12 +205,20 @@ def _without_results(
 
 
 def _status(result: ExecutionResult, job: Job[Any], place: str, in_list: bool = False) -> InputStatus:
-    run_key = result.run_key
+    run_key, reason, error = result.run_key, result.reason, result.error
     if result.execution_id is None:  # not the result of a call: somebody's code has made it
         check_result(result, job=job.name, place=place, limit=job.max_payload)
         run_key = None if run_key is None else key_text(run_key)
+        reason = None if reason is None else _unicode(reason)
+        if error is not None:
+            error = ExecutionError(*(_unicode(str(text)) for text in (error.type, error.message, error.traceback)))
     items = len(result.output) if in_list and isinstance(result.output, list) else -1
-    return InputStatus(str(result.status), result.job, result.execution_id, result.reason, run_key, result.error, items)
+    return InputStatus(str(result.status), result.job, result.execution_id, reason, run_key, error, items)
+
+
+def _unicode(text: str) -> str:
+    """Text for people that a frame can carry: what is not valid Unicode is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _may_lack(status: Any) -> Any:
