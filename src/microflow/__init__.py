@@ -4,7 +4,7 @@ This is the front door: every public name, and nothing else.
 """
 
 # ruff: noqa: E402 - reserved names come first: the working directory may hold a file named queue.py
-from . import reserved
+from .user_code import reserved
 
 reserved.begin()
 

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 from .errors import FlowCheckError, LoadError, MicroflowError
 from .flow import Flow
 from .jobs import Job
-from .meanings import Meanings, two_names
 from .model.payloads import described
-from .reserved import INSTALLED_IN, hidden_file, owner_of, reserve
+from .user_code.meanings import Meanings, two_names
+from .user_code.reserved import INSTALLED_IN, hidden_file, owner_of, reserve
 from .versions import CodeVersion
 
 _PACKAGE = Path(__file__).resolve().parent

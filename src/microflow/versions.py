@@ -18,10 +18,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .flow import Flow
-from .late_imports import ReplacedModules
-from .meanings import Meanings
-from .reserved import hidden_files, is_installed, owner_of
-from .sources import Folders, OwnPaths, Sources, folders_of
+from .user_code.late_imports import ReplacedModules
+from .user_code.meanings import Meanings
+from .user_code.reserved import hidden_files, is_installed, owner_of
+from .user_code.sources import Folders, OwnPaths, Sources, folders_of
 
 _Environment = dict[str, tuple[str | None, str | None]]
 """Variables, each with what it was before and what it was set to."""

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from microflow.loading import load_anew, load_version
-from microflow.meanings import Meanings, meaning
-from microflow.sources import Folders, OwnPaths, Sources
+from microflow.user_code.meanings import Meanings, meaning
+from microflow.user_code.sources import Folders, OwnPaths, Sources
 
 from .conftest import Call, Process
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from microflow.reserved import DEPENDENCIES
+from microflow.user_code.reserved import DEPENDENCIES
 
 from .conftest import Call, Process
 from .test_code_versions import ask, run, write

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from microflow.late_imports import ReplacedModules
+from microflow.user_code.late_imports import ReplacedModules
 
 MAIN = """
 import helpers

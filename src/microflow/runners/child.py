@@ -26,12 +26,12 @@ from typing import Any
 
 from .. import runtime
 from ..errors import WorkerDied
-from ..meanings import Meanings
 from ..model.payloads import decode
 from ..model.results import ExecutionStatus
-from ..reserved import release, reserve
 from ..runtime import Progress
-from ..sources import Folders, OwnPaths, told_content
+from ..user_code.meanings import Meanings
+from ..user_code.reserved import release, reserve
+from ..user_code.sources import Folders, OwnPaths, told_content
 from .base import Outcome, Request
 from .belonging import THREADS
 from .calling import call, current_execution_for, error_of, exit_code_of

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..flow import Flow
-from ..reserved import is_reserving
+from ..user_code.reserved import is_reserving
 from ..versions import CodeVersion, version_of
 from .channels import Channel, ThreadedChannel
 from .control import ControlPipe, StopTask
