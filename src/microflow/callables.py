@@ -62,9 +62,10 @@ def is_local(fn: Any) -> bool:
 def description_of(fn: Any) -> str:
     """The docstring of a callable's function, cleaned of its indentation; "" if there is none."""
     documented = fn if isinstance(fn, (FunctionType, type)) else plain_function(fn)
-    own = getattr(type(fn), "__doc__", None) if documented is not None and not documented.__doc__ else None
+    if documented is None:
+        return ""
     is_users = type(fn).__module__ not in sys.stdlib_module_names
-    text = getattr(documented, "__doc__", None) or (own if is_users else None)
+    text = documented.__doc__ or (getattr(type(fn), "__doc__", None) if is_users else None)
     return inspect.cleandoc(text) if isinstance(text, str) else ""
 
 

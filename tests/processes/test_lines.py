@@ -109,6 +109,7 @@ def misbehave(a: dict[str, Any], how: str) -> dict[str, Any]:
     return {"pid": os.getpid(), **a}
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("how", ["exit", "die", "raise", "leave a thread", "fork", "close everything"])
 def test_whatever_one_does_the_others_run_once_each(shop: Flow, start: Start, how: str, tmp_path: Path) -> None:
     ran = tmp_path / "ran"

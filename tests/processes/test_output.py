@@ -189,6 +189,7 @@ def test_a_task_that_prints_nothing_has_no_log(flow: Flow, serve: Serve, log_of:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="fork is Unix's")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_copy_of_the_task_that_prints_is_heard_and_does_not_answer_for_it(
     flow: Flow, serve: Serve, log_of: Log
 ) -> None:

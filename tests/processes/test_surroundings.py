@@ -191,6 +191,7 @@ UNIX_ONLY = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("trace", [pytest.param(name, marks=UNIX if name in UNIX_ONLY else ()) for name in TRACES])
 def test_the_next_task_finds_everything_as_it_was(
     flow: Flow, serve: Serve, log_of: Log, workers_of: Callable[[Engine], list[int]], trace: str

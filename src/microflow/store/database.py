@@ -134,7 +134,8 @@ class Database:
         give_up = time.monotonic() + BUSY_TIMEOUT
         while True:
             try:
-                self._writer.execute("PRAGMA journal_mode = WAL")
+                # all of its rows: what a full disk refuses is said only after the last of them
+                self._writer.execute("PRAGMA journal_mode = WAL").fetchall()
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
