@@ -20,14 +20,10 @@ from microflow import (
 )
 from microflow.engine.engine import Engine
 
-from .ways import PATIENCE, by_thread
+from .ways import PATIENCE, by_thread, text_of
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
-
-
-def text_of(engine: Engine, execution_id: int) -> str:
-    return engine.logs.read(execution_id).text
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
+from microflow.engine.engine import Engine
+
 Work = Callable[[], Any]
 
 PATIENCE = 60.0
@@ -149,3 +151,8 @@ if sys.version_info >= (3, 14):
         thread.join()
 
     WAYS.append(by_thread_with_a_context)
+
+
+def text_of(engine: Engine, execution_id: int) -> str:
+    """All that is in an execution's log."""
+    return engine.logs.read(execution_id).text
