@@ -132,6 +132,7 @@ def _loaded(
     before: CodeVersion | None = next((flow.version for flow in flows.values()), None)
     if before is not None and before.flows == list(dict.fromkeys(flows.values())):
         version.close()  # a command that looks twice
+        before.keep_apart()
         return before
     version.sources.adopt(version.own)
     version.sources.watch(version.own.elsewhere(tuple(sys.modules.values())))

@@ -18,7 +18,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .flow import Flow
-from .user_code.late_imports import ReplacedModules
+from .runtime import active_execution
+from .user_code.late_imports import ReplacedModules, refuse_by, refuse_no_more
 from .user_code.meanings import Meanings
 from .user_code.reserved import hidden_files, is_installed, owner_of
 from .user_code.sources import Folders, OwnPaths, Sources, folders_of
@@ -66,15 +67,29 @@ class CodeVersion:
 
     def open(self) -> None:
         """From now on this process imports the flows' modules as this version has them."""
-        if self.meanings.can_differ:
-            sys.meta_path.insert(0, self.meanings)
+        self.keep_apart()
         self._own_paths.install()
 
     def close(self) -> None:
         """This process imports nothing more as this version has it; workers still do."""
         if self.meanings in sys.meta_path:
             sys.meta_path.remove(self.meanings)
+        refuse_no_more(self._refuse)
         self._own_paths.remove()
+
+    def keep_apart(self) -> None:
+        """Refuse imports whose meaning depends on the flow, now that the flows' folders are known."""
+        if self.meanings.can_differ:
+            if self.meanings not in sys.meta_path:
+                sys.meta_path.insert(0, self.meanings)
+            refuse_by(self._refuse)
+
+    def _refuse(self, name: str) -> None:
+        """Refuse a job of one flow a module that only folders of other flows have."""
+        execution = active_execution.get()
+        flow = None if execution is None else next((flow for flow in self.flows if flow.name == execution.flow), None)
+        if flow is not None:
+            self.meanings.refuse(self.spec_of(flow), name)
 
     @property
     def is_aside(self) -> bool:
@@ -88,7 +103,8 @@ class CodeVersion:
         """
         names = [*self.modules(), *self._namespaces()]
         kept = {name: sys.modules[name] for name in names}
-        self._replaced = ReplacedModules(kept, self.own.own, self._own_paths, self.own.hold)
+        refuse = self._refuse if self.meanings.can_differ else None
+        self._replaced = ReplacedModules(kept, self.own.own, self._own_paths, self.own.hold, refuse)
         self._replaced.mark()
         self._surroundings = _Surroundings.now()
         for name in names:
@@ -164,8 +180,7 @@ class CodeVersion:
             self.meanings.widen(spec, sys.path[:place], self._added[spec])
             kept = [entry for entry in path if entry in others and entry not in sys.path]
             sys.path[place:place] = kept
-            if self.meanings.can_differ and self.meanings not in sys.meta_path:
-                sys.meta_path.insert(0, self.meanings)
+            self.keep_apart()
             after = dict(os.environ)
             known = self._environments.get(spec, {})
             self._environments[spec] = known | {

@@ -79,6 +79,66 @@ def test_whether_a_module_is_there_does_not_depend_on_the_flows_beside(folder: P
     assert json.loads(run(folder, "run", f"b/{job}", *flows).stdout) == {"helpers": False}
 
 
+LATE = {
+    "import": "import extra",
+    "from": "from extra import NAME",
+    "dynamic": "importlib.import_module('extra')",
+    "namespace": "from space import extra",
+    "in a thread": "with ThreadPoolExecutor() as pool: pool.submit(importlib.import_module, 'extra').result()",
+    "by another module": "import imports_extra",
+}
+
+
+@pytest.mark.parametrize("imported_before", [True, False])
+@pytest.mark.parametrize("statement", LATE.values(), ids=LATE)
+def test_a_late_import_of_what_only_another_flow_has_is_refused_in_every_runner(
+    folder: Path, statement: str, imported_before: bool
+) -> None:
+    top = "import importlib\nfrom concurrent.futures import ThreadPoolExecutor\n"
+    module = "space.extra" if "space" in statement else "extra"
+    flows = two_flows(folder, top + (f"import {module}\n" if imported_before else ""), top)
+    for flow in ("a", "b"):
+        file = folder / flow / f"flow_{flow}.py"
+        body = f"{statement}\n    return {{'found': True}}\n\nasync def waits():\n    return what()\n\n"
+        text = file.read_text("utf-8").replace('import helpers\n    return {"helpers": helpers.NAME}', body)
+        jobs = 'flow.manager(name="asynchronous")(waits)\n'
+        jobs += 'flow.manager(name="all", run_strategy="always")(lambda: {**{n: flow.jobs[n]().status.value for n in JOBS}})\n'
+        write(file, text + jobs + f"JOBS = {[*RUNS, 'asynchronous']}\n")
+        write(folder / flow / "imports_extra.py", "import extra")
+    write(folder / "a" / "extra.py", "NAME = 'a'")
+    write(folder / "a" / "space" / "extra.py", "NAME = 'a'")
+    write(folder / "b" / "space" / "other.py", "NAME = 'b'")
+
+    for flow, status in (("a", "success"), ("b", "error")):
+        ran = run(folder, "run", f"{flow}/all", *flows)
+        assert json.loads(ran.stdout) == dict.fromkeys([*RUNS, "asynchronous"], status), ran.stderr
+
+
+def test_the_refusal_of_a_late_import_in_a_manager_names_the_file(folder: Path) -> None:
+    flows = two_flows(folder)
+    write(folder / "a" / "helpers.py", "NAME = 'a'")
+
+    ran = run(folder, "run", "b/manager", *flows)
+
+    assert ran.returncode == 1
+    assert "ModuleNotFoundError: No module named 'helpers'" in ran.stderr
+    assert f"{os.path.join('a', 'helpers.py')} is in a folder of a/flow_a.py alone" in ran.stderr
+
+
+@pytest.mark.parametrize("job", RUNS)
+def test_a_file_with_a_reserved_name_clashes_with_nothing(folder: Path, job: str) -> None:
+    flows = two_flows(folder)
+    for flow in ("a", "b"):
+        file = folder / flow / f"flow_{flow}.py"
+        text = file.read_text("utf-8").replace("import helpers", "import colorsys, time")
+        write(file, text.replace("helpers.NAME", "colorsys.ONE_THIRD + 0 * time.time()"))
+    write(folder / "a" / "colorsys.py", "")
+    write(folder / "a" / "time.py", "")
+
+    for flow in ("a", "b"):
+        assert json.loads(run(folder, "run", f"{flow}/{job}", *flows).stdout) == {"helpers": 1 / 3}
+
+
 def test_copies_that_read_what_lies_beside_them_are_a_clash(call: Call, folder: Path) -> None:
     flows = two_flows(folder, "import helpers")
     for name in ("a", "b"):

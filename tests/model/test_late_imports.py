@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from microflow.user_code.late_imports import ReplacedModules
+from microflow.user_code.late_imports import Refuse, ReplacedModules
 
 MAIN = """
 import helpers
@@ -48,7 +48,7 @@ def write(folder: Path, **files: str) -> None:
 Late = Callable[[str], dict[str, Any]]
 
 
-def replaced(folder: Path) -> tuple[Late, ModuleType]:
+def replaced(folder: Path, refuse: Refuse | None = None) -> tuple[Late, ModuleType]:
     """A version of ``main`` and all that it imported, and the version that took its place."""
 
     def own() -> dict[str, ModuleType]:
@@ -66,7 +66,7 @@ def replaced(folder: Path) -> tuple[Late, ModuleType]:
     def finder(path: str) -> FileFinder:
         return FileFinder(path, (SourceFileLoader, SOURCE_SUFFIXES))
 
-    ReplacedModules(old, [str(folder)], finder, lambda path: path.startswith(str(folder))).mark()
+    ReplacedModules(old, [str(folder)], finder, lambda path: path.startswith(str(folder)), refuse).mark()
     write(folder, helpers="NAME = 'new'")
     new = import_module("main")
     assert new.helpers.NAME == "new"
@@ -182,3 +182,19 @@ SEEN = helpers.NAME
     assert (seen["old"].SEEN, seen["new"].SEEN) == ("old", "new")
     assert [field.name for field in seen["old"].fields(seen["old"].Price)] == ["amount"]
     assert sys.modules["prices"] is seen["new"]
+
+
+def test_what_its_version_refuses_is_refused_before_it_is_looked_for(folder: Path) -> None:
+    write(folder, main=MAIN, helpers="NAME = 'old'", prices="FINE = True")
+
+    def refuse(name: str) -> None:
+        if name == "prices":
+            raise ModuleNotFoundError("it belongs to another flow", name=name)
+
+    late, new = replaced(folder, refuse)
+
+    assert late("import helpers")["helpers"].NAME == "old"
+    for statement in ("import prices", "from prices import FINE"):
+        with pytest.raises(ModuleNotFoundError, match="it belongs to another flow"):
+            late(statement)
+    assert new.late("from prices import FINE") == {"FINE": True}

@@ -1,16 +1,20 @@
-"""What replaced code imports after a reload, as ``import prices`` inside a function does: the module of its own version.
+"""Imports inside functions of jobs in the main process: what belongs to another flow, or to another version, is kept from them.
+
+Flows that are served together share ``sys.path`` and ``sys.modules``. If their folders differ, a job could import a module here
+that only the folders of another flow hold, although no worker of its flow finds it. ``Refuse`` is asked about every import first.
 
 After a reload ``sys.modules`` holds the modules of the new version. Those of the old one live on in what still runs, and each is
 marked with the table of its version's modules. From the first reload on, ``builtins.__import__`` looks for such a mark in the code
 that imports, and takes the module from that table. A module of the flows' folders that is not in the table yet is loaded into it.
 Everything else is imported as usual.
 
-``importlib.import_module`` does not come here: it can't tell who calls it.
+``importlib.import_module`` is refused in the same way, but it gives the module of the new version: it does not know its caller.
 """
 
 from __future__ import annotations
 
 import builtins
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +26,15 @@ from typing import Any
 
 _MARK = "__microflow_modules__"
 
+Refuse = Callable[[str], None]
+"""Given the absolute name of a module, raises ``ModuleNotFoundError`` if the running job may not import it."""
+
 
 class ReplacedModules:
     """The modules of one version that was replaced, by their names.
 
     ``folders``: where it finds further ones, by ``finder``, which gives them the content that this version has. ``is_own`` says of
-    a path whether it is in those folders and the user's own.
+    a path whether it is in those folders and the user's own. ``refuse``: which imports this version refuses; None for none.
     """
 
     def __init__(
@@ -36,18 +43,20 @@ class ReplacedModules:
         folders: Sequence[str],
         finder: Callable[[str], FileFinder],
         is_own: Callable[[str], bool],
+        refuse: Refuse | None = None,
     ) -> None:
         self._modules = dict(modules)
         self._folders = folders
         self._finder = finder
         self._is_own = is_own
+        self.refuse = refuse
         self._lock = threading.RLock()  # what is imported may import others
 
     def mark(self) -> None:
         """From now on these modules import from this table."""
         for module in self._modules.values():
             vars(module)[_MARK] = self
-        _look_for_marks()
+        _replace_import()
 
     def unmark(self) -> dict[str, ModuleType]:
         """These modules import as everything else does again; all of them."""
@@ -169,23 +178,70 @@ class _Import:
         level: int = 0,
     ) -> Any:
         table: ReplacedModules | None = None if globals is None else globals.get(_MARK)
-        if table is not None and globals is not None:
-            absolute = name
-            if level:
-                package = globals.get("__package__") or str(globals.get("__name__", "")).rpartition(".")[0]
-                absolute = resolve_name("." * level + name, package)
-            if (found := table.imported(absolute, fromlist or ())) is not None:
+        refuse = _refuse if table is None else table.refuse
+        if table is None and refuse is None:
+            if name in _stand_ins:
+                with _loading:  # so that it has gone
+                    pass
+        elif absolute := _absolute(name, globals or {}, level):
+            if refuse is not None:
+                _ask(refuse, absolute, fromlist or ())
+            if table is not None and (found := table.imported(absolute, fromlist or ())) is not None:
                 return found
-        elif name in _stand_ins:
-            with _loading:  # so that it has gone
-                pass
         return self._others(name, globals, locals, fromlist, level)
 
 
-_marking = threading.Lock()
+class _ImportModule:
+    """Stands for ``importlib.import_module``: ``others`` is what it was before."""
+
+    def __init__(self, others: Callable[..., ModuleType]) -> None:
+        self._others = others
+
+    def __call__(self, name: str, package: str | None = None) -> ModuleType:
+        if _refuse is not None and isinstance(name, str) and (package or not name.startswith(".")):
+            _ask(_refuse, resolve_name(name, package), ())
+        return self._others(name, package)
 
 
-def _look_for_marks() -> None:
-    with _marking:
+def _absolute(name: str, importing: Mapping[str, Any], level: int) -> str:
+    """The absolute name that an import statement means; "" for a relative one outside any package, which Python itself refuses."""
+    if not level:
+        return name
+    package = importing.get("__package__") or str(importing.get("__name__", "")).rpartition(".")[0]
+    return resolve_name("." * level + name, package) if package else ""
+
+
+def _ask(refuse: Refuse, name: str, fromlist: Sequence[str]) -> None:
+    refuse(name)
+    if (
+        getattr(sys.modules.get(name), "__file__", None) is None
+    ):  # it may be a package without an __init__.py, of many folders
+        for item in fromlist:
+            if item != "*":
+                refuse(f"{name}.{item}")
+
+
+_replacing = threading.Lock()
+_refuse: Refuse | None = None
+
+
+def refuse_by(refuse: Refuse) -> None:
+    """From now on ``refuse`` is asked about every import in this process."""
+    global _refuse
+    _refuse = refuse
+    _replace_import()
+
+
+def refuse_no_more(refuse: Refuse) -> None:
+    """``refuse`` is not asked any more; what was given in its place stays."""
+    global _refuse
+    if _refuse == refuse:
+        _refuse = None
+
+
+def _replace_import() -> None:
+    with _replacing:
         if not isinstance(builtins.__import__, _Import):
             builtins.__import__ = _Import(builtins.__import__)
+        if not isinstance(importlib.import_module, _ImportModule):
+            importlib.import_module = _ImportModule(importlib.import_module)

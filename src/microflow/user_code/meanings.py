@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .reserved import is_under
+from .reserved import is_installed, is_reserved, is_under
 
 
 class Meaning(NamedTuple):
@@ -64,6 +64,7 @@ class Meanings:
     def __init__(self, folders: Mapping[str, Sequence[str]]) -> None:
         self._folders = {flow: tuple(found) for flow, found in folders.items()}
         self._same: dict[tuple[str, str], bool] = {}
+        self._allowed: set[tuple[str, str]] = set()
 
     @property
     def folders(self) -> Mapping[str, Sequence[str]]:
@@ -80,6 +81,7 @@ class Meanings:
         before = [os.path.abspath(folder) for folder in added if folder in first]
         behind = [os.path.abspath(folder) for folder in added if folder not in first]
         self._folders[flow] = tuple(dict.fromkeys([*before, *self._folders[flow], *behind]))
+        self._allowed.clear()
 
     def knows(self, flow: str, name: str) -> bool:
         """Whether a flow finds a module of this name in its folders."""
@@ -93,9 +95,23 @@ class Meanings:
     def invalidate_caches(self) -> None:
         """The files may be others now."""
         self._same.clear()
+        self._allowed.clear()
+
+    def refuse(self, flow: str, name: str) -> None:
+        """Raise ``ModuleNotFoundError`` if code of ``flow`` may not import this name: only folders of other flows have it.
+
+        The process as a whole would find the module there, or has imported it already. ``flow``: what the flow was called.
+        """
+        if (flow, name) in self._allowed:
+            return
+        if not self.knows(flow, name) and (other := self.elsewhere(name)) is not None and self._installed(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}. {other}", name=name)
+        self._allowed.add((flow, name))
 
     def elsewhere(self, name: str) -> str | None:
-        """In words, which of the flows has a module of this name; None if none has."""
+        """In words, which of the flows has a module of this name; None if none has, or the name is reserved."""
+        if is_reserved(name):
+            return None
         for flow, folders in self._folders.items():
             if (found := meaning(name, folders)) is not None:
                 return (
@@ -110,6 +126,8 @@ class Meanings:
 
     def clash(self, name: str) -> str | None:
         """In words, for which flows a name means which files; None if it means the same for all that have it."""
+        if is_reserved(name):
+            return None
         found = {flow: meaning(name, folders) for flow, folders in self._folders.items()}
         known = {flow: place for flow, place in found.items() if place is not None}
         if not known:
@@ -126,7 +144,7 @@ class Meanings:
     def _installed(self, name: str) -> Meaning | None:
         """What a name means where no folder of a flow has it: what is installed."""
         every = tuple({folder for found in self._folders.values() for folder in found})
-        path = [entry for entry in sys.path if not is_under(entry or os.getcwd(), every)]
+        path = [entry for entry in sys.path if is_installed(entry) or not is_under(entry or os.getcwd(), every)]
         spec = PathFinder.find_spec(name.partition(".")[0], path)
         return Meaning(spec.origin) if spec is not None and spec.origin is not None else None
 

@@ -86,6 +86,12 @@ def release() -> None:
         sys.meta_path.remove(finder)
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name means Python's own module or a dependency's in this process, whatever the users' folders hold."""
+    top = name.partition(".")[0]
+    return (top in sys.stdlib_module_names or top in DEPENDENCIES) and is_reserving()
+
+
 def is_reserving() -> bool:
     """Whether reserved names are looked for where they belong in this process."""
     return _installed() is not None
