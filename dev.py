@@ -4,6 +4,7 @@
     python3 dev.py test [ARGUMENTS]     pass the tests; the arguments are pytest's, as in: dev.py test tests/model -k word
     python3 dev.py check [ARGUMENTS]    everything that CI does: format, lint, types, imports, JavaScript, tests
     python3 dev.py docs                 build the documentation into docs/_build
+    python3 dev.py picture              draw the picture of the web app in the README again
     python3 dev.py lock [--upgrade]     write requirements/*.txt anew from pyproject.toml
     python3 dev.py run COMMAND …        a command of the environment, as in: dev.py run microflow --help
 
@@ -293,6 +294,18 @@ def docs(arguments: Sequence[str]) -> int:
     return 0
 
 
+def picture(_arguments: Sequence[str]) -> int:
+    """Draw the picture of the web app in the README again, in a browser."""
+    environment = set_up("run", "test")
+    browser = find_browser(environment, again=True)
+    if browser is None:
+        raise Failed(
+            "The picture needs a browser, and none could be started (see above). Install Chromium, or set CHROMIUM to its path."
+        )
+    call([str(environment.python), "-m", "development.picture", browser])
+    return 0
+
+
 def lock(arguments: Sequence[str]) -> int:
     """Write the lock anew: what is locked stays as far as pyproject.toml allows; with --upgrade, the newest of everything.
 
@@ -337,6 +350,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": test,
     "check": check,
     "docs": docs,
+    "picture": picture,
     "lock": lock,
     "run": run_command,
 }

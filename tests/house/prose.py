@@ -37,6 +37,9 @@ PATTERNS = {
 }
 """The reason of each finding, with the words that show it."""
 
+PROSE = {".md", ".py", ".txt", ".html", ".js", ".css", ".sql"}
+"""Suffixes of the files that hold prose. Of ``.txt`` files, only templates of Python code do."""
+
 _PARAGRAPH = re.compile(r"\n(?=\s*(?:\n|[|#*-]|\d+\. ))")
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BAD_EXAMPLES = re.compile(r"^\| (?:instead of|pattern|word \| meaning \| not) \|.*?\n(?!\|)", re.MULTILINE | re.DOTALL)
@@ -61,6 +64,8 @@ class Finding(NamedTuple):
 
 def findings(root: Path, path: Path) -> Iterator[Finding]:
     """Yield the places of one file, given relative to ``root``, whose English should change."""
+    if path.suffix not in PROSE:
+        return
     for line, text in prose_of(path, (root / path).read_text("utf-8")):
         for paragraph in _PARAGRAPH.split(text):
             first = line + paragraph[: len(paragraph) - len(paragraph.lstrip())].count("\n")
@@ -71,7 +76,7 @@ def findings(root: Path, path: Path) -> Iterator[Finding]:
 
 
 def prose_of(path: Path, text: str) -> Iterator[tuple[int, str]]:
-    """Yield each piece of prose in a file, with the line on which it starts. Other kinds of files have none."""
+    """Yield each piece of prose in a file, with the line on which it starts."""
     match path.suffix:
         case ".md":
             yield from _of_a_page(text)
