@@ -1,4 +1,6 @@
-"""Find mannered English in the prose of files: ``python tests/house/prose.py PATH…`` counts it by file, most first.
+"""Find mannered English in the prose of files.
+
+``python tests/house/prose.py PATH…`` counts the findings of each file; with ``-v``, it lists them.
 
 STYLE.md explains the patterns. Prose is the text of Markdown pages and templates, and the comments, docstrings and strings of code.
 Code, text in backticks, text in quotes on pages, and the tables of bad English in STYLE.md are not prose.
@@ -128,20 +130,13 @@ def _blanked(pattern: re.Pattern[str], text: str) -> str:
     return pattern.sub(lambda match: "X" + "\n" * match.group().count("\n"), text)
 
 
-def _count(names: list[str]) -> None:
-    root = Path.cwd()
-    files = [
-        file for name in names for file in (sorted(Path(name).rglob("*")) if Path(name).is_dir() else [Path(name)])
-    ]
-    found = [list(findings(root, file)) for file in files if file.is_file() and "__pycache__" not in file.parts]
+def _main(names: list[str], *, verbose: bool) -> None:
+    paths = (path for name in names for path in [Path(name), *sorted(Path(name).rglob("*"))])
+    found = [list(findings(Path.cwd(), path)) for path in paths if path.is_file()]
     for each in sorted(filter(None, found), key=len, reverse=True):
-        print(f"{len(each):5}  {each[0].path.as_posix()}")
+        print(*each if verbose else [f"{len(each):5}  {each[0].path.as_posix()}"], sep="\n")
     print(f"{sum(map(len, found)):5}  in all")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["-v"]:
-        for name in sys.argv[2:]:
-            print(*findings(Path.cwd(), Path(name)), sep="\n")
-    else:
-        _count(sys.argv[1:])
+    _main([name for name in sys.argv[1:] if name != "-v"], verbose="-v" in sys.argv)
