@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 _VERBS = "runs?|ran|waits?|waited|asks?|calls?|serves?|holds?|needs?|reads?|writes?|starts?"
 _STATES = "queued|running|waiting|started|interrupted|shown|told|due|there"
+_WHO = r"(?:^|(?<=[.:;] )|(?:of|to|by|or|for|and|than|from|with) )[Ww]ho"
 
 PATTERNS = {
     "is no X: write 'is not an X'": r"(?<![Tt]here )\b(?:is|are|was|were) (?:no(?! (?:longer|more|fewer|less|later)\b)|none)\b",
@@ -27,7 +28,7 @@ PATTERNS = {
     "begin: write 'start'": r"\b(?:[Bb]egin|[Bb]egins|[Bb]egan|[Bb]egun)\b",
     "tells, says: write 'shows' or 'reports'": r"\b(?:tells?|told|says?|said)\b",
     "what runs, who waits: name the noun": (
-        rf"\b(?<!see )(?<!shows )(?:[Ww]hat|[Ww]ho) (?:still )?(?:(?:{_VERBS})\b(?!\?)|(?:is|are|was|were) (?:{_STATES})\b)"
+        rf"\b(?<!see )(?<!shows )(?:[Ww]hat|{_WHO}) (?:still )?(?:(?:{_VERBS})\b(?!\?)|(?:is|are|was|were) (?:{_STATES})\b)"
     ),
     "a sentence that starts with 'What': name its subject": r"(?:^|(?<=[.:;] ))What\b[^.?!]*\.(?!\w)",
     "an inverted sentence: put the subject first": (
