@@ -1,14 +1,15 @@
-"""Microflow's own commands. Each sets up what it needs by itself; Python 3.11 or newer and git are enough.
+"""Commands for developing Microflow. Each command sets up everything that it needs, except Python 3.11 or newer and git.
 
-    python3 dev.py demo [--port 3000]   run the example on this Python's standard library and leave the server up
-    python3 dev.py test [ARGUMENTS]     pass the tests; the arguments are pytest's, as in: dev.py test tests/model -k word
-    python3 dev.py check [ARGUMENTS]    everything that CI does: format, lint, types, imports, JavaScript, tests
+    python3 dev.py demo [--port 3000]   run the example on this Python's standard library, and keep its server running
+    python3 dev.py test [ARGUMENTS]     run the tests; arguments go to pytest: dev.py test tests/model -k word
+    python3 dev.py check [ARGUMENTS]    run everything that CI runs: format, lint, types, imports, JavaScript, tests
     python3 dev.py docs                 build the documentation into docs/_build
-    python3 dev.py lock [--upgrade]     write requirements/*.txt anew from pyproject.toml
-    python3 dev.py run COMMAND …        a command of the environment, as in: dev.py run microflow --help
+    python3 dev.py picture              draw the picture of the web app in the README again
+    python3 dev.py lock [--upgrade]     write requirements/*.txt again from pyproject.toml
+    python3 dev.py run COMMAND …        run a command of the environment: dev.py run microflow --help
 
-The environment is `.venv`, or `.venv-3.13` and the like where `.venv` belongs to another version of Python. It is made for the
-Python that runs this file; MICROFLOW_PYTHON=python3.13 names another one.
+The environment is `.venv`. If `.venv` belongs to another version of Python, the environment is `.venv-3.13` or similar. It uses the
+Python that runs this file; to use another one, set MICROFLOW_PYTHON=python3.13.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ JAVASCRIPT = ROOT / "src/microflow/web/static/js"
 BROWSER_TESTS = ROOT / "tests/browser"
 OPTIONS_WITH_PATHS = {"--ignore", "--deselect", "--rootdir", "--basetemp", "-c"}
 TYPESCRIPT = "typescript@5.9"
-LOCK_COMMENT = "# Made by `python3 dev.py lock` from pyproject.toml; dev.py says why this is no uv.lock.\n"
+LOCK_COMMENT = "# Made by `python3 dev.py lock` from pyproject.toml; dev.py explains why this is not a uv.lock.\n"
 DEVELOPMENT = ("run", "test", "lint")
 
 
@@ -55,7 +56,7 @@ class Environment(NamedTuple):
 
     @property
     def scripts(self) -> Path:
-        """Where its commands lie."""
+        """The folder of its commands."""
         return self.folder / ("Scripts" if os.name == "nt" else "bin")
 
     @property
@@ -64,11 +65,11 @@ class Environment(NamedTuple):
         return self.scripts / ("python.exe" if os.name == "nt" else "python")
 
     def find(self, command: str) -> str | None:
-        """The path of one of its commands, if it has it."""
+        """Return the path of a command of the environment, or None if it has no such command."""
         return shutil.which(command, path=str(self.scripts))
 
     def command(self, name: str) -> str:
-        """The path of one of its commands, which it must have."""
+        """Return the path of a command of the environment. Raises ``Failed`` if it has no such command."""
         found = self.find(name)
         if found is None:
             raise Failed(f"{name} is not in {self.folder}. Delete that folder, and try again.")
@@ -76,11 +77,11 @@ class Environment(NamedTuple):
 
 
 def set_up(*groups: str) -> Environment:
-    """The environment, with at least these groups of requirements in it, exactly as locked, and Microflow itself.
+    """Return the environment, with at least these groups of requirements, exactly as locked, and with Microflow itself.
 
-    1. Make `.venv`, unless it is there. 2. Get uv and the build backend into it, by pip. 3. Let uv make everything else as the lock
-    says. 4. Install Microflow as a link to this tree. A stamp in the environment says what was done, so that the next call returns
-    at once; groups that are there already stay.
+    1. Create `.venv` if it does not exist. 2. Install uv and the build backend with pip. 3. Install the locked requirements with
+    uv. 4. Install Microflow as a link to this tree. A stamp in the environment records these steps, so that the next call returns
+    at once. Groups that are already installed stay.
     """
     environment = Environment(environment_folder())
     stamp = environment.folder / "microflow-dev.json"
@@ -91,12 +92,12 @@ def set_up(*groups: str) -> Environment:
         return environment
     began = time.monotonic()
     note(f"Setting up {environment.folder.name} for Python {sys.version.split()[0]}: {', '.join(wanted)} …")
-    moved = known.get("folder", state["folder"]) != state["folder"]  # its scripts still name the old place
+    moved = known.get("folder", state["folder"]) != state["folder"]  # its scripts still name the old folder
     if moved or not environment.python.exists():
         make_environment(environment)
     stamp.unlink(missing_ok=True)
     files = [f"requirements/{group}.txt" for group in wanted]
-    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # that there is a newer pip is of no interest here
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # a newer version of pip does not matter here
     call([*pip_command(environment), "install", "-q", "--require-hashes", "-r", "requirements/tool.txt"], quiet)
     uv(environment, "sync", "--require-hashes", "--compile-bytecode", *files)
     uv(environment, "install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
@@ -106,14 +107,14 @@ def set_up(*groups: str) -> Environment:
 
 
 def environment_folder() -> Path:
-    """`.venv`, if it is this Python's or nobody's yet; else a folder named after this Python's version."""
+    """Return `.venv` if it belongs to this version of Python or does not exist, else a folder named after this version."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     plain = ROOT / ".venv"
     return plain if version_of(plain) in (version, None) else ROOT / f".venv-{version}"
 
 
 def version_of(folder: Path) -> str | None:
-    """The version of Python, as "3.11", that an environment was made with; None if there is no environment."""
+    """Return the version of Python that an environment was made with, such as "3.11"; None if there is no environment."""
     try:
         lines = (folder / "pyvenv.cfg").read_text("utf-8").splitlines()
     except FileNotFoundError:
@@ -130,14 +131,14 @@ def make_environment(environment: Environment) -> None:
     if find_spec("venv") is None or (find_spec("ensurepip") is None and find_spec("pip") is None):
         raise Failed(
             f"This Python ({sys.executable}) can't make virtual environments: it lacks venv or ensurepip. On Debian and Ubuntu: "
-            "apt-get install python3-venv. Or name another Python: MICROFLOW_PYTHON=/path/to/python3 python3 dev.py …"
+            "apt-get install python3-venv. Or use another Python: MICROFLOW_PYTHON=/path/to/python3 python3 dev.py …"
         )
     without_pip = ["--without-pip"] if find_spec("ensurepip") is None else []
     call([sys.executable, "-m", "venv", "--clear", *without_pip, str(environment.folder)])
 
 
 def pip_command(environment: Environment) -> list[str]:
-    """How to call pip for the environment."""
+    """Return the command that calls pip for the environment."""
     own = subprocess.run([environment.python, "-c", "import pip"], stderr=subprocess.DEVNULL, check=False)
     if own.returncode == 0:
         return [str(environment.python), "-m", "pip"]
@@ -154,16 +155,16 @@ def uv(environment: Environment, action: str, *arguments: str) -> None:
 
 
 def pip_settings(environment: Environment) -> dict[str, str]:
-    """pip's own settings: key, as in "global.index-url", and value."""
+    """Return the settings of pip by their keys, such as "global.index-url"."""
     listing = subprocess.run([*pip_command(environment), "config", "list"], capture_output=True, text=True, check=False)
     pairs = (line.partition("=") for line in listing.stdout.splitlines())
     return {key: str(ast.literal_eval(value)) for key, separator, value in pairs if separator}
 
 
 def uv_settings(settings: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables by which uv uses the registry that pip is set to use, unless uv itself is told otherwise.
+    """Return environment variables that make uv use the registry of pip's settings, unless uv has settings of its own.
 
-    uv does not read pip's settings: behind a company's mirror it would ask a registry that can't be reached.
+    uv does not read pip's settings. Behind a company's mirror, it would use a registry that it can't reach.
     """
 
     def setting(name: str) -> str | None:
@@ -183,19 +184,19 @@ def uv_settings(settings: Mapping[str, str], variables: Mapping[str, str]) -> di
 
 
 def lock_digest(groups: Iterable[str]) -> str:
-    """Changes with what the environment is made from."""
+    """Return a digest of the files that define the environment."""
     files = [ROOT / "pyproject.toml", *(REQUIREMENTS / f"{group}.txt" for group in groups)]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Pass the tests, on all cores. What this machine is not equipped for is left out, but for CI."""
+    """Run the tests, on all cores. Tests that need a program which this machine lacks are skipped, except in CI."""
     os.chdir(ROOT)
     return become(*tests(arguments))
 
 
 def tests(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The command that passes the tests, and its environment variables, when everything that it needs is there."""
+    """Set up everything that the tests need, and return the command that runs them, with its environment variables."""
     environment = set_up("run", "test")
     path = f"{environment.scripts}{os.pathsep}{os.environ.get('PATH', '')}"  # for commands that tests start by name
     variables = {"PATH": path}
@@ -204,8 +205,8 @@ def tests(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         found = find_browser(environment, again=named)
         if found is None and named:
             raise Failed(
-                "The tests in tests/browser need a browser, and there is none that can be started (the reason stands above). "
-                "Install Chromium, or name one with CHROMIUM=/path/to/it."
+                "The tests in tests/browser need a browser, and none could be started (see above). "
+                "Install Chromium, or set CHROMIUM=/path/to/it."
             )
         variables |= {"CHROMIUM": found} if found else {}
     python = str(environment.python)
@@ -213,14 +214,14 @@ def tests(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def browser_need(arguments: Sequence[str]) -> tuple[bool, bool]:
-    """Whether arguments of pytest take in tests of the web app in a browser, and whether they name some of them."""
+    """Return whether arguments of pytest include browser tests, and whether they name any of these tests."""
     paths = paths_of(arguments)
     named = any(path.is_relative_to(BROWSER_TESTS) for path in paths)
     return named or not paths or any(BROWSER_TESTS.is_relative_to(path) for path in paths), named
 
 
 def paths_of(arguments: Sequence[str]) -> list[Path]:
-    """The files and folders of tests that arguments of pytest name."""
+    """Return the files and folders of tests that arguments of pytest name."""
     names = (
         argument.partition("::")[0]
         for option, argument in pairwise(["", *arguments])
@@ -230,9 +231,9 @@ def paths_of(arguments: Sequence[str]) -> list[Path]:
 
 
 def find_browser(environment: Environment, *, again: bool) -> str | None:
-    """The path of a browser for the tests of the web app; where there is none one is got, if that can be done.
+    """Return the path of a browser for the tests of the web app. If there is none, try to install one; None if that fails.
 
-    What could not be got is not tried ``again`` by every run, but only where tests of the web app are asked for by name.
+    After a failed installation, only a call with ``again`` tries to install a browser: a run that names tests of the web app.
     """
     failed = environment.folder / "microflow-no-browser"
     get = ["--get"] if again or not failed.exists() else []
@@ -251,13 +252,13 @@ def find_browser(environment: Environment, *, again: bool) -> str | None:
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Everything that CI does. All of it is carried out, whatever fails; the tests come last."""
+    """Run everything that CI runs. A failed step does not stop the others; the tests come last."""
     environment = set_up(*DEVELOPMENT)
     mypy = [str(environment.python), "-m", "mypy"]
     steps: dict[str, Callable[[], int]] = {
         "ruff check": lambda: run([environment.command("ruff"), "check"]),
         "ruff format": lambda: run([environment.command("ruff"), "format", "--check"]),
-        # a cache each: mypy throws away one that was made for another platform
+        # a cache each: mypy discards a cache that was made for another platform
         "mypy for Linux": lambda: run([*mypy, "--platform=linux", "--cache-dir=.mypy_cache/linux"]),
         "mypy for Windows": lambda: run([*mypy, "--platform=win32", "--cache-dir=.mypy_cache/win32"]),
         "import contract": lambda: run([environment.command("lint-imports"), "--no-logo"]),
@@ -271,21 +272,21 @@ def check(arguments: Sequence[str]) -> int:
     note("— tests")
     code = run(*tests(arguments))
     if failed:
-        note(f"Not passed, before the tests: {', '.join(failed)}.")
+        note(f"Failed before the tests: {', '.join(failed)}.")
     return code or bool(failed)
 
 
 def check_javascript() -> int:
-    """Check the types of the web app's modules, where Node.js is at hand: nothing else needs it."""
+    """Check the types of the web app's modules if Node.js is installed; only this check needs it."""
     npx = shutil.which("npx")
     if npx is None or not any(JAVASCRIPT.rglob("*.js")):
-        note("Left out: there is no npx on PATH; install Node.js." if npx is None else "There is no JavaScript.")
+        note("Skipped: npx is not on PATH. Install Node.js." if npx is None else "There is no JavaScript.")
         return 0
     return run([npx, "--yes", "--package", TYPESCRIPT, "tsc", "--project", "tsconfig.json"])
 
 
 def docs(arguments: Sequence[str]) -> int:
-    """Write the page of the command line anew, and build the documentation; a warning is an error."""
+    """Write the page of the command line again, and build the documentation; a warning is an error."""
     environment = set_up("run", "docs")
     call([str(environment.python), "docs/command_line.py"])
     call([environment.command("sphinx-build"), "-W", "-q", *arguments, "docs", "docs/_build"])
@@ -293,12 +294,24 @@ def docs(arguments: Sequence[str]) -> int:
     return 0
 
 
-def lock(arguments: Sequence[str]) -> int:
-    """Write the lock anew: what is locked stays as far as pyproject.toml allows; with --upgrade, the newest of everything.
+def picture(_arguments: Sequence[str]) -> int:
+    """Draw the picture of the web app in the README again, in a browser."""
+    environment = set_up("run", "test")
+    browser = find_browser(environment, again=True)
+    if browser is None:
+        raise Failed(
+            "The picture needs a browser, and none could be started (see above). Install Chromium, or set CHROMIUM to its path."
+        )
+    call([str(environment.python), "-m", "development.picture", browser])
+    return 0
 
-    The lock is a set of requirements files for every platform at once, and no uv.lock: a uv.lock names the host of the registry it
-    was made with for each file, and this one must serve whoever reaches another mirror. A version and the hashes of its files say
-    the same without naming a place.
+
+def lock(arguments: Sequence[str]) -> int:
+    """Write the lock again. Locked versions stay if pyproject.toml allows; with --upgrade, every package gets its newest version.
+
+    The lock is a set of requirements files for all platforms, not a uv.lock. A uv.lock names, for each file, the host of the
+    registry that it was made with, and this lock must also serve people who use another mirror. A version and the hashes of its
+    files identify a package without a host.
     """
     if unknown := set(arguments) - {"--upgrade"}:
         raise Failed(f"dev.py lock takes --upgrade, and got {' '.join(sorted(unknown))}.")
@@ -308,7 +321,7 @@ def lock(arguments: Sequence[str]) -> int:
     for group in ("run", "tool", *DEVELOPMENT[1:], "docs"):
         target = f"requirements/{group}.txt"
         source = ["pyproject.toml"] if group == "run" else ["--group", group]
-        # one group's choice binds the later ones, so that all of them fit into one environment
+        # the versions of one group also apply to the later ones, so that all of them fit into one environment
         uv(environment, "compile", *source, *options, *arguments, *earlier, "--output-file", target)
         (ROOT / target).write_text(LOCK_COMMENT + (ROOT / target).read_text("utf-8"), "utf-8", newline="\n")
         earlier += ["--constraint", target]
@@ -316,9 +329,9 @@ def lock(arguments: Sequence[str]) -> int:
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Run a command of the environment, in the folder where this was called."""
+    """Run a command of the environment, in the current folder."""
     if not arguments:
-        raise Failed("dev.py run needs a command, as in: python3 dev.py run microflow --help")
+        raise Failed("dev.py run needs a command, for example: python3 dev.py run microflow --help")
     name, *rest = arguments
     environment = set_up("run")
     if environment.find(name) is None:
@@ -327,7 +340,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def demo(arguments: Sequence[str]) -> int:
-    """Serve the example, run it, say where its report is, and leave the server up until a signal ends both."""
+    """Serve the example, run it, print the path of its report, and keep the server running until a signal ends both."""
     port = port_from(arguments)
     return demonstrate(set_up("run").command("microflow"), port)
 
@@ -337,13 +350,14 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": test,
     "check": check,
     "docs": docs,
+    "picture": picture,
     "lock": lock,
     "run": run_command,
 }
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Carry out one command; its exit code."""
+    """Run one command, and return its exit code."""
     if other := os.environ.get("MICROFLOW_PYTHON"):
         if (found := shutil.which(other)) is None:
             print(f"MICROFLOW_PYTHON names {other!r}, which is not on PATH.", file=sys.stderr)

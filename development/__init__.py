@@ -1,1 +1,1 @@
-"""What ``dev.py`` is made of beside the environment: nothing of it is installed with Microflow."""
+"""The parts of ``dev.py`` besides the environment. None of them is installed with Microflow."""

@@ -1,8 +1,8 @@
-"""A browser for the tests of the web app: found, or got, and tried.
+"""Find or install a browser for the tests of the web app, and check that it starts.
 
     python -m development.browser [--get]      with the Python of the environment, which has Playwright
 
-prints the path of one that can be started. Without one it says why on standard error, and its exit code is 3.
+This prints the path of a browser that starts. Without one, it prints the reason on standard error, and exits with code 3.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from playwright.sync_api import Error, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""Where the programs of a system lie that PATH may leave out."""
+"""Folders of system programs that PATH may leave out."""
 
 PATH = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM))
 
 
 def browser(get: bool) -> str | None:
-    """The path of a browser that can be started; ``get``: where there is none, install one."""
+    """Return the path of a browser that starts. ``get``: install one if there is none."""
     if named := os.environ.get("CHROMIUM"):
         return named if starts(named) else None
     ways: list[Callable[[], Iterable[str]]] = [found, *([get_from_debian, get_from_playwright] if get else [])]
@@ -32,7 +32,7 @@ def browser(get: bool) -> str | None:
 
 
 def found() -> Iterator[str]:
-    """The browsers that are there: the system's, and what Playwright has downloaded before."""
+    """Yield the installed browsers: those of the system, and the one that Playwright has downloaded."""
     yield from (path for name in NAMES if (path := shutil.which(name, path=PATH)) is not None)
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
@@ -41,7 +41,7 @@ def found() -> Iterator[str]:
 
 
 def starts(path: str) -> bool:
-    """Whether a browser can be started; if not, says why."""
+    """Return whether a browser starts; if it does not, print the reason."""
     try:
         with sync_playwright() as playwright:
             playwright.chromium.launch(executable_path=path, args=sandbox_options()).close()
@@ -57,12 +57,12 @@ def sandbox_options() -> list[str]:
 
 
 def get_from_debian() -> Iterator[str]:
-    """Install Debian's package, as root on a system that has such packages."""
+    """Install Debian's package, as root on a system with apt-get."""
     apt = shutil.which("apt-get", path=PATH)
     if apt is None or not is_root():
         return
     say("The tests of the web app need a browser: installing the package chromium with apt-get …")
-    # without the mark of supervision: an installation that is interrupted ends in its own time, and is not killed halfway
+    # without the mark of supervision: an interrupted installation ends by itself, and is not killed halfway
     kept = {name: value for name, value in os.environ.items() if name not in ("TMPDIR", "TMP", "TEMP")}
     environment = {**kept, "PATH": PATH, "DEBIAN_FRONTEND": "noninteractive"}
     options = ["-qq", "-o", "DPkg::Lock::Timeout=120"]
@@ -76,9 +76,9 @@ def get_from_debian() -> Iterator[str]:
 
 
 def get_from_playwright() -> Iterator[str]:
-    """Download the browser that Playwright is made for, to the user's own cache."""
+    """Download the browser that Playwright is made for, to the user's cache."""
     say("The tests of the web app need a browser: downloading Chromium with Playwright, to its folder in your cache …")
-    # Playwright's own program trusts other certificates than Python does; behind a company's proxy it needs the company's as well
+    # Playwright's program trusts other certificates than Python; behind a company's proxy, it also needs the company's certificates
     certificates = next((os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE") if os.environ.get(name)), None)
     environment = {
         "PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "10000",
@@ -89,18 +89,18 @@ def get_from_playwright() -> Iterator[str]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         why = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("Error: ")]
-        say(f"Playwright could not download it. {why[0] if why else done.stderr.strip()[-500:]}")
+        say(f"Playwright could not download Chromium. {why[0] if why else done.stderr.strip()[-500:]}")
         return
     yield from found()
 
 
 def is_root() -> bool:
-    """Whether this process may do anything on this machine."""
+    """Return whether this process runs as root."""
     return sys.platform != "win32" and os.geteuid() == 0
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal; standard output is for the path."""
+    """Print a message for the person at the terminal; standard output is for the path."""
     print(text, file=sys.stderr, flush=True)
 
 

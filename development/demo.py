@@ -1,4 +1,4 @@
-"""The example, run on a server through its REST API; the server is left up until a signal ends both."""
+"""Run the example on a server through its REST API, and keep the server running until a signal ends both."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any
 from .processes import ROOT, Failed, end, note, start
 
 GRACE = 2
-"""Seconds that what runs has when the demo is stopped."""
+"""Seconds that running executions have to end when the demo is stopped."""
 
 
 def demonstrate(microflow: str, port: int) -> int:
-    """Serve the example, run it, say where its report is, and wait for the server's end; its exit code.
+    """Serve the example, run it, print the path of its report, wait for the server to end, and return its exit code.
 
-    However this ends, the server ends with it.
+    The server ends when this function ends, even after an exception.
     """
     url = f"http://localhost:{port}"
     command = [microflow, "serve", "-f", "examples/stdlib_report.py:flow", "--grace", str(GRACE)]
@@ -39,7 +39,7 @@ def demonstrate(microflow: str, port: int) -> int:
 
 
 def port_from(arguments: Sequence[str]) -> int:
-    """The port that was asked for; without one 3000, or any other that is free."""
+    """Return the requested port; without one, 3000 if it is free, else another free port."""
     if not arguments:
         with socket.socket() as probe:
             with suppress(OSError):
@@ -60,7 +60,7 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
             request("GET", f"{url}/api/health")
             return
         time.sleep(0.05)
-    raise Failed(f"The server does not answer at {url}; what it said stands above.")
+    raise Failed(f"The server does not answer at {url}; see its output above.")
 
 
 def execute(url: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def execute(url: str) -> dict[str, Any]:
 
 
 def request(method: str, url: str, body: Any = None) -> Any:
-    """One call of the REST API."""
+    """Send a request to the REST API, and return the answer."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:

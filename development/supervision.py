@@ -1,9 +1,9 @@
-"""Runs a command, the tests, so that nothing of it is left behind however it ends: no process, and no temporary file.
+"""Run a command (the tests) so that it leaves no process and no temporary file behind, even if a signal ends it.
 
     python -m development.supervision COMMAND …        with the Python of the environment, which has psutil
 
-The command gets a folder of its own for its temporary files. Its name, in the environment variable TMPDIR, is also the mark by
-which whatever it started is found: also what was started in a session of its own, by a process that has ended since.
+The command gets a folder of its own for its temporary files. The environment variable TMPDIR holds the folder's name, which also
+marks every process that the command starts. The mark finds even a process in a session of its own whose parent has ended.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from .processes import Stopped, end, ignore_signals, note, raise_on_signals, sta
 MARK = "TMPDIR"
 
 FAILED = 1
-"""pytest's exit code where a test has failed: then its files stay, to be looked at."""
+"""pytest's exit code if a test has failed. In that case, the files of the tests are kept."""
 
 READ_THE_KEYBOARD = {"--pdb", "--trace", "-s", "--capture=no"}
-"""Options of pytest under which the tests must stay in the terminal's own process group, or the system stops them as they read."""
+"""Options of pytest with which the tests stay in the terminal's process group: otherwise the system stops them as they read."""
 
 _LOOKS = 50
-"""How often processes are looked for; what was found may have started another one meanwhile."""
+"""How often to look for processes: a process that was found may have started another one meanwhile."""
 
 
 def supervise(command: Sequence[str]) -> int:
-    """Run the command; its exit code, or 128 and the number of the signal that ended this process.
+    """Run the command, and return its exit code, or 128 plus the number of the signal that ended this process.
 
-    A first signal interrupts the command as Ctrl-C does, so that pytest tells what it knows; a second one kills it.
+    A first signal interrupts the command as Ctrl-C does, so that pytest prints its report; a second one kills the command.
     """
     raise_on_signals()
     folder = Path(tempfile.mkdtemp(prefix="microflow-tests-"))
-    folder.chmod(0o711)  # tests start commands as other users, who must get through to their files
+    folder.chmod(0o711)  # tests start commands as other users, who need access to their files
     process, code = None, FAILED
     try:
         group = {"process_group": None} if READ_THE_KEYBOARD.intersection(command) else {}

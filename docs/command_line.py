@@ -1,4 +1,4 @@
-"""Writes ``cli.md``, the help of every command: ``python3 dev.py docs``."""
+"""Write ``cli.md``, the help of every command: ``python3 dev.py docs``."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ BEGINNING = """# Command line
 
 <!-- Written by docs/command_line.py from the commands themselves. -->
 
-Every command prints this help with `--help`. `microflow COMMAND` and `python -m microflow COMMAND` are the same.
+This page lists every command with its options. Each command also prints its help with `--help`. `microflow COMMAND` and
+`python -m microflow COMMAND` are the same.
 
-A flow is named as `module:flow`, or by its file, `path/to/my_flow.py:flow`. Where a module holds one flow, `:flow` may be left out.
-Modules are looked for in the working directory first.
+Name a flow as `module:flow`, or by its file: `path/to/my_flow.py:flow`. If a module holds a single flow, you can leave out
+`:flow`. Microflow looks for modules in the working directory first.
 
-| exit code | means |
+| exit code | meaning |
 |---|---|
-| 0 | done; a job that was skipped counts as that |
-| 1 | the job failed, or a server had to end what still ran |
-| 2 | wrong use, or something that can't be done; one message on standard error says what |
+| 0 | success; a skipped job counts as success |
+| 1 | the job failed, or a server had to end executions that were still running |
+| 2 | wrong use, or an action that is not possible; a message on standard error explains it |
 | 130 | Ctrl-C |
 
-Results go to standard output, as JSON where `--json` is given. What jobs print, progress and messages go to standard error.
-Progress is a bar on a terminal, and plain lines elsewhere. Characters that the output's encoding lacks are escaped as JSON does
-it, so that JSON stays the same JSON.
+Results go to standard output, as JSON if you pass `--json`. Progress, messages and the output of jobs go to standard error.
+Progress is a bar on a terminal, and plain lines elsewhere. Characters that the output's encoding lacks are escaped in the same
+way as in JSON, so JSON output stays valid and equal.
 
-**Without a server**, commands that only read (`executions`, `show`, `logs`, `schedules`, `partitions`) read the store, also while a
-server runs on it, and change nothing in it. They read the schema of this version and of the version before it. Commands that
-execute (`run`, `map`) start an engine in their own process; they and `serve` bring an older store up to date first, unless another
-engine uses it. **With `--server URL`** commands act on the server that runs there, which needs no `-f`.
+**Without a server**, commands that only read (`executions`, `show`, `logs`, `schedules`, `partitions`) read the store and never
+change it. They also work while a server runs on the store. They can read the schema of this version and of the previous one.
+Commands that execute jobs (`run`, `map`) start an engine in their own process. These commands and `serve` first migrate an older
+store, unless another engine uses it.
 
-| variable | stands for |
+**With `--server URL`**, commands act on the server at that URL, and need no `-f`.
+
+| variable | effect |
 |---|---|
-| `MICROFLOW_STORE` | `--store`, for flows that name no store of their own |
-| `MICROFLOW_SERVER` | `--server`, where no `--store` is given |
-| `MICROFLOW_TOKEN` | `--token` |
-| `NO_COLOR` | no colours |
+| `MICROFLOW_STORE` | the default of `--store`, for flows that name no store of their own |
+| `MICROFLOW_SERVER` | the default of `--server`, if `--store` is not given |
+| `MICROFLOW_TOKEN` | the default of `--token` |
+| `NO_COLOR` | turns off colours |
 """
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Return the text of the page."""
     context = context_of(commands, "microflow")
     parts = [BEGINNING, shown(context)]
     for name in commands.list_commands(context):
@@ -56,13 +59,13 @@ def page() -> str:
 
 
 def context_of(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
-    """A command as it is called in a terminal of 80 columns."""
+    """Return the context of a command in a terminal with 80 columns."""
     settings = command.context_settings
     return click.Context(command, parent, info_name=name, terminal_width=80, max_content_width=80, **settings)
 
 
 def shown(context: click.Context) -> str:
-    """The help of one command."""
+    """Return the help of one command."""
     return f"```text\n{context.command.get_help(context).rstrip()}\n```\n"
 
 

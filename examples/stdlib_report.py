@@ -1,7 +1,7 @@
-"""A report on the standard library of the Python that runs this: its packages, their size, their longest functions.
+"""Report on the standard library of the Python that runs this file: its packages, their size, their longest functions.
 
-A manager lists the packages, a task measures each of them, as many at once as this machine has cores, and a last task writes
-`report.json` and `report.html`. Run it as a script, or serve it and start `make_report` from the web page:
+A manager lists the packages, a task measures each of them, on all cores of this machine, and another task writes `report.json`
+and `report.html`. Run this file as a script, or serve it and start `make_report` in the web app:
 
     python examples/stdlib_report.py
     microflow serve -f examples/stdlib_report.py:flow
@@ -24,37 +24,37 @@ flow = create_flow("stdlib_report")
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
-"""Folders that are no part of the library itself: what was installed beside it, and its tests."""
+"""Folders that do not belong to the library itself: packages that were installed, and tests."""
 
 
 @flow.manager
 def make_report(options: dict[str, Any] | None = None) -> ExecutionResult:
     """Measure every package of the standard library and write the report.
 
-    `options` may name the `directory` to write to; without it that is `report` in the working directory.
+    `options` may name the `directory` to write to. The default is `report` in the working directory.
     """
     directory = str(Path((options or {}).get("directory") or "report").absolute())
     packages = library_packages()
     execution = current_execution()
 
     def requests() -> Iterator[dict[str, Any]]:
-        # map_parallel takes an input when a core is free for it, so this says how far the work is
+        # map_parallel takes an input when a core is free for it, so this shows how far the work is
         for number, package in enumerate(packages):
             execution.progress(number, len(packages), package)
             yield {"package": package, "directory": directory}
 
     results = map_parallel(measure_package, requests())
     execution.progress(len(packages), len(packages), "writing the report")
-    # a package that could not be measured is no reason to have no report: its execution says what went wrong
+    # if a package could not be measured, the report leaves it out, and its execution shows the error
     measured = [result["package"] for result in results if result]
     return write_report({"packages": measured, "directory": directory})
 
 
 @flow.task
 def measure_package(request: dict[str, Any]) -> dict[str, Any]:
-    """Parse every module of one package and count what is in it.
+    """Parse every module of one package, and count its lines, functions and classes.
 
-    What was found in each module goes to a file, for the last task to read: payloads are small, and name the data.
+    The details of each module go to a file, which the last task reads: payloads are small, and only name the data.
     """
     package = request["package"]
     paths = module_paths(package)
@@ -95,7 +95,7 @@ def write_report(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def library_packages() -> list[str]:
-    """Every package and every module of its own, by file name; the largest first, so that none is waited for at the end."""
+    """Return the file names of all packages and single modules, the largest first, so that a large one does not come last."""
     entries = [
         entry
         for entry in LIBRARY.iterdir()
@@ -107,7 +107,7 @@ def library_packages() -> list[str]:
 
 
 def module_paths(package: str) -> list[Path]:
-    """The files of one package, or the one file of a module."""
+    """Return the files of one package, or the file of a single module."""
     path = LIBRARY / package
     if path.is_file():
         return [path]
@@ -115,17 +115,17 @@ def module_paths(package: str) -> list[Path]:
 
 
 def package_size(package: str) -> int:
-    """Bytes of source."""
+    """Return the size of the source, in bytes."""
     return sum(path.stat().st_size for path in module_paths(package))
 
 
 def measurement_file(directory: str | Path, package: str) -> Path:
-    """Where the measurement of one package lies."""
+    """Return the file with the measurement of one package."""
     return Path(directory) / "packages" / f"{package}.json"
 
 
 def measure_module(path: Path) -> dict[str, Any]:
-    """Functions, classes and lines of one file, and its longest function."""
+    """Count the functions, classes and lines of one file, and find its longest function."""
     source = path.read_bytes()
     nodes = list(ast.walk(ast.parse(source, str(path))))
     functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -141,12 +141,12 @@ def measure_module(path: Path) -> dict[str, Any]:
 
 
 def function_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines from `def` to the last statement."""
+    """Count the lines from `def` to the last statement."""
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
 def totals(modules: list[dict[str, Any]]) -> dict[str, Any]:
-    """What modules come to together."""
+    """Add up the figures of several modules."""
     found = [module["longest"] for module in modules if module["longest"]]
     return {
         "modules": len(modules),
@@ -159,7 +159,7 @@ def totals(modules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def page(summary: dict[str, Any], packages: list[dict[str, Any]]) -> str:
-    """The report as one file that needs nothing else."""
+    """Return the report as a single file without external parts."""
     modules = [module for package in packages for module in package["details"]]
     longest = sorted((module["longest"] for module in modules if module["longest"]), key=lambda f: -f["lines"])[:15]
     tiles = "".join(
@@ -182,7 +182,7 @@ def page(summary: dict[str, Any], packages: list[dict[str, Any]]) -> str:
 
 
 def package_row(package: dict[str, Any], most: int) -> str:
-    """One package as a row of the table."""
+    """Return a package as a row of the table."""
     longest = package["longest"]
     shown = f"<code>{escape(longest['name'])}</code> <small>{longest['lines']} lines</small>" if longest else "–"
     return (
@@ -193,7 +193,7 @@ def package_row(package: dict[str, Any], most: int) -> str:
 
 
 def bar(value: int, most: int) -> str:
-    """A cell with a figure and its bar."""
+    """Return a cell with a figure and its bar."""
     return f'<td class=bar><i style="width:{80 * value / max(most, 1):.2f}%"></i><span>{value:,}</span></td>'
 
 
@@ -261,6 +261,6 @@ tbody tr:hover {{ background: color-mix(in srgb, var(--accent) 7%, transparent);
 
 
 if __name__ == "__main__":
-    # Nothing else is needed for a script, here or in any other: worker processes never run this file again.
+    # A script needs no other guard: worker processes never run this file again.
     result = make_report({})
     print(f"{result['modules']} modules, {result['lines']:,} lines: {result['html']}")

@@ -104,6 +104,6 @@ def test_nothing_is_overwritten(call: Call, folder: Path) -> None:
     here, there = call("init"), call("init", "words")
 
     assert here.exit_code == there.exit_code == 2
-    assert here.stderr == "Error: my_flow.py is there already, and is left as it is; nothing was written.\n"
-    assert there.stderr == "Error: words is there already, and is left as it is; nothing was written.\n"
+    assert here.stderr == "Error: my_flow.py already exists, so nothing was written.\n"
+    assert there.stderr == "Error: words already exists, so nothing was written.\n"
     assert (folder / "my_flow.py").read_text("utf-8") == "mine"

@@ -89,7 +89,7 @@ def test_others_install_nothing_on_the_system(
     assert not (tmp_path / "called").exists()
     said = capfd.readouterr().err
     assert "downloading Chromium with Playwright" in said
-    assert "Playwright could not download it. Error: " in said
+    assert "Playwright could not download Chromium. Error: " in said
 
 
 def test_a_browser_that_is_named_must_be_one(

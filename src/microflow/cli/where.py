@@ -120,7 +120,7 @@ def store_option(command: F) -> F:
     return click.option(
         "--store",
         metavar="URL",
-        help="The store, as sqlite:///path. Default: the flow's, else MICROFLOW_STORE, else .microflow/store.db here.",
+        help="The store: sqlite:///path. Default: the flow's, else MICROFLOW_STORE, else .microflow/store.db here.",
     )(command)
 
 
@@ -133,13 +133,13 @@ def server_options(command: F) -> F:
         "--server",
         metavar="URL",
         envvar="MICROFLOW_SERVER",
-        help="Act on the server that runs at this URL. [env: MICROFLOW_SERVER]",
+        help="Act on the server at this URL. [env: MICROFLOW_SERVER]",
     )(command)
 
 
 def json_option(command: F) -> F:
     """``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, as the REST API has it.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, in the form of the REST API.")(command)
 
 
 def traceback_option(command: F) -> F:
@@ -162,7 +162,7 @@ def at_option(command: F) -> F:
     return click.option(
         "--at",
         metavar="TICK",
-        help="The tick that jobs see as scheduled_at, such as 2026-11-22T06:30; without an offset, in the schedule's time zone.",
+        help="The tick that jobs receive as scheduled_at, such as 2026-11-22T06:30. Default time zone: the schedule's.",
     )(command)
 
 

@@ -24,16 +24,16 @@ COMMANDS = {
     "jobs": "List the jobs of flows.",
     "schedules": "List schedules, show one, pause, resume or run it.",
     "executions": "List executions, newest first.",
-    "show": "Show one execution, and what it called.",
-    "logs": "Print what an execution printed.",
-    "cancel": "End an execution and everything it called.",
-    "pause": "Let a run over partitions or inputs begin nothing new.",
-    "resume": "Go on with a run that is paused.",
-    "retry": "Execute again, as a new execution, what has ended.",
-    "reload": "Let a server load the code of its flows again.",
-    "concurrency": "List the limits: who holds them, who waits.",
+    "show": "Show an execution and its child executions.",
+    "logs": "Print the log of an execution.",
+    "cancel": "Cancel an execution and everything that it called.",
+    "pause": "Pause a run over partitions or inputs.",
+    "resume": "Resume a paused run.",
+    "retry": "Run an execution that has ended again, as a new one.",
+    "reload": "Reload the code of a server's flows.",
+    "concurrency": "List the limits, with the executions that hold or wait for slots.",
     "prune": "Delete old history.",
-    "check": "Look for mistakes in flows.",
+    "check": "Check flows for mistakes.",
     "init": "Write a small working flow to start from.",
 }
 """Name and first line of help of every command, in the order of the list; each stands in the module of its name."""
@@ -107,8 +107,8 @@ def commands() -> None:
       microflow serve -f my_flow:flow         the web app at http://localhost:3000
       microflow run compute -f my_flow:flow --input '{"my_value": 1}'
 
-    A flow is named as module:flow, or by its file: path/to/my_flow.py:flow. Where a module holds one flow, its name may
-    be left out.
+    Name a flow as module:flow, or by its file: path/to/my_flow.py:flow. If a module holds a single flow, you can leave
+    out its name.
 
-    Exit codes: 0 done, 1 the job failed, 2 wrong use.
+    Exit codes: 0 success, 1 the job failed, 2 wrong use.
     """

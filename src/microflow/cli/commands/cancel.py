@@ -15,9 +15,9 @@ from ..where import Where, json_option, server_options, takes_where
 @server_options
 @takes_where
 def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
-    """End an execution and everything it called.
+    """Cancel an execution and everything that it called.
 
-    It is ended by the server that runs it. One that microflow run carries out ends with Ctrl-C there.
+    The server that runs the execution cancels it. To cancel an execution of microflow run, press Ctrl-C there.
 
     \b
     Examples:

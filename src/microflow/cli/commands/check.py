@@ -37,15 +37,15 @@ class Checked(NamedTuple):
 
 
 @click.command("check")
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: each flow with its jobs and its mistakes.")
 @traceback_option
 @takes_where
 def command(where: Where, as_json: bool) -> None:
-    """Look for mistakes in flows.
+    """Check flows for mistakes.
 
-    Every mistake of every flow is printed, with exit code 2 if there is any: a name that is not there, a cycle, a
-    function that can't take its inputs, a schedule that is none.
+    The command prints all mistakes of all flows, and exits with code 2 if there are any. Mistakes are, for example,
+    names that do not exist, cycles, functions that can't take their inputs, and schedules that are not valid.
 
     \b
     Examples:

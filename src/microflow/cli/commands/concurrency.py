@@ -14,9 +14,9 @@ from ..where import Where, json_option, server_options, takes_where
 @server_options
 @takes_where
 def command(where: Where, as_json: bool) -> None:
-    """List the limits: who holds them, who waits.
+    """List the limits, with the executions that hold or wait for slots.
 
-    Only the server that runs the executions knows.
+    Only the server that runs the executions can list them.
 
     \b
     Examples:

@@ -39,22 +39,34 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 
 @click.command("executions")
 @click.argument("job", required=False)
-@flow_option("The flow whose executions, and whose store, are looked at.")
+@flow_option("Only executions of this flow, in its store.")
 @click.option(
-    "--status", multiple=True, type=click.Choice([str(status) for status in ExecutionStatus]), help="Repeatable."
+    "--status",
+    multiple=True,
+    type=click.Choice([str(status) for status in ExecutionStatus]),
+    help="Only this status; repeatable.",
 )
-@click.option("--trigger", type=click.Choice([str(trigger) for trigger in Trigger]), help="What started it.")
-@click.option("--parent", type=EXECUTION, metavar="ID", help="What this execution called.")
-@click.option("--root", type=EXECUTION, metavar="ID", help="This execution and everything below it.")
-@click.option("--run-key", metavar="KEY")
-@click.option("--time-partition", metavar="TIME")
-@click.option("--cat-partition", metavar="NAME")
 @click.option(
-    "--since", callback=_moment, metavar="TIME", help="Queued then or later: 2026-11-22, 2026-11-22T05:00, 2h, 7d."
+    "--trigger",
+    type=click.Choice([str(trigger) for trigger in Trigger]),
+    help="Only executions that were started in this way.",
 )
-@click.option("--until", callback=_moment, metavar="TIME", help="Queued then or earlier.")
-@click.option("--limit", type=COUNT, default=50, show_default=True, metavar="N", help="At most so many.")
-@click.option("--cursor", metavar="TEXT", help="Go on where the list before ended: its next.")
+@click.option("--parent", type=EXECUTION, metavar="ID", help="Only the children of this execution.")
+@click.option("--root", type=EXECUTION, metavar="ID", help="Only this execution and everything below it.")
+@click.option("--run-key", metavar="KEY", help="Only executions with this run key.")
+@click.option("--time-partition", metavar="TIME", help="Only executions for this time partition.")
+@click.option("--cat-partition", metavar="NAME", help="Only executions for this category.")
+@click.option(
+    "--since",
+    callback=_moment,
+    metavar="TIME",
+    help="Queued at this time or later: 2026-11-22, 2026-11-22T05:00, 2h, 7d.",
+)
+@click.option("--until", callback=_moment, metavar="TIME", help="Queued at this time or earlier.")
+@click.option(
+    "--limit", type=COUNT, default=50, show_default=True, metavar="N", help="The maximum number of executions."
+)
+@click.option("--cursor", metavar="TEXT", help="Continue from the `next` cursor of the previous list.")
 @json_option
 @store_option
 @server_options
@@ -63,7 +75,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 def command(where: Where, job: str | None, limit: int, cursor: str | None, as_json: bool, **given: Any) -> None:
     """List executions, newest first.
 
-    JOB is a job's name, FLOW/JOB, or FLOW/ for all jobs of a flow.
+    JOB is the name of a job, FLOW/JOB, or FLOW/ for all jobs of a flow.
 
     \b
     Examples:

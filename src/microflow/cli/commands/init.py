@@ -19,7 +19,7 @@ FILE = "my_flow.py"
 def command(directory: Path) -> None:
     """Write a small working flow to start from.
 
-    It goes to my_flow.py in DIR, or here. A file that is there already is left alone.
+    The flow is written to my_flow.py in DIR, or in the working directory. An existing file is not changed.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def command(directory: Path) -> None:
             target.write((files(__package__) / "starter.txt").read_text("utf-8"))
     except FileExistsError as error:
         what = file if file.exists() else error.filename or directory
-        raise Refused(f"{what} is there already, and is left as it is; nothing was written.") from None
+        raise Refused(f"{what} already exists, so nothing was written.") from None
     except OSError as error:
         raise Refused(f"{file} can't be written: {error.strerror}.") from None
     except ValueError as error:  # a null character, which no path can hold

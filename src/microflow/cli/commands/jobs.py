@@ -13,7 +13,7 @@ from ..where import Where, flow_option, json_option, server_options, takes_where
 
 
 @click.command("jobs")
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
 @json_option
 @server_options
 @traceback_option

@@ -18,22 +18,22 @@ LOOK = 0.25
 
 @click.command("logs")
 @click.argument("id", type=EXECUTION)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the execution has ended.")
-@flow_option("The flow whose store is looked at.", short=False)
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until the execution has ended.")
+@flow_option("A flow that uses the store.", short=False)
 @json_option
 @store_option
 @server_options
 @traceback_option
 @takes_where
 def command(where: Where, id: int, follow: bool, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
-    """Print what an execution printed.
+    """Print the log of an execution.
 
     \b
     Examples:
       microflow logs 12
       microflow logs 12 -f --server http://localhost:3000
 
-    What it called has logs of its own; microflow show ID names it.
+    Child executions have logs of their own. To list them, use microflow show ID.
     """
     with where.source() as source:
         parts = _parts(source, id, follow)

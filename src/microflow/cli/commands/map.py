@@ -22,16 +22,16 @@ from ..where import (
 
 @click.command("map")
 @click.argument("job")
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
 @click.option(
     "-i",
     "--inputs",
     required=True,
     metavar="FILE",
-    help="JSON lines, one input on each; - for standard input.",
+    help="A file with one JSON input on each line; - for standard input.",
 )
 @click.option("--batch-size", type=COUNT, metavar="N", help="Give each execution a list of up to N inputs.")
-@click.option("--max-concurrency", type=COUNT, metavar="N", help="Execute at most N at once.")
+@click.option("--max-concurrency", type=COUNT, metavar="N", help="Run at most N executions at once.")
 @json_option
 @store_option
 @server_options
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Execute a job over a list of inputs.
 
-    JOB is a job's name, or FLOW/JOB. The mapping is one execution with a child for each input, or for each batch of
-    them. All are executed, even where some fail; how many ended with which status is printed as JSON.
+    JOB is the name of a job, or FLOW/JOB. The mapping is one execution with a child for each input, or for each batch of
+    inputs. Every input is processed, even if some fail. The command prints the number of executions by status, as JSON.
 
     \b
     Examples:
@@ -52,10 +52,11 @@ def command(
       ls *.csv | jq -cR '{file: .}' | microflow map load -f my_flow:flow -i -
       microflow map load --server localhost:3000 -i orders.jsonl --batch-size 100
 
-    Each line of the file is one JSON object. A line with a JSON array is one input too: its job gets the whole list,
-    as it does with --batch-size.
+    Each line of the file is a JSON object. A line with a JSON array is one input too: the job receives the whole list,
+    as with --batch-size.
 
-    The exit code is 1 if any of them failed; microflow executions --parent ID --status error lists those.
+    The exit code is 1 if any execution failed. To list the failed ones, use microflow executions --parent ID
+    --status error.
     """
     from ..running import run_here, run_there
 

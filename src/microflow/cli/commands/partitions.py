@@ -92,24 +92,24 @@ class Asked(NamedTuple):
 
 @click.command("partitions")
 @click.argument("job")
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
-@click.option("--from", "start", metavar="TIME", help="The first time partition, as 2026-11-22 or 2026-W47.")
-@click.option("--to", "end", metavar="TIME", help="The last one; without it, up to now.")
-@click.option("--cat", "cats", multiple=True, metavar="NAME", help="This category alone; repeatable.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
+@click.option("--from", "start", metavar="TIME", help="The first time partition, such as 2026-11-22 or 2026-W47.")
+@click.option("--to", "end", metavar="TIME", help="The last time partition. Default: up to now.")
+@click.option("--cat", "cats", multiple=True, metavar="NAME", help="Only this category; repeatable.")
 @click.option("--run", "runs", is_flag=True, help="Execute the job over these partitions.")
 @click.option(
     "--only",
     type=click.Choice(["all", "missing", "failed", "missing_or_failed"]),
     default="all",
     show_default=True,
-    help="With --run: which of them.",
+    help="With --run: which of these partitions to run.",
 )
 @click.option(
     "--order",
     type=click.Choice(["asc", "desc"]),
     default="asc",
     show_default=True,
-    help="With --run: which end of time goes first.",
+    help="With --run: oldest (asc) or newest (desc) first.",
 )
 @click.option(
     "--batch-size",
@@ -117,9 +117,13 @@ class Asked(NamedTuple):
     metavar="N",
     help="With --run: give each execution a list of up to N partitions.",
 )
-@click.option("--max-concurrency", type=COUNT, metavar="N", help="With --run: execute at most N at once.")
-@click.option("--with-inputs", is_flag=True, help="With --run: execute its declared inputs for each of them first.")
-@click.option("--dry-run", is_flag=True, help="With --run: say how many and how long, and run nothing.")
+@click.option("--max-concurrency", type=COUNT, metavar="N", help="With --run: run at most N executions at once.")
+@click.option(
+    "--with-inputs", is_flag=True, help="With --run: first execute the declared inputs of the job for each partition."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="With --run: only show how many partitions would run and how long that takes."
+)
 @json_option
 @store_option
 @server_options
@@ -139,7 +143,8 @@ def command(
 ) -> None:
     """Show the partitions of a job, or execute them.
 
-    JOB is a job's name, or FLOW/JOB. Partitions are shown up to now; on a terminal the newest that fit.
+    JOB is the name of a job, or FLOW/JOB. The command shows the partitions up to now; on a terminal, it shows the newest
+    that fit.
 
     \b
     Examples:
@@ -148,8 +153,8 @@ def command(
       microflow partitions load -f my_flow:flow --run --only missing_or_failed
       microflow partitions load --server localhost:3000 --run --batch-size 24
 
-    A run is one execution with a child for each partition, or for each batch of them. The exit code is 1 if any of them
-    failed; --only missing_or_failed runs those again. Where there is nothing to run, nothing is recorded.
+    A run is one execution with a child for each partition, or for each batch of partitions. The exit code is 1 if any of
+    them failed; to run those again, use --only missing_or_failed. If there is nothing to run, nothing is recorded.
     """
     context = click.get_current_context()
     given = [

@@ -15,9 +15,9 @@ from ..where import Where, json_option, server_options, takes_where
 @server_options
 @takes_where
 def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
-    """Let a run over partitions or inputs begin nothing new.
+    """Pause a run over partitions or inputs.
 
-    What it has begun goes on to its end. It is paused by the server that runs it.
+    A paused run starts nothing new; executions that have started continue. The server that runs it pauses it.
 
     \b
     Examples:

@@ -26,9 +26,9 @@ _PAUSE = 0.005
     type=DURATION,
     required=True,
     metavar="AGE",
-    help="What ended longer ago than this is deleted: a number and a unit, as 90d, 12h or 2w.",
+    help="Delete executions that ended longer ago than this: a number and a unit, such as 90d, 12h or 2w.",
 )
-@flow_option("The flow whose store is meant.")
+@flow_option("A flow that uses the store.")
 @store_option
 @json_option
 @no_copy_option
@@ -36,9 +36,9 @@ _PAUSE = 0.005
 def command(where: Where, older_than: float, as_json: bool) -> None:
     """Delete old history.
 
-    That is executions, their logs, and the records of ticks. What stays whatever its age: the newest execution of each
-    partition and of each run key, the newest success and the context of each job, and what has not ended. It is done in
-    small steps, so a server may go on meanwhile; a server does the same by itself (--keep).
+    This deletes executions, their logs, and the records of ticks. At any age, it keeps the newest execution of each
+    partition and of each run key, the newest success and the context of each job, and executions that have not ended.
+    It works in small steps, so a server can keep running. A server prunes its own store (--keep).
 
     \b
     Examples:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @server_options
 @takes_where
 def command(where: Where, as_json: bool) -> None:
-    """Let a server load the code of its flows again.
+    """Reload the code of a server's flows.
 
-    New executions run the new code. Executions that run or are queued, and everything that they call, keep the code that
-    they started with. If the new code can't be loaded, or has mistakes, all of them are printed, the exit code is 2, and
-    the server keeps the code that it has.
+    New executions run the new code. Executions that are running or queued, and everything that they call, keep the code
+    that they started with. If the new code has mistakes or can't be loaded, the command prints all mistakes and exits
+    with code 2, and the server keeps its current code.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from ..where import Where, json_option, server_options, takes_where
 @server_options
 @takes_where
 def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
-    """Go on with a run that is paused.
+    """Resume a paused run.
 
     \b
     Examples:

@@ -12,16 +12,16 @@ from ..where import Where, flow_option, json_option, server_options, store_optio
 
 @click.command("retry")
 @click.argument("id", type=EXECUTION)
-@flow_option("The flow of the execution, as module:flow or path.py:flow; repeatable.")
+@flow_option("The flow of the execution: module:flow or path.py:flow; repeatable.")
 @json_option
 @store_option
 @server_options
 @traceback_option
 @takes_where
 def command(where: Where, id: int, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
-    """Execute again, as a new execution, what has ended.
+    """Run an execution that has ended again, as a new one.
 
-    The new execution is of the same job with the same inputs, whatever became of the first.
+    The new execution runs the same job with the same inputs, whether the first one succeeded or failed.
 
     \b
     Examples:

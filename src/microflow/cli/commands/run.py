@@ -24,18 +24,18 @@ from ..where import (
 
 @click.command("run")
 @click.argument("job")
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
 @click.option(
     "-i",
     "--input",
     "inputs",
     multiple=True,
     metavar="JSON",
-    help="An input: JSON, @file.json, or - for standard input. Once for each parameter of the job.",
+    help="An input: JSON, @file.json, or - for standard input. Repeat it for each parameter of the job.",
 )
-@click.option("--with-inputs", is_flag=True, help="Execute the jobs that it declares as inputs first.")
-@click.option("--force", is_flag=True, help="Execute even if its run key has succeeded before.")
-@click.option("--time-partition", metavar="TIME", help="The time partition, as 2026-11-22 or 2026-W47.")
+@click.option("--with-inputs", is_flag=True, help="First execute the declared inputs of the job.")
+@click.option("--force", is_flag=True, help="Execute the job even if its run key has succeeded before.")
+@click.option("--time-partition", metavar="TIME", help="The time partition, such as 2026-11-22 or 2026-W47.")
 @click.option("--cat-partition", metavar="NAME", help="The category.")
 @at_option
 @json_option
@@ -57,8 +57,8 @@ def command(
 ) -> None:
     """Execute a job once, and print its result.
 
-    JOB is a job's name, or FLOW/JOB. Its output is printed as JSON on standard output; what it and the jobs that it
-    calls print goes to standard error while it runs.
+    JOB is the name of a job, or FLOW/JOB. The command prints the output of the job as JSON on standard output. While the
+    job runs, everything that it and the jobs it calls print goes to standard error.
 
     \b
     Examples:
@@ -67,7 +67,8 @@ def command(
       microflow run compute --server http://localhost:3000 -i '{"my_value": 1}'
       microflow run report -f my_flow:flow --with-inputs --at 2026-11-22T06:30
 
-    A job that ends as skipped says why, with exit code 0. Ctrl-C cancels the execution; on a server it goes on.
+    If the job is skipped, the command prints the reason, and exits with code 0. Ctrl-C cancels the execution; on a
+    server, the execution continues.
     """
     from ..running import run_here, run_there
 

@@ -60,10 +60,10 @@ class _Source(Protocol):
 
 @click.command("schedules")
 @click.argument("schedule", required=False)
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
-@click.option("--pause", is_flag=True, help="Let no tick run until it is resumed.")
-@click.option("--resume", is_flag=True, help="Let its ticks run again; those that passed do not.")
-@click.option("--run", is_flag=True, help="Run its jobs now, paused or not.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
+@click.option("--pause", is_flag=True, help="Pause the schedule: no tick runs until you resume it.")
+@click.option("--resume", is_flag=True, help="Resume the schedule. Ticks that passed meanwhile do not run.")
+@click.option("--run", is_flag=True, help="Run the jobs of the schedule now, paused or not.")
 @at_option
 @json_option
 @store_option
@@ -76,8 +76,8 @@ def command(
 ) -> None:
     """List schedules, show one, pause, resume or run it.
 
-    SCHEDULE is a schedule's name, or FLOW/SCHEDULE. Only a server runs what is due; --pause and --resume are kept in
-    the store, so that they hold for the server that runs on it now as for the next one.
+    SCHEDULE is the name of a schedule, or FLOW/SCHEDULE. Only a server runs ticks. The store keeps --pause and --resume,
+    so they apply to the server that is running on it now and to the next one.
 
     \b
     Examples:

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
-@flow_option("The flow, as module:flow or path.py:flow; repeatable.")
-@click.option("--host", default="localhost", show_default=True, metavar="HOST", help="The address to listen at.")
+@flow_option("The flow: module:flow or path.py:flow; repeatable.")
+@click.option("--host", default="localhost", show_default=True, metavar="HOST", help="The address to listen on.")
 @click.option(
     "--port",
     type=WholeNumber(0, 65_535),
     default=3000,
     show_default=True,
     metavar="PORT",
-    help="The port; 0 takes any that is free.",
+    help="The port; 0 takes any free port.",
 )
 @store_option
 @click.option(
@@ -36,16 +36,18 @@ if TYPE_CHECKING:
     "secret",
     envvar="MICROFLOW_TOKEN",
     metavar="TOKEN",
-    help="What everybody who asks must know. Needed on any host but localhost. [env: MICROFLOW_TOKEN]",
+    help="The token that requests must carry. Required on any host but localhost. [env: MICROFLOW_TOKEN]",
 )
-@click.option("--no-auth", is_flag=True, help="Let everybody in who can reach the server, on any host.")
+@click.option(
+    "--no-auth", is_flag=True, help="Require no token: anyone who can reach the server can use it, on any host."
+)
 @click.option(
     "--grace",
     type=SECONDS,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long what runs may take to end when the server is stopped.",
+    help="How long running executions may take to end when the server stops.",
 )
 @click.option(
     "--keep",
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     default="90d",
     show_default=True,
     metavar="AGE",
-    help="How long history stays: a number and a unit, as 90d, 12h or 2w.",
+    help="How long to keep history: a number and a unit, such as 90d, 12h or 2w.",
 )
 @click.option("--reload", is_flag=True, help="Restart when a source file of the flows changes; for development.")
 @no_copy_option
@@ -71,8 +73,8 @@ def command(
 ) -> None:
     """Serve flows: the web app, the REST API, the schedules.
 
-    The URL is printed once requests are answered. localhost is 127.0.0.1 and, where there is IPv6, ::1. One server at
-    a time uses a store.
+    The command prints the URL once the server answers requests. localhost is 127.0.0.1 and, if the machine has IPv6,
+    ::1. Only one server at a time can use a store.
 
     \b
     Examples:
@@ -80,9 +82,10 @@ def command(
       microflow serve -f flows/sales.py -f flows/stock.py --port 8080
       microflow serve -f my_flow:flow --host 0.0.0.0 --token "$(cat token.txt)"
 
-    Ctrl-C or SIGTERM stops it: nothing new begins, running executions have --grace seconds to end, and the rest are ended
-    then; a second Ctrl-C ends them at once. Queued executions, unfinished runs and executions with attempts left wait for
-    the next server. The exit code is 0 if everything had ended by itself and nothing waits, else 1.
+    Ctrl-C or SIGTERM stops the server. It then starts nothing new. Running executions have --grace seconds to end, and
+    the server ends the rest. A second Ctrl-C ends them at once. Queued executions, unfinished runs and executions with
+    attempts left wait for the next server. The exit code is 0 if all executions ended by themselves and none waits,
+    else 1.
     """
     from ...engine.engine import Engine
     from ..reloading import Watch, reloaded, restart

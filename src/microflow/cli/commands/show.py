@@ -19,15 +19,15 @@ LINES = 30
 
 @click.command("show")
 @click.argument("id", type=EXECUTION)
-@click.option("--tree", "whole_tree", is_flag=True, help="Everything below it; with --json, only the tree.")
-@flow_option("The flow whose store is looked at.")
+@click.option("--tree", "whole_tree", is_flag=True, help="Show all executions below it; with --json, only the tree.")
+@flow_option("A flow that uses the store.")
 @json_option
 @store_option
 @server_options
 @traceback_option
 @takes_where
 def command(where: Where, id: int, whole_tree: bool, as_json: bool) -> None:  # noqa: A002 - as it is called elsewhere
-    """Show one execution, and what it called.
+    """Show an execution and its child executions.
 
     \b
     Examples:
