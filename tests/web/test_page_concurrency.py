@@ -115,7 +115,7 @@ def test_who_holds_and_who_waits_is_told_in_order(client: Any, engine: Engine) -
     assert "2 waiting" in told
     assert re.search(rf"Holds a place For cook #{first} .* cook #{second} ", told)
     assert re.search(
-        rf"Waits, in this order waits for a place: the limit of 2 of 'stoves' is reached For 1 cook #{third} ", told
+        rf"Waits, in this order waits for a slot: the limit of 2 of 'stoves' is reached For 1 cook #{third} ", told
     )
     assert re.search(rf" 2 cook #{fourth} ", told)
     assert marks(html, "stoves") == (2, 0)
