@@ -153,6 +153,9 @@ def refused() -> Prepared:
 
 _RUN = Verdict(None)
 
+UNPREPARED = refused()
+"""What is known of a call before it is prepared."""
+
 
 def _path_of(index: int, inputs: tuple[Any, ...]) -> str:
     """The path of the result of this number in the inputs, counted as ``_without_results`` does."""

@@ -18,6 +18,7 @@ from ...runners.attempts import Attempt
 from ...runners.base import Outcome
 from ...runners.calling import error_of
 from ...store.executions import Ending, Waiting
+from .call import UNPREPARED
 from .execution import Execution
 from .settling import outcome_of, waiting_at
 from .state import State
@@ -29,7 +30,7 @@ def can_lead(execution: Execution) -> bool:
     return (
         job.timeout is None
         and execution.call.opened is None
-        and prepared is not None
+        and prepared is not UNPREPARED
         and prepared.run_key is None
         and not any(group.key for group in job.limits)
         and execution.resources.can_start(execution)
@@ -43,7 +44,7 @@ def can_follow(execution: Execution, first: Execution) -> bool:
     """
     prepared, call, parent = execution.record.prepared, execution.call, execution.parent
     return (
-        prepared is not None
+        prepared is not UNPREPARED
         and call.opened is None
         and prepared.verdict.run
         and prepared.run_key is None
@@ -58,6 +59,8 @@ class Chunk:
 
     It belongs to the thread that looks after all of them. ``first`` has its slots.
     """
+
+    __slots__ = ("_executions",)
 
     def __init__(self, first: Execution, followers: Iterable[Execution] = ()) -> None:
         self._executions = deque((first, *followers))

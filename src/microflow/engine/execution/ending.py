@@ -69,7 +69,7 @@ def let_go(turn: Turn, live: Live, execution: LiveExecution) -> None:
 
 def _complete(record: Record, ending: Ending) -> ExecutionResult:
     """Put into an ending what is known besides how the attempt ended; the result of it."""
-    prepared, observation = record.known(), record.observation
+    prepared, observation = record.prepared, record.observation
     name_partition(ending, record.call.job, prepared)
     if observation.progress_made is not None:
         ending.progress = msgspec.json.encode(observation.progress_made._asdict())
@@ -119,7 +119,7 @@ def _close_broken(record: Record, error: Exception) -> Ending:
 
 
 def _result_of(record: Record, ending: Ending) -> ExecutionResult:
-    prepared = record.known()
+    prepared = record.prepared
     return result_of(
         ending,
         job=record.call.job.name,

@@ -67,17 +67,14 @@ class Execution:
         self.turn = Turn(resources)
         self.observation = self.record.observation
         self._ready = ready
+        self._positions = 0  # the next one among its calls; guarded by the lock of the lifecycle
         self._result: ExecutionResult | None = None
 
     @property
     def id(self) -> int:
         """The execution's number; 0 before its row is open."""
-        return self.record.id
-
-    @property
-    def root_id(self) -> int:
-        """The number of the execution at the top of the tree; 0 before its row is open."""
-        return self.record.root_id
+        opened = self.record.opened
+        return opened.id if opened is not None else 0
 
     @property
     def row(self) -> Opened:
@@ -112,7 +109,10 @@ class Execution:
 
     def next_positions(self, count: int = 1) -> int:
         """Reserve so many positions among its calls; the first of them."""
-        return self.record.next_positions(count)
+        with self.lifecycle.lock:
+            first = self._positions
+            self._positions += count
+        return first
 
     # 1 to 3: before it runs
 
@@ -160,7 +160,7 @@ class Execution:
     def open(self, waiting: Waiting | None) -> None:
         """Open its row, queued for this reason or running; from now on others know it."""
         parent = self.parent
-        self.record.open(waiting, *((0, 0) if parent is None else (parent.id, parent.root_id)))
+        self.record.open(waiting, parent.row if parent is not None else None)
         if self.turn.request is not None:
             self.turn.request.execution_id = self.id
         self.resources.live.add(self)
@@ -177,17 +177,16 @@ class Execution:
 
         ``write`` records what is decided; False if the execution was ended in the store meanwhile.
         """
-        decided: Waiting | Ending | None = None
-        if not self.record.meets_other_engines:
-            is_queued = write(decided)
+        if self.record.run_key is None and self.call.blocked_by_other_engine is None:
+            is_queued = write(None)
         else:
             with self.resources.executions.together():
                 decided = self.record.decide()
                 is_queued = write(decided)
-        if isinstance(decided, Waiting):
-            return self._wait_until(self._look_later)
-        if decided is not None:
-            return decided
+            if isinstance(decided, Waiting):
+                return self._wait_until(self._look_later)
+            if decided is not None:
+                return decided
         return State.ACTIVE if is_queued else cancelled_ending(ENDED_IN_STORE)
 
     def _open_decided(self, decided: Waiting | Ending | None) -> bool:
@@ -289,7 +288,8 @@ class Execution:
             return self._fail(error)
 
     def _settle(self, outcome: Outcome) -> State | Ending:
-        self.observation.cancel_deadline()
+        if self.observation.deadline is not None:
+            self.observation.cancel_deadline()
         reason = stopped_with(outcome, self.stop, self.parent.stop if self.parent is not None else None)
         ending, retry = settle(outcome, reason, self.job, self.record.attempt)
         # a run's calls have been retried by themselves, as often as the job says
@@ -307,7 +307,8 @@ class Execution:
         self.turn.release()
         if (ending := self.record.retry(failed, delay)) is not None:
             return self.end_parked(ending)
-        self.record.next_attempt()
+        self.record.attempt += 1
+        self._positions = 0  # the same code makes the same calls again
         self.turn.later(delay, self.ask_again)
         return State.PARKED
 

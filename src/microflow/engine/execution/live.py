@@ -29,11 +29,6 @@ class LiveExecution(Protocol):
         ...
 
     @property
-    def root_id(self) -> int:
-        """The number of the root of its tree; 0 before its row is open."""
-        ...
-
-    @property
     def row(self) -> Opened:
         """Its row, which must be open."""
         ...

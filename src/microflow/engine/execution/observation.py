@@ -34,6 +34,11 @@ class Outlets(Protocol):
 class Observation:
     """The ``Observer`` of one execution. ``opened`` gives its row, which is open before anything is observed."""
 
+    __slots__ = (
+        *("_log", "_opened", "_outlets", "_reports", "_tail"),
+        *("deadline", "log_failure", "progress_made", "stop"),
+    )
+
     def __init__(self, outlets: Outlets, opened: Callable[[], Opened]) -> None:
         self.stop = Stop()
         self.progress_made: Progress | None = None
@@ -112,13 +117,14 @@ class Observation:
 
     def cancel_deadline(self) -> None:
         """The attempt is over: it can't time out any more."""
-        if self.deadline is not None:
-            self.deadline.cancel()
-            self.deadline = None
+        assert self.deadline is not None
+        self.deadline.cancel()
+        self.deadline = None
 
     def close(self) -> None:
         """Nothing is observed any more."""
-        self.cancel_deadline()
+        if self.deadline is not None:
+            self.cancel_deadline()
         try:
             if self._log is not None:
                 self._log.close()

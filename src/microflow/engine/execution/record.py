@@ -7,7 +7,6 @@ they come to know the execution.
 from __future__ import annotations
 
 import logging
-import threading
 
 from ...errors import InputCountError, PartitionError, PayloadError, StoreError, UnknownNameError
 from ...model.results import ExecutionStatus
@@ -15,7 +14,7 @@ from ...runners.base import Outcome, Request
 from ...runners.calling import error_of
 from ...store.executions import Ending, Opened, Waiting
 from ..admission.slots import Limit
-from .call import Call, Prepared, earlier_success, new_execution, prepare, refused, request_of
+from .call import UNPREPARED, Call, Prepared, earlier_success, new_execution, prepare, refused, request_of
 from .observation import Observation
 from .other_engines import waiting_for_run_key
 from .pausing import waiting_paused
@@ -28,21 +27,21 @@ logger = logging.getLogger("microflow")
 class Record:
     """The row of one execution.
 
-    ``prepared``: the call, checked and encoded; None before. ``opened``: the row as it is in the store; None before it is open.
-    ``attempt``: the number of the current attempt, from 1.
+    ``prepared``: the call, checked and encoded; ``UNPREPARED`` before. ``opened``: the row as it is in the store; None before it is
+    open. ``attempt``: the number of the current attempt, from 1. ``run_key``: the one that decides whether it runs; None if it has
+    none, or is to run in any case.
     """
 
-    __slots__ = ("_positions", "_positions_lock", "attempt", "call", "observation", "opened", "prepared", "resources")
+    __slots__ = ("attempt", "call", "observation", "opened", "prepared", "resources", "run_key")
 
     def __init__(self, resources: Resources, call: Call) -> None:
         self.resources = resources
         self.call = call
-        self.prepared: Prepared | None = None
+        self.prepared: Prepared = UNPREPARED
+        self.run_key: str | None = None
         self.opened: Opened | None = None
         self.attempt = 1
         self.observation = Observation(resources, self.row)
-        self._positions = 0
-        self._positions_lock = threading.Lock()
 
     # What is known
 
@@ -51,54 +50,26 @@ class Record:
         """The execution's number; 0 before its row is open."""
         return self.opened.id if self.opened is not None else 0
 
-    @property
-    def root_id(self) -> int:
-        """The number of the root of its tree; 0 before its row is open."""
-        return self.opened.root_id if self.opened is not None else 0
-
     def row(self) -> Opened:
         """The row, which must be open."""
         assert self.opened is not None, "its row is not open yet"
         return self.opened
-
-    def known(self) -> Prepared:
-        """The call, which must have been prepared."""
-        assert self.prepared is not None, "it is not prepared yet"
-        return self.prepared
 
     @property
     def has_started(self) -> bool:
         """Whether an attempt has started."""
         return self.opened is not None and self.opened.started_at is not None
 
-    @property
-    def run_key(self) -> str | None:
-        """The run key that decides whether it runs; None if none does: it has none, or is to run in any case."""
-        call = self.call
-        return None if call.force or call.body is not None else self.known().run_key
-
     def limits(self) -> list[Limit]:
         """The limits in which it needs a slot."""
         call = self.call
         if call.body is not None:
             return list(call.limits)
-        return [*call.limits, *self.resources.limits.needed(call.job, self.known().first, self.run_key)]
+        return [*call.limits, *self.resources.limits.needed(call.job, self.prepared.first, self.run_key)]
 
     def request(self) -> Request:
         """What a runner is asked to carry out."""
-        return request_of(self.call, self.known(), self.id, self.attempt)
-
-    def next_positions(self, count: int) -> int:
-        """Reserve so many positions for the rows of its next calls; the first of them. In any thread."""
-        with self._positions_lock:
-            first = self._positions
-            self._positions += count
-        return first
-
-    def next_attempt(self) -> None:
-        """The next attempt is the current one; the same code makes the same calls again, from the first position."""
-        self.attempt += 1
-        self._positions = 0
+        return request_of(self.call, self.prepared, self.row().id, self.attempt)
 
     # What decides whether it runs
 
@@ -109,26 +80,24 @@ class Record:
         """
         call = self.call
         try:
-            prepared = self.prepared = self.prepared or prepare(call)
+            if self.prepared is UNPREPARED:
+                self.prepared = prepare(call)
         except (InputCountError, PayloadError, PartitionError) as error:
             if call.upstream is None and call.opened is None:
                 raise
             # it is another engine's call, or one of a DAG run, whose other jobs continue
             self.prepared = refused()
             return Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99))
-        return None if prepared.verdict.run else upstream_ending(prepared, call.job.name)
+        if not call.force and call.body is None:
+            self.run_key = self.prepared.run_key
+        return None if self.prepared.verdict.run else upstream_ending(self.prepared, call.job.name)
 
     def prepare_ahead(self) -> None:
         """Prepare the call ahead of ``prepare``, which does it again, and raises what is wrong, where this failed."""
         try:
             self.prepared = prepare(self.call)
         except Exception:  # noqa: BLE001 - as above
-            self.prepared = None
-
-    @property
-    def meets_other_engines(self) -> bool:
-        """Whether what other engines carry out, or have, may keep it from running."""
-        return self.run_key is not None or self.call.blocked_by_other_engine is not None
+            self.prepared = UNPREPARED
 
     def decide(self) -> Waiting | Ending | None:
         """Why it must wait for an execution of another engine, or how it ends since its run key has succeeded; None if it runs.
@@ -149,15 +118,16 @@ class Record:
         """Whether its end can't share a transaction with others: the next execution with its run key must find it in the store
         when the slots are free, and to name a partition afterwards is to run the user's code.
         """
-        named = (self.known().run_key, outcome.run_key, outcome.cat_partition, outcome.time_partition)
+        named = (self.prepared.run_key, outcome.run_key, outcome.cat_partition, outcome.time_partition)
         return any(name is not None for name in named)
 
     # What is written
 
-    def open(self, waiting: Waiting | None, parent_id: int, root_id: int) -> None:
+    def open(self, waiting: Waiting | None, parent: Opened | None) -> None:
         """Open the row, queued for this reason or running, or adopt the one that another engine has opened."""
-        call, prepared, resources = self.call, self.known(), self.resources
+        call, prepared, resources = self.call, self.prepared, self.resources
         if (opened := call.opened) is None:
+            parent_id, root_id = (0, 0) if parent is None else (parent.id, parent.root_id)
             new = new_execution(call, prepared, waiting, parent_id, root_id)
             self.opened = resources.executions.open(new, resources.clock.now(), call.claim)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...model.results import ExecutionStatus
 from ...runners.calling import error_of
 from ...store.executions import Ending
-from .call import refused
 from .ending import result_for
 from .execution import Execution
 
@@ -21,7 +20,6 @@ def undo_end(execution: Execution, error: BaseException) -> None:
 def undo_open(execution: Execution, error: BaseException) -> None:
     """The transaction in which it was opened, or was to be, failed with this: it ends with that, and has no row."""
     record = execution.record
-    record.prepared = record.prepared or refused()
     if record.is_in_store(error):
         undo_end(execution, error)
         return

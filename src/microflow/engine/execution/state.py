@@ -36,17 +36,17 @@ class State(Enum):
 
 
 class Lifecycle:
-    """The state of one execution. Its methods are the only transitions; each takes the lock. Reading needs no lock."""
+    """The state of one execution, and its lock. The methods are the only transitions; each takes the lock. Reading needs none."""
 
-    __slots__ = ("_lock", "state")
+    __slots__ = ("lock", "state")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self.state = State.ACTIVE
 
     def park(self, stop: Stop) -> bool:
         """Active to parked; False if it was asked to stop, so that it has to end instead."""
-        with self._lock:
+        with self.lock:
             if stop.reason is not None:
                 return False
             self.state = State.PARKED
@@ -57,7 +57,7 @@ class Lifecycle:
 
         False if it was asked to stop, other than by the timeout of the attempt that failed.
         """
-        with self._lock:
+        with self.lock:
             if stop.reason not in (None, "timeout"):
                 return False
             renew()
@@ -66,7 +66,7 @@ class Lifecycle:
 
     def unpark(self) -> bool:
         """Parked to active; False if it was not parked: somebody else has unparked it, and carries it out or ends it."""
-        with self._lock:
+        with self.lock:
             if self.state is not State.PARKED:
                 return False
             self.state = State.ACTIVE
@@ -74,7 +74,7 @@ class Lifecycle:
 
     def leave(self, may_leave: Callable[[], bool]) -> bool:
         """Parked to ended, for another engine to carry out; False if it was not parked, or may not be left."""
-        with self._lock:
+        with self.lock:
             if self.state is not State.PARKED or not may_leave():
                 return False
             self.state = State.ENDED
@@ -82,5 +82,5 @@ class Lifecycle:
 
     def end(self) -> None:
         """Whatever its state, it has ended."""
-        with self._lock:
+        with self.lock:
             self.state = State.ENDED
