@@ -114,7 +114,7 @@ class Chunk:
             return first.conclude(outcome_of(error, first.observation.last_words))
 
     def ended(self, attempt: Attempt) -> Iterator[tuple[Execution, Outcome]]:
-        """The worker has something to say: those that have ended, with what is to be concluded of them.
+        """The worker has something to report: those that have ended, with the outcomes that are to be concluded.
 
         The slots of each are passed on to the one behind it.
         """
