@@ -253,7 +253,7 @@ class Fuzz:
         resources = self.engine._resources
         with resources.admission._lock:
             for _, limit in resources.limits.all():
-                if len(limit.holders) > limit.places:
+                if len(limit.holders) > limit.slots:
                     self.amiss.append(f"step {number}: {limit.describe()} has {len(limit.holders)} holders")
         for state in self.engine.concurrency():
             for holder in state.holders:

@@ -178,8 +178,8 @@ def bury(engine: Engine) -> None:
     """Let go of whatever an engine has left that died."""
     for execution in engine._resources.live.all():
         execution.stop.set("the process died")
-        if execution.call.gate is not None:
-            execution.call.gate.release()
+        if execution.call.pause_switch is not None:
+            execution.call.pause_switch.release()
     engine._threads.close(wait=True)
     engine._timers.stop()
 

@@ -287,7 +287,7 @@ class Machine(RuleBasedStateMachine):
     ) -> bool:
         """Whether it ends if all end that can and nobody new comes: what ``Admission`` must say, found by trying."""
         lives, waiting = dict(lives), set(waiting)
-        free = {limit: limit.places - len(limit.holders) for limit in self.limits}
+        free = {limit: limit.slots - len(limit.holders) for limit in self.limits}
         while True:
             can_end = [one for one in lives if one not in waiting and not any(one in known for known in lives.values())]
             may_run = [one for one in waiting if all(free[limit] for limit in one.limits)]
@@ -316,7 +316,7 @@ class Machine(RuleBasedStateMachine):
     def nobody_is_over_a_limit(self) -> None:
         for limit in self.limits:
             assert limit.holders == {one for one in self.callers if one not in self.waiting and limit in one.limits}
-            assert len(limit.holders) <= limit.places
+            assert len(limit.holders) <= limit.slots
 
     @invariant()
     def nobody_waits_needlessly(self) -> None:
@@ -365,7 +365,7 @@ def test_threads_that_take_and_give_back_never_exceed_a_limit() -> None:
         place = SlotRequest(limits, [])
         if not admission.take(place) and admission.park(place, granted.set) is not None:
             assert granted.wait(60)
-        too_many.extend(number for limit in limits if len(limit.holders) > limit.places or place not in limit.holders)
+        too_many.extend(number for limit in limits if len(limit.holders) > limit.slots or place not in limit.holders)
         admission.release(place)
 
     with ThreadPoolExecutor(8) as threads:

@@ -15,10 +15,10 @@ from microflow import Flow, StoreError, create_flow, current_execution, map_para
 from microflow.engine.admission.slots import Admission
 from microflow.engine.background.timers import Timers
 from microflow.engine.engine import Engine
-from microflow.engine.execution import chunk, execution
-from microflow.engine.execution import ending as closing
+from microflow.engine.execution import ending, execution, record
+from microflow.engine.execution.live import Live
 from microflow.engine.execution.observation import Observation
-from microflow.engine.execution.resources import Live
+from microflow.engine.runs import batch, fanout
 from microflow.engine.runs.sources import Calls
 from microflow.model.events import EventBus
 from microflow.runners.attempts import Attempt
@@ -97,11 +97,11 @@ def cancelled(flow: Flow) -> Any:
 SCENARIOS = [call, submit, retried, mapping, dag, manager, cancelled]
 
 SEAMS: list[tuple[Any, str]] = [
-    (closing, "name_partition"),
-    (closing, "result_of"),
+    (ending, "name_partition"),
+    (ending, "result_of"),
     (execution, "settle"),
-    (execution, "waiting_for_retry"),
-    (execution, "earlier_success"),
+    (record, "waiting_for_retry"),
+    (record, "earlier_success"),
     (Progress, "_asdict"),
     (Observation, "close"),
     (Observation, "next_attempt"),
@@ -192,10 +192,10 @@ def test_whatever_raises_at_the_end_of_an_execution_nothing_is_held(
     assert engine.stop()
 
 
-LINE_SEAMS: list[tuple[Any, str]] = [
-    (closing, "result_of"),
-    (chunk.ChunkedExecution, "started"),
-    (chunk.ChunkedExecution, "step_back"),
+CHUNK_SEAMS: list[tuple[Any, str]] = [
+    (ending, "result_of"),
+    (batch, "record_start"),
+    (fanout, "step_back"),
     (Attempt, "_handle"),
     (Attempt, "_done"),
     (Attempt, "_returned"),
@@ -211,9 +211,9 @@ LINE_SEAMS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't poll pipes, so there are no lines")
-@pytest.mark.parametrize("seam", LINE_SEAMS, ids=lambda seam: f"{seam[0].__name__.rpartition('.')[2]}.{seam[1]}")
-def test_whatever_raises_at_the_end_of_one_in_a_line_nothing_is_held(start: Start, seam: tuple[Any, str]) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't poll pipes, so there are no chunks")
+@pytest.mark.parametrize("seam", CHUNK_SEAMS, ids=lambda seam: f"{seam[0].__name__.rpartition('.')[2]}.{seam[1]}")
+def test_whatever_raises_at_the_end_of_one_in_a_chunk_nothing_is_held(start: Start, seam: tuple[Any, str]) -> None:
     flow = create_flow("shop", max_concurrency=2)
 
     @flow.task

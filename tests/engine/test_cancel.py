@@ -64,7 +64,7 @@ def test_a_queued_task_never_starts(flow: Flow, start: Start, runner: Any, look:
     engine = start(flow)
     running, queued = engine.submit(load), engine.submit(load)
     attempt = runner.next()
-    assert look(engine, queued.id)["waiting"]["message"] == "waits for a place: the limit of 1 of 'shop' is reached"
+    assert look(engine, queued.id)["waiting"]["message"] == "waits for a slot: the limit of 1 of 'shop' is reached"
 
     engine.cancel(queued.id)
 

@@ -20,7 +20,7 @@ SERVER = r"""
 import os, signal, subprocess, sys, threading, time
 from itertools import count
 from microflow import create_flow
-from microflow.engine.execution import execution
+from microflow.engine.execution import execution, record
 from microflow.engine.admission.slots import Admission
 from microflow.engine.execution.dispatch import Dispatch
 from microflow.engine.engine import Engine
@@ -28,7 +28,7 @@ from microflow.store.executions import Executions
 
 store, step, when, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 STEPS = {
-    "prepare": (execution, "prepare"), "admit": (Admission, "take"), "open": (Executions, "open"),
+    "prepare": (record, "prepare"), "admit": (Admission, "take"), "open": (Executions, "open"),
     "run": (Dispatch, "run"), "settle": (execution, "settle"), "close": (Executions, "finish"),
 }
 armed, times = threading.Event(), count(1)

@@ -74,7 +74,7 @@ def test_no_more_of_them_run_at_once_than_may(start: Start) -> None:
 
 
 def test_one_that_takes_long_holds_up_none_of_those_behind_it(shop: Flow, start: Start, tmp_path: Path) -> None:
-    """The first of a line waits for what only the last of all tasks does."""
+    """The first of a chunk waits for what only the last of all tasks does."""
     sign = tmp_path / "sign"
 
     @shop.task

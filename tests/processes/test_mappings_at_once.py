@@ -1,4 +1,4 @@
-"""Mappings of small tasks that share their places: each has its turn, a line of tasks at a time."""
+"""Mappings of small tasks that share their slots: each has its turn, a chunk of tasks at a time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_calls_that_must_wait_are_opened_in_the_order_of_the_inputs(
     def count(event: Any) -> None:
         if event.job == "small" and event.status == "queued":
             queued.append(event.id)
-            if len(queued) == 2:  # as many as may wait, of two lines
+            if len(queued) == 2:  # as many as may wait, of two chunks
                 over.set()
 
     unsubscribe = engine.events.subscribe(count)
@@ -87,7 +87,7 @@ def test_calls_that_must_wait_are_opened_in_the_order_of_the_inputs(
     assert positions == [(number,) for number in range(12)]
 
 
-def test_whoever_waits_for_a_place_gets_it_when_a_line_is_over(start: Start) -> None:
+def test_whoever_waits_for_a_slot_gets_it_when_a_chunk_is_over(start: Start) -> None:
     flow = create_flow("shop", max_concurrency=1)
     began, ended = threading.Event(), threading.Event()
 

@@ -60,7 +60,7 @@ def test_what_runs_and_what_waits(client: Any, gate: Any) -> None:
     found = figures(client)
     assert (found["microflow_executions_running"], found["microflow_executions_queued"]) == (1, 1)
     labels = '{flow="shop",limit="hold",key=""}'
-    assert [found[f"microflow_limit_{what}{labels}"] for what in ("places", "held", "waiting")] == [1, 1, 1]
+    assert [found[f"microflow_limit_{what}{labels}"] for what in ("slots", "held", "waiting")] == [1, 1, 1]
     assert found["process_resident_memory_bytes"] > 1_000_000
 
 
@@ -79,7 +79,7 @@ def test_names_are_escaped(make_client: Callable[..., Any], tmp_path: Path) -> N
         figures(client)
         text = client.get("/metrics").text
         assert 'ended_total{flow="a \\"b\\" \\\\ c",job="tick",status="skipped"} 1' in text
-        assert 'limit_places{flow="a \\"b\\" \\\\ c",limit="two\\nlines",key=""} 1' in text
+        assert 'limit_slots{flow="a \\"b\\" \\\\ c",limit="two\\nlines",key=""} 1' in text
     finally:
         engine.stop(grace=0)
 

@@ -1,4 +1,4 @@
-"""The page of limits: places, who holds them, who waits in which order, since when and why."""
+"""The page of limits: slots, who holds them, who waits in which order, since when and why."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def limits(html: str) -> dict[str, str]:
 
 
 def marks(html: str, heading: str) -> tuple[int, int]:
-    """(taken, free) places as they are drawn for a limit."""
+    """(taken, free) slots as they are drawn for a limit."""
     part = html[html.index(f"<h3>{heading}") :].partition('class="count"')[0]
-    return part.count('class="place taken"'), part.count('class="place"')
+    return part.count('class="slot taken"'), part.count('class="slot"')
 
 
 def kitchen(open_door: Event) -> Flow:
@@ -84,7 +84,7 @@ def submit(engine: Engine, job: str, count: int, **order: Any) -> list[int]:
 def test_every_limit_is_there_though_nothing_runs(client: Any) -> None:
     answer = client.get("/concurrency")
     assert answer.status == 200
-    assert "0 tasks running, none waiting for a place" in words(answer.text)
+    assert "0 tasks running, none waiting for a slot" in words(answer.text)
     found = limits(answer.text)
     assert list(found) == ["Tasks of the flow", "stoves", "ovens", "greet", "tables for each table"]
     assert "cook , bake 0 of 2 taken" in found["stoves"]
@@ -113,13 +113,13 @@ def test_who_holds_and_who_waits_is_told_in_order(client: Any, engine: Engine) -
     told = limits(html)["stoves"]
     assert "2 of 2 taken" in told
     assert "2 waiting" in told
-    assert re.search(rf"Holds a place For cook #{first} .* cook #{second} ", told)
+    assert re.search(rf"Holds a slot For cook #{first} .* cook #{second} ", told)
     assert re.search(
-        rf"Waits, in this order waits for a place: the limit of 2 of 'stoves' is reached For 1 cook #{third} ", told
+        rf"Waits, in this order waits for a slot: the limit of 2 of 'stoves' is reached For 1 cook #{third} ", told
     )
     assert re.search(rf" 2 cook #{fourth} ", told)
     assert marks(html, "stoves") == (2, 0)
-    assert "2 tasks running, 2 waiting for a place" in words(html)
+    assert "2 tasks running, 2 waiting for a slot" in words(html)
     assert html.count('data-elapsed="') >= 6
     for id_ in (first, second, third, fourth):
         assert f'href="/executions/{id_}"' in html
@@ -130,7 +130,7 @@ def test_one_holder_and_nobody_waiting_is_one_line(client: Any, engine: Engine) 
     (only,) = submit(engine, "cook", 1)
     told = limits(client.get("/concurrency").text)["stoves"]
     assert re.search(rf"1 of 2 taken by cook #{only} for ", told)
-    assert "Holds a place" not in told
+    assert "Holds a slot" not in told
 
 
 def test_a_keyed_group_is_there_for_each_value_in_use(client: Any, engine: Engine, door: Event) -> None:

@@ -32,9 +32,9 @@ from .background.thread_pool import ThreadPool
 from .background.timers import Timers
 from .execution.call import Call, how_asked, inputs_again
 from .execution.dispatch import Dispatch
-from .execution.execution import Execution
-from .execution.pausing import PauseSwitch, Pausing
-from .execution.resources import Resources, refusal
+from .execution.live import LiveExecution, Pausing, refusal
+from .execution.pausing import PauseSwitch
+from .execution.resources import Resources
 from .execution.settling import waiting_at
 from .recovery.dead_engines import Recovery, sign_on, take_over
 from .recovery.resume import Succession
@@ -141,7 +141,7 @@ class Engine(Served):
         self._mappings = Mappings(
             MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
-        self._gates = Pausing(self._resources.live, self.executions, self._clock)
+        self._pausing = Pausing(self._resources.live, self.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
@@ -163,7 +163,7 @@ class Engine(Served):
         self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
         return Path(self._own_folder.name)
 
-    def _caller(self, parent: Execution | None, trigger: str = "call") -> Caller:
+    def _caller(self, parent: LiveExecution | None, trigger: str = "call") -> Caller:
         return Caller(
             self._resources,
             self._threads,
@@ -189,7 +189,7 @@ class Engine(Served):
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
             self._unbind()
-            self._gates.interrupt()
+            self._pausing.interrupt()
             leave_queued(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
             if not ended:
@@ -287,7 +287,7 @@ class Engine(Served):
 
     def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
         body, options = partitions_body(plan), encode_options(plan, selection)
-        return self._submit(plan.job, "partitions", trigger, body, options=options, gate=PauseSwitch())
+        return self._submit(plan.job, "partitions", trigger, body, options=options, pause_switch=PauseSwitch())
 
     def _submit(self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any) -> Submitted:
         return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
@@ -304,11 +304,11 @@ class Engine(Served):
 
     def pause(self, execution_id: int) -> None:
         """Begin nothing new in a run over many inputs or partitions. Raises ``UnknownNameError``, ``ConflictError``."""
-        self._gates.pause(execution_id)
+        self._pausing.pause(execution_id)
 
     def resume(self, execution_id: int) -> None:
         """Go on with a run that is paused. Raises ``UnknownNameError``, ``ConflictError``."""
-        self._gates.resume(execution_id)
+        self._pausing.resume(execution_id)
 
     def retry(self, execution_id: int) -> Submitted:
         """Begin a new execution of the same job with the same inputs. Raises ``UnknownNameError``, ``ConflictError``.
@@ -365,7 +365,7 @@ class Engine(Served):
         execution = self._resources.live.get(execution_id)
         limit = execution.waits_at if execution is not None else None
         return (
-            sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id)
+            sorted(holder.execution_id for holder in tuple(limit.holders) if holder.execution_id)
             if limit is not None
             else []
         )

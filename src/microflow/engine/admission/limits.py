@@ -1,4 +1,4 @@
-"""Which limits a call needs a place in: the flow's own, those of its job, and the one that lets a run key run once at a time."""
+"""Which limits a call needs a slot in: the flow's own, those of its job, and the one that lets a run key run once at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...model.groups import ConcurrencyGroup
 from .slots import RUN_KEY, Admission, KeyValue, Limit, key_in_words
 
 LimitKind = Literal["flow", "group", "each", "key", "run_key"]
-"""Whose limit it is: a flow's own, a group's (a job's own number is one), that of each value of a group's key (which nobody holds
+"""Whose limit it is: a flow's own, a group's (a job's own number is one), that of each value of a group's key (which nothing holds
 itself), that of one such value, a run key's."""
 
 UNLIMITED = 128
@@ -56,10 +56,10 @@ The name of a flow's own limit is "".
 
 
 class Limits:
-    """The limits of an engine. One exists as long as somebody holds a place in it or waits for one, and while a flow defines it.
+    """The limits of an engine. One exists as long as a request holds a slot in it or waits for one, and while a flow defines it.
 
     Limits of the same address are one limit, whichever version of the code a call belongs to; the newest version says how many
-    places it has.
+    slots it has.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -72,9 +72,9 @@ class Limits:
         self._run_keys: WeakValueDictionary[tuple[str, str, str], Limit] = WeakValueDictionary()
         self._defined: dict[Limit, None] = {}
 
-    def needed(self, job: Job[Any], first: Mapping[str, Any], run_key: str | None, is_task: bool) -> list[Limit]:
+    def needed(self, job: Job[Any], first: Mapping[str, Any], run_key: str | None) -> list[Limit]:
         """The limits of one call; ``first`` is the dict that is its first input."""
-        limits = [self.of_flow(job.flow)] if is_task else []
+        limits = [self.of_flow(job.flow)] if job.kind == "task" else []
         limits += [
             self.of_group(group, job.flow.name) if group.key is None else self._of_value(group, first, job)
             for group in job.limits
@@ -89,7 +89,7 @@ class Limits:
         return known[1] if known is not None else self._define_flow(flow)
 
     def of_group(self, group: ConcurrencyGroup, flow: str) -> Limit:
-        """The limit of a group. Of one with a key nobody holds a place: it stands for the limits of the values."""
+        """The limit of a group. In that of a group with a key nothing holds a slot: it stands for the limits of the values."""
         known = self._groups.get(id(group))
         if known is not None:
             return known[1]
@@ -100,7 +100,7 @@ class Limits:
         value = first.get(group.key) if group.key is not None else None
         shown = value if value is None or isinstance(value, (str, int, float)) else str(value)
         family = self.of_group(group, job.flow.name)
-        limit = Limit(family.name, family.places, flow=job.flow.name, key=group.key, value=shown, family=family)
+        limit = Limit(family.name, family.slots, flow=job.flow.name, key=group.key, value=shown, family=family)
         with self._lock:  # of two threads that come here first, both must get the same limit
             return self._keyed.setdefault((id(family), repr(value)), limit)
 
@@ -109,23 +109,23 @@ class Limits:
         with self._lock:
             return self._run_keys.setdefault((job.flow.name, job.name, run_key), limit)
 
-    def capacity(self, job: Job[Any], is_task: bool) -> int:
+    def capacity(self, job: Job[Any]) -> int:
         """How many executions of a job can run at once, as far as that does not depend on their inputs."""
-        places = [self.of_flow(job.flow).places] if is_task else [UNLIMITED]
-        places += [self.of_group(group, job.flow.name).places for group in job.limits if group.key is None]
-        return min(places)
+        slots = [self.of_flow(job.flow).slots] if job.kind == "task" else [UNLIMITED]
+        slots += [self.of_group(group, job.flow.name).slots for group in job.limits if group.key is None]
+        return min(slots)
 
     def define(self, flows: Iterable[Any]) -> None:
-        """Have the limits that these flows' code names, whether anybody has needed them yet or not, and no others.
+        """Have the limits that these flows' code names, whether a call has needed them yet or not, and no others.
 
-        A limit that another version of the code defined before has as many places as this one says from now on.
+        A limit that another version of the code defined before has as many slots as this one says from now on.
         """
         defined: dict[Limit, None] = {}
         for flow in flows:
             is_new = id(flow) not in self._flows
             limit = self.of_flow(flow)
             if is_new:
-                self._resize(limit, _places_of(flow))
+                self._resize(limit, _slots_of(flow))
             defined[limit] = None
             alike: Counter[tuple[str, str | None]] = Counter()
             for group in {id(group): group for job in flow.jobs.values() for group in job.limits}.values():
@@ -140,7 +140,7 @@ class Limits:
 
     def _define_flow(self, flow: Any) -> Limit:
         return self._keep(
-            self._flows, flow, Limit(flow.name, _places_of(flow), flow=flow.name), (flow.name, "", None, 0)
+            self._flows, flow, Limit(flow.name, _slots_of(flow), flow=flow.name), (flow.name, "", None, 0)
         )
 
     def _keep(self, known: dict[int, tuple[Any, Limit]], owner: Any, limit: Limit, address: Address | None) -> Limit:
@@ -155,12 +155,12 @@ class Limits:
                 limit = self._addressed.setdefault(address, limit)
             return known.setdefault(number, (ref(owner, forget), limit))[1]
 
-    def _resize(self, limit: Limit, places: int) -> None:
+    def _resize(self, limit: Limit, slots: int) -> None:
         with self._lock:
             alike = [known for known in self._keyed.values() if known.family is limit]
         for each in [limit, *alike]:
-            if each.places != places:
-                self._admission.resize(each, places)
+            if each.slots != slots:
+                self._admission.resize(each, slots)
 
     def all(self) -> list[tuple[LimitKind, Limit]]:
         """Every limit there is, the flows' first, then groups, and keys and run keys as long as they are in use."""
@@ -178,18 +178,18 @@ class Limits:
         ]
 
     def _shown(self, limits: Iterable[Limit]) -> list[Limit]:
-        """Each once, without those that no flow defines any more and that nobody uses."""
+        """Each once, without those that no flow defines any more and that no request uses."""
         return [limit for limit in dict.fromkeys(limits) if limit in self._defined or limit.holders or limit.parked]
 
 
-def _places_of(flow: Any) -> int:
+def _slots_of(flow: Any) -> int:
     return flow.max_concurrency or available_cores()
 
 
 class LimitState(msgspec.Struct, frozen=True):
-    """A limit as it stands: how many places it has, and which executions hold one or wait for one, in the order of their turn.
+    """A limit at one moment: how many slots it has, and which executions hold one or wait for one, in the order of their turn.
 
-    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for each value of its ``key`` (nobody holds it
+    ``kind`` says whose limit it is: a flow's own, that of a group, of a group for each value of its ``key`` (nothing holds it
     itself), of a group for one ``value`` of its key, of a run key.
     """
 
@@ -218,7 +218,7 @@ def state_of(kind: LimitKind, limit: Limit) -> LimitState:
         limit.flow,
         limit.key,
         limit.value,
-        limit.places,
-        sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id),
-        [place.execution_id for _, place in sorted(limit.parked, key=lambda entry: entry[0])],
+        limit.slots,
+        sorted(holder.execution_id for holder in tuple(limit.holders) if holder.execution_id),
+        [waiter.execution_id for _, waiter in sorted(limit.parked, key=lambda entry: entry[0])],
     )

@@ -21,15 +21,15 @@ from .pausing import PauseSwitch
 
 
 class Call(msgspec.Struct, kw_only=True):
-    """A call as it was made. ``position`` is its place among its parent's calls, given when the call is made.
+    """A call as it was made. ``position`` counts its parent's calls, and is given when the call is made.
 
     ``body`` and ``kind`` are set for runs that have no function of the user's (a DAG run, a mapping): ``job`` is then their target.
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them;
     None outside a DAG run.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution;
-    ``elsewhere`` says, as part of the one in which it begins, whether it must wait for an execution of another engine, and why.
-    ``planned`` is the partition of a run that was planned. ``gate`` is that of a run over many inputs, which can be paused.
-    ``opened`` is the row that it has already, queued: an engine that ended has left it, and this one goes on with it.
+    ``blocked_by_other_engine`` says, as part of the one in which it starts, why it must wait for an execution of another engine.
+    ``planned`` is the partition of a run that was planned. ``pause_switch`` is that of a run over many inputs, which can be paused.
+    ``opened`` is the row that it has already, queued: an engine that ended has left it, and this one resumes it.
     """
 
     job: Job[Any]
@@ -47,8 +47,8 @@ class Call(msgspec.Struct, kw_only=True):
     upstream: tuple[ExecutionResult, ...] | None = None
     limits: tuple[Limit, ...] = ()
     claim: Claim | None = None
-    elsewhere: Callable[[float], Waiting | None] | None = None
-    gate: PauseSwitch | None = None
+    blocked_by_other_engine: Callable[[float], Waiting | None] | None = None
+    pause_switch: PauseSwitch | None = None
     opened: Opened | None = None
 
 
@@ -63,7 +63,7 @@ class Prepared(msgspec.Struct, kw_only=True):
     first: Mapping[str, Any]
     verdict: Verdict
     culprit: ExecutionResult | None = None
-    culprit_place: str = ""
+    culprit_path: str = ""
     statuses: list[Any] | None = None
     run_key: str | None = None
     partitions: Sequence[StoredKey] = ()
@@ -111,7 +111,7 @@ def prepare(call: Call) -> Prepared:
         first=first,
         verdict=verdict,
         culprit=None if verdict.run else results[verdict.culprit],
-        culprit_place="" if verdict.run else _place_of(verdict.culprit, call.upstream or inputs),
+        culprit_path="" if verdict.run else _path_of(verdict.culprit, call.upstream or inputs),
         statuses=statuses,
         run_key=_run_key(first, job.name),
         partitions=keyed.keys,
@@ -153,9 +153,12 @@ def refused() -> Prepared:
 
 _RUN = Verdict(None)
 
+UNPREPARED = refused()
+"""What is known of a call before it is prepared."""
 
-def _place_of(index: int, inputs: tuple[Any, ...]) -> str:
-    """Where the result of this number is among the inputs, counted as ``_without_results`` does."""
+
+def _path_of(index: int, inputs: tuple[Any, ...]) -> str:
+    """The path of the result of this number in the inputs, counted as ``_without_results`` does."""
     for number, value in enumerate(inputs):
         is_list = isinstance(value, list) and _holds_result(value)
         count = len(value) if is_list else 1
@@ -192,8 +195,8 @@ def _without_results(
                     items.extend(output)
                 else:
                     items.append(output)
-                place = f"inputs[{index}][{number}]"
-                known.append(_status(item, job, place, in_list=True) if isinstance(item, ExecutionResult) else None)
+                path = f"inputs[{index}][{number}]"
+                known.append(_status(item, job, path, in_list=True) if isinstance(item, ExecutionResult) else None)
                 results.append(item if isinstance(item, ExecutionResult) else None)
             plain.append(items)
             statuses.append(known)
@@ -204,10 +207,10 @@ def _without_results(
     return plain, statuses, results
 
 
-def _status(result: ExecutionResult, job: Job[Any], place: str, in_list: bool = False) -> InputStatus:
+def _status(result: ExecutionResult, job: Job[Any], path: str, in_list: bool = False) -> InputStatus:
     run_key, reason, error = result.run_key, result.reason, result.error
     if result.execution_id is None:  # not the result of a call: somebody's code has made it
-        check_result(result, job=job.name, place=place, limit=job.max_payload)
+        check_result(result, job=job.name, place=path, limit=job.max_payload)
         run_key = None if run_key is None else key_text(run_key)
         reason = None if reason is None else _unicode(reason)
         if error is not None:

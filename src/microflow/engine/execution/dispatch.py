@@ -15,7 +15,7 @@ from ...runners.processes import FreshProcesses, ProcessPool
 from ...runners.refusal import Refusal
 from ...runners.threads import Capture, ThreadRunner
 from ...runtime import active_runtime
-from .execution import Execution
+from .live import LiveExecution
 
 _PROCESSES = (None, "process", "fresh")
 
@@ -23,7 +23,7 @@ _PROCESSES = (None, "process", "fresh")
 class Dispatch:
     """The runners of an engine. ``caller_of`` gives the runtime of an execution whose code may call jobs."""
 
-    def __init__(self, pool: ProcessPool, caller_of: Callable[[Execution], Any]) -> None:
+    def __init__(self, pool: ProcessPool, caller_of: Callable[[LiveExecution], Any]) -> None:
         self._pool = pool
         self._caller_of = caller_of
         self._threads = ThreadRunner(Capture())
@@ -34,7 +34,7 @@ class Dispatch:
         }
         self._own: dict[int, Runner] = {}  # by identity: they need not be hashable
 
-    def run(self, execution: Execution, request: Request) -> Outcome:
+    def run(self, execution: LiveExecution, request: Request) -> Outcome:
         """Carry out an attempt in this thread: a task by its runner, all else here, with a runtime that carries out its calls."""
         job, body = execution.job, execution.call.body
         runner: Runner = self._threads
@@ -58,7 +58,7 @@ class Dispatch:
             if caller is not None:
                 caller.close()
 
-    def can_start(self, execution: Execution) -> bool:
+    def can_start(self, execution: LiveExecution) -> bool:
         """Whether an attempt can be begun and looked after together with others: in a warm worker, where pipes can be polled."""
         job = execution.job
         is_pooled = job.kind == "task" and execution.call.body is None and job.runner in (None, "process")

@@ -1,252 +1,263 @@
-"""One execution as a pipe of named steps over one value; the failing path is the same path.
+"""One execution, from its call to its end. The path of one that fails is the same path.
 
-``begin``: *prepare* (inputs checked and encoded once), *decide* (run strategy, run key), *admit* (all places at once), *open* (the
-row). ``attempt``: *run*, *settle* (a pure function), *close* (in ``closing``). What must wait, for places or for its next attempt,
-waits without a thread: it is parked, and ``ready`` is called when it may go on. Nothing here changes thread by itself.
+``begin``, in the thread that calls the job:
+
+1. *Prepare*: the inputs are checked and encoded, once. The run strategy looks at those that are results.
+2. *Admit*: it takes all its slots at once, or waits for them.
+3. *Open*: its row is written. Whether it runs now, waits for an execution of another engine, or ends because its run key has
+   succeeded before, is decided in the same transaction.
+
+``attempt`` (where its thread looks after others too, ``Chunk.launch`` and ``conclude``):
+
+4. *Run*: its job's runner carries the attempt out.
+5. *Settle*: a pure function says what becomes of the attempt. If another one follows, it waits for that, and continues with 2.
+6. *End*: the row is closed, the slots are given back, and whoever waits for it is told.
+
+Each step gives the ``State`` it is in, or the ``Ending`` with which it ends at once. What must wait, for slots or for the next
+attempt, waits without a thread: it is parked, and ``ready`` is called when it may continue. No method changes thread by itself. No
+exception keeps an execution from its end: it becomes the error that it ends with, and is logged.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
-from ...errors import (
-    DeadlockError,
-    ExecutionCancelled,
-    InputCountError,
-    PartitionError,
-    PayloadError,
-    StoreError,
-    WorkerDied,
-)
-from ...model.results import ExecutionStatus
-from ...runners.base import Outcome, Request, Stop
+from ...errors import DeadlockError, StoreError
+from ...model.results import ExecutionResult, ExecutionStatus
+from ...runners.base import Outcome, Stop
 from ...runners.calling import error_of
 from ...store.executions import Ending, Opened, Waiting
 from ..admission.slots import Limit, SlotRequest
-from .call import Prepared, earlier_success, new_execution, prepare, refused, request_of
+from .call import Call
 from .deadline import Deadline
-from .ending import Closing
-from .other_engines import LOOK, waiting_elsewhere
-from .pausing import waiting_paused
-from .settling import (
-    cancelled_ending,
-    outcome_of,
-    passed_on,
-    settle,
-    stopped_ending,
-    upstream_ending,
-    waiting_at,
-    waiting_for_retry,
-)
-from .state import State
+from .ending import close, let_go, result_for
+from .live import LiveExecution, outlives_engine, slots_above
+from .other_engines import LOOK
+from .record import Record
+from .resources import Resources
+from .settling import ENDED_IN_STORE, cancelled_ending, outcome_of, passed_on, settle, stopped_ending, stopped_with
+from .state import Lifecycle, State
+from .turn import Turn
 
 logger = logging.getLogger("microflow")
 
 
-class Execution(Closing):
-    """A live execution, as what is done with it until it ends."""
+class Execution:
+    """A live execution. ``ready`` is called, in any thread, when a parked one may continue with ``attempt`` or has ended.
 
-    # Before it runs
+    ``lifecycle`` has the state and its lock. ``record`` and ``turn`` belong to the thread that carries the execution out; others
+    only read them. ``children`` are changed by several threads, with single operations, which are atomic.
+    """
 
-    def prepare(self) -> None:
-        """Check and encode the inputs ahead of ``begin``, which does it again, and raises what is wrong, where it failed."""
-        try:
-            self._prepared = prepare(self.call)
-        except Exception:  # noqa: BLE001 - begin() tells of it
-            self._prepared = None
+    def __init__(
+        self, resources: Resources, call: Call, parent: LiveExecution | None, ready: Callable[[Execution], None]
+    ) -> None:
+        if call.scheduled_at is None and parent is not None:
+            call.scheduled_at = parent.call.scheduled_at  # whatever a tick's run calls is of that tick
+        self.call = call
+        self.job = call.job
+        self.kind = call.kind or call.job.kind
+        self.parent = parent
+        self.children: set[LiveExecution] = set()
+        self.resources = resources
+        self.lifecycle = Lifecycle()
+        self.record = Record(resources, call)
+        self.turn = Turn(resources)
+        self.observation = self.record.observation
+        self._ready = ready
+        self._positions = 0  # the next one among its calls; guarded by the lock of the lifecycle
+        self._result: ExecutionResult | None = None
+
+    @property
+    def id(self) -> int:
+        """The execution's number; 0 before its row is open."""
+        opened = self.record.opened
+        return opened.id if opened is not None else 0
+
+    @property
+    def row(self) -> Opened:
+        """Its row, which must be open."""
+        return self.record.row()
+
+    @property
+    def state(self) -> State:
+        """Its state at this moment."""
+        return self.lifecycle.state
+
+    @property
+    def stop(self) -> Stop:
+        """What asks the attempt that runs now to end."""
+        return self.observation.stop
+
+    @property
+    def slots(self) -> SlotRequest | None:
+        """Its request for slots; None before it has made one."""
+        return self.turn.request
+
+    @property
+    def waits_at(self) -> Limit | None:
+        """The limit at which it is parked."""
+        return self.turn.waits_at
+
+    @property
+    def result(self) -> ExecutionResult:
+        """How it ended; it must have ended."""
+        assert self._result is not None, "the execution has not ended"
+        return self._result
+
+    def next_positions(self, count: int = 1) -> int:
+        """Reserve so many positions among its calls; the first of them."""
+        with self.lifecycle.lock:
+            first = self._positions
+            self._positions += count
+        return first
+
+    # 1 to 3: before it runs
 
     def begin(self) -> State:
-        """Prepare, decide, admit and open. READY: the caller goes on with ``attempt``. PARKED: ``ready`` is, or was, called.
+        """Prepare, admit and open. ACTIVE: the caller continues with ``attempt``. PARKED: ``ready`` will be, or was, called.
 
-        Raises what ``prepare`` raises (but in a DAG run: there the job fails), ``ExecutionCancelled`` if the caller was cancelled,
-        ``StoreError``; nothing is left behind.
+        Raises what ``Record.prepare`` raises, ``ExecutionCancelled`` if its caller was cancelled, ``ConflictError`` if the engine
+        stops, ``StoreError``; nothing is left behind.
         """
-        state = self._begin()
-        self._heed_caller()
+        state = self._reach(self._begin())
+        self.heed_caller()
         return state
 
-    def _heed_caller(self) -> None:
+    def _begin(self) -> State | Ending:
+        self.resources.refuse_if_too_late(self.parent)
+        if (ending := self.record.prepare()) is not None:
+            self.open(None)
+            return ending
+        self.turn.ask(self.record.limits(), slots_above(self.parent))
+        if self.call.opened is not None:  # another engine has queued it
+            self.open(None)
+            return self._wait_until(self.ask_again)
+        if not self.turn.take():
+            return self._wait_for_slots()
+        try:
+            return self._run_unless_it_waits(self._open_decided)
+        except BaseException:
+            self.turn.release()
+            raise
+
+    def _wait_for_slots(self) -> State | Ending:
+        if (ending := self.record.earlier_success()) is not None:
+            self.open(None)
+            return ending
+        self.open(self.turn.waiting())
+        if not self.lifecycle.park(self.stop):
+            return self._stopped_before_it_ran()
+        try:
+            if self.turn.park(self._granted):
+                return State.PARKED
+        except DeadlockError as error:
+            return self.end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
+        return self._unpark()
+
+    def open(self, waiting: Waiting | None) -> None:
+        """Open its row, queued for this reason or running; from now on others know it."""
+        parent = self.parent
+        self.record.open(waiting, parent.row if parent is not None else None)
+        if self.turn.request is not None:
+            self.turn.request.execution_id = self.id
+        self.resources.live.add(self)
+        if parent is not None:
+            parent.children.add(self)
+
+    def heed_caller(self) -> None:
         """End too if the caller was asked to while this was being opened: it may not have seen it among its children."""
         if self.parent is not None and (reason := self.parent.stop.reason) is not None:
             self.cancel(passed_on(reason))
 
-    def _begin(self) -> State:
-        resources, parent = self._resources, self.parent
-        if parent is not None and parent.stop.reason is not None:
-            raise ExecutionCancelled(
-                f"Execution {parent.id} of {parent.job.name!r} was cancelled or timed out, so it can call nothing more."
-            )
-        resources.refuse_if_stopping(parent)
-        try:
-            prepared = self._prepared = self._prepared or prepare(self.call)
-        except (InputCountError, PayloadError, PartitionError) as error:
-            if self.call.upstream is None and self.call.opened is None:
-                raise
-            # nobody called it who could be told: it was another engine's call, or is one of a DAG run, whose other jobs go on
-            self._prepared = refused()
-            self._open(None)
-            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
-        if not prepared.verdict.run:
-            self._open(None)
-            return self._end(upstream_ending(prepared, self.job.name))
-        run_key = prepared.run_key if not self.call.force and self.call.body is None else None
-        self._place = SlotRequest(self._limits(prepared, run_key), self.places_above())
-        if self.call.opened is not None:
-            self._open(None)
-            self.state = State.PARKED
-            self._try_again()
-            return State.PARKED
-        if resources.admission.take(self._place):
-            return self._admitted(run_key)
-        return self._park(run_key)
+    def _run_unless_it_waits(self, write: Callable[[Waiting | Ending | None], bool]) -> State | Ending:
+        """It has its slots: active, unless it must wait for an execution of another engine, or need not run at all.
 
-    def _limits(self, prepared: Prepared, run_key: str | None) -> list[Limit]:
-        if self.call.body is not None:
-            return list(self.call.limits)
-        is_task = self.job.kind == "task"
-        return [*self.call.limits, *self._resources.limits.needed(self.job, prepared.first, run_key, is_task)]
+        ``write`` records what is decided; False if the execution was ended in the store meanwhile.
+        """
+        if self.record.run_key is None and self.call.blocked_by_other_engine is None:
+            is_queued = write(None)
+        else:
+            with self.resources.executions.together():
+                decided = self.record.decide()
+                is_queued = write(decided)
+            if isinstance(decided, Waiting):
+                return self._wait_until(self._look_later)
+            if decided is not None:
+                return decided
+        return State.ACTIVE if is_queued else cancelled_ending(ENDED_IN_STORE)
 
-    def _admitted(self, run_key: str | None) -> State:
-        assert self._place is not None
-        executions, now = self._resources.executions, self._resources.clock.now()
-        waiting = ending = None
-        try:
-            if run_key is None and self.call.elsewhere is None:
-                self._open(None)
-            else:
-                with executions.together():  # so that of two engines only one finds that nobody runs with this key
-                    if (waiting := self._waits_elsewhere(run_key, now)) is None:
-                        ending = earlier_success(executions, self.job, run_key)
-                    self._open(waiting)
-        except BaseException:
-            self._resources.admission.release(self._place)
-            raise
-        if waiting is not None:
-            self.state = State.PARKED
-            return self._look_again()
-        if ending is not None:
-            return self._end(ending)
-        self.state = State.READY
-        return State.READY
+    def _open_decided(self, decided: Waiting | Ending | None) -> bool:
+        self.open(decided if isinstance(decided, Waiting) else None)
+        return True
 
-    def _waits_elsewhere(self, run_key: str | None, now: float) -> Waiting | None:
-        """Why it must wait for an execution of another engine: one with its run key, or a run of the schedule whose run it is."""
-        waiting = None if run_key is None else waiting_elsewhere(self._resources.executions, self.job, run_key, now)
-        if waiting is None and self.call.elsewhere is not None:
-            waiting = self.call.elsewhere(now)
-        return waiting
+    # Parked, and not any more
 
-    def _look_again(self) -> State:
-        """Parked because of an execution elsewhere: give the places back, and try again in a while."""
-        assert self._place is not None
-        self._resources.admission.release(self._place)
-        self._timer = self._resources.timers.later(LOOK, self._try_again)
+    def _wait_until(self, look: Callable[[], None]) -> State | Ending:
+        """Park it, and look whether it may run."""
+        if not self.lifecycle.park(self.stop):
+            return self._stopped_before_it_ran()
+        look()
         return State.PARKED
 
-    def _park(self, run_key: str | None) -> State:
-        assert self._place is not None
-        if (ending := earlier_success(self._resources.executions, self.job, run_key)) is not None:
-            self._open(None)
-            return self._end(ending)
-        busy = next((limit for limit in self._place.limits if limit.full), None)
-        self._open(waiting_at(busy, self._resources.clock.now()))
-        self.state = State.PARKED
+    def _stopped_before_it_ran(self) -> Ending:
+        return stopped_ending(str(self.stop.reason), "before it ran")
+
+    def _look_later(self) -> None:
+        # an execution of another engine keeps it waiting, and does not report its end here
+        self.turn.release()
+        self.turn.later(LOOK, self.ask_again)
+
+    def ask_again(self) -> None:
+        """Take the slots of what is parked anew, or wait for them."""
+        if self.state is not State.PARKED:
+            return
+        turn = self.turn
+        turn.ask_anew()
         try:
-            if self._resources.admission.park(self._place, self._granted) is not None:
-                return State.PARKED
-        except DeadlockError as error:
-            return self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error, skip_frames=99)))
-        return self._unpark()
+            if not turn.take():
+                self.record.wait(turn.waiting())  # before it waits: whoever grants it its slots makes it running
+                if turn.park(self._granted):
+                    return
+        except Exception as error:
+            if not isinstance(error, (DeadlockError, StoreError)):
+                logger.exception("Execution %s can't be tried again.", self.id)
+            turn.stop_waiting()
+            turn.release()
+            if self.end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error))) is State.ENDED:
+                self._ready(self)
+            return
+        self._granted()
 
     def _granted(self) -> None:
-        """The places are taken: go on in whichever thread ``ready`` finds. The thread that calls this is another execution's."""
+        """It has its slots: continue in whichever thread ``ready`` finds. The thread that calls this is another execution's."""
         try:
-            state = self._unpark()
+            state = self._reach(self._unpark())
         except Exception as error:  # noqa: BLE001 - it concerns this execution alone
             state = self._fail(error)
         if state is not State.PARKED:
             self._ready(self)
 
-    def _unpark(self) -> State:
-        """From parked to running, or to its end: it was cancelled, or its run key succeeded meanwhile."""
-        assert self._place is not None
-        assert self._prepared is not None
-        assert self._opened is not None
-        with self._lock:
-            if self.state is not State.PARKED:  # cancelled between the grant and this
-                self._resources.admission.release(self._place)
-                return State.PARKED
-            self.state = State.READY
+    def _unpark(self) -> State | Ending:
+        if not self.lifecycle.unpark():  # cancelled between the grant and this
+            self.turn.release()
+            return State.PARKED
         try:
-            run_key = self._prepared.run_key if not self.call.force else None
-            executions, now = self._resources.executions, self._resources.clock.now()
-            if run_key is None and self.call.elsewhere is None:
-                started = self._start(now)
-            else:
-                with executions.together():  # as in _admitted
-                    waiting = self._waits_elsewhere(run_key, now)
-                    ending = None if waiting is not None else earlier_success(executions, self.job, run_key)
-                    if waiting is not None:
-                        executions.wait(self._opened, waiting)
-                    elif ending is None:
-                        started = self._start(now)
-                if waiting is not None:
-                    return self._park_again()
-                if ending is not None:
-                    return self._end(ending)
+            return self._run_unless_it_waits(self.record.write)
         except StoreError as error:
-            return self._end(Ending(status=ExecutionStatus.ERROR, error=error_of(error)))
-        if started is None:
-            return self._end(cancelled_ending("it was ended in the store"))
-        self._opened = started
-        return State.READY
+            return Ending(status=ExecutionStatus.ERROR, error=error_of(error))
 
-    def _start(self, now: float) -> Opened | None:
-        """Queued to running; None if it is queued no more. A run that goes on began when it did, and is paused if it was."""
-        executions, row, gate = self._resources.executions, self.row, self.call.gate
-        goes_on_since = None if self.call.body is None else row.started_at
-        started = executions.start(row, now if goes_on_since is None else goes_on_since, self.attempt_number)
-        if started is not None and gate is not None and gate.paused:
-            executions.mark_paused(started, waiting_paused(now))
-        return started
-
-    def _park_again(self) -> State:
-        """What was granted its places must wait for an execution elsewhere, unless it was cancelled meanwhile."""
-        with self._lock:
-            if self.stop.reason is None:
-                self.state = State.PARKED
-        if self.state is State.PARKED:
-            return self._look_again()
-        assert self.stop.reason is not None
-        return self._end(stopped_ending(self.stop.reason, "before it ran"))
-
-    def _open(self, waiting: Waiting | None) -> None:
-        call, parent = self.call, self.parent
-        assert self._prepared is not None
-        resources = self._resources
-        if (opened := call.opened) is not None:  # another engine has opened it
-            self._opened = opened._replace(partitions=self._prepared.partitions or opened.partitions)
-            if call.body is None and opened.started_at is not None:
-                self.attempt_number = opened.attempt + 1
-        else:
-            above = (0, 0) if parent is None else (parent.id, parent.root_id)
-            new = new_execution(call, self._prepared, waiting, *above)
-            self._opened = resources.executions.open(new, resources.clock.now(), call.claim)
-        if self._place is not None:
-            self._place.execution_id = self._opened.id
-        resources.live.add(self)
-        if parent is not None:
-            parent.children.add(self)
-
-    # While it runs
+    # 4 and 5: while it runs
 
     def attempt(self) -> State:
-        """Run, settle, close, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
+        """Run, settle and end, in this thread. ENDED, or PARKED if another attempt follows (then ``ready`` is called)."""
         if self.stop.reason is not None:
-            return self._end_before_it_ran(self.stop.reason)
+            return self.end_before_it_ran()
         try:
-            self._set_timeout()
-            outcome = self._resources.run(self, self._request())
+            self.set_timeout()
+            outcome = self.resources.run(self, self.record.request())
         except Exception as error:  # noqa: BLE001 - a runner of a user's own may raise anything
             outcome = outcome_of(error, self.observation.last_words)
         except BaseException as error:
@@ -254,110 +265,136 @@ class Execution(Closing):
             raise
         return self.conclude(outcome)
 
-    def _end_before_it_ran(self, reason: str) -> State:
-        """End an execution that was asked to before its function began: for the next server its row says that it has not begun."""
-        if reason == "interrupted" and self._resources.leaves and self.attempt_number == 1:
-            try:
-                waiting = waiting_at(None, self._resources.clock.now())
-                self._opened = self._resources.executions.unstart(self.row, waiting)
-            except StoreError as error:
-                logger.error("Execution %s counts as one that has begun: %s", self.id, error)
-        return self._end(stopped_ending(reason, "before it ran"))
+    def end_before_it_ran(self) -> State:
+        """End one that was asked to stop before its function started."""
+        self.record.unstart_if_left(str(self.stop.reason))
+        return self._reach(self._stopped_before_it_ran())
 
-    def _request(self) -> Request:
-        assert self._prepared is not None
-        return request_of(self.call, self._prepared, self.id, self.attempt_number)
-
-    def _set_timeout(self) -> None:
+    def set_timeout(self) -> None:
+        """Have the attempt asked to stop once it has taken as long as its job allows."""
         if self.job.timeout is not None and self.call.body is None:
-            stop = self.stop
-            deadline = Deadline(self._resources.timers, self.job.timeout, lambda: self._time_out(stop))
-            self._timer = self.observation.deadline = deadline
+            time_out = partial(self._time_out, self.stop)
+            self.observation.deadline = Deadline(self.resources.timers, self.job.timeout, time_out)
 
     def _time_out(self, stop: Stop) -> None:
         if stop is self.stop:  # else that attempt is over, and the next one has its own
             self._ask_to_stop("timeout")
 
     def conclude(self, outcome: Outcome) -> State:
-        """Settle and close, or park for the next attempt. Raises no ``Exception``: one ends the execution."""
+        """Settle, and end or park for the next attempt. Raises no ``Exception``: one ends the execution."""
         try:
-            return self._conclude(outcome)
+            return self._reach(self._settle(outcome))
         except Exception as error:  # noqa: BLE001 - as above
             return self._fail(error)
 
-    def _conclude(self, outcome: Outcome) -> State:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        reason = self._stop_reason(outcome)
-        ending, retry = settle(outcome, reason, self.job, self.attempt_number)
-        # what a run over many inputs began has been tried again by itself, as often as the job says
-        if retry and self.call.body is None and reason != "interrupted":
-            return self._retry(ending)
-        return self._end(ending)
+    def _settle(self, outcome: Outcome) -> State | Ending:
+        if self.observation.deadline is not None:
+            self.observation.cancel_deadline()
+        reason = stopped_with(outcome, self.stop, self.parent.stop if self.parent is not None else None)
+        ending, retry = settle(outcome, reason, self.job, self.record.attempt)
+        # a run's calls have been retried by themselves, as often as the job says
+        if not retry or self.call.body is not None or reason == "interrupted":
+            return ending
+        if self.resources.leaves and outlives_engine(self):
+            return self._leave_retry(ending)
+        return self._retry(ending)
 
-    def _stop_reason(self, outcome: Outcome) -> str | None:
-        """Why it was ended, if it was: asked to, or with its worker, which its caller's end had reached before it reached this."""
-        reason = self.stop.reason
-        died = outcome.error is not None and outcome.error.type == WorkerDied.__name__
-        if reason is None and died and self.parent is not None and (above := self.parent.stop.reason) is not None:
-            reason = passed_on(above)
-        return reason
-
-    def _retry(self, failed: Ending) -> State:
-        """Give the places back, record the attempt, and wait for the next one without a thread."""
-        assert self._opened is not None
-        assert self._place is not None
-        clock = self._resources.clock
-        delay = self.job.delay_after(self.attempt_number)
-        now = clock.now()
-        leaves = self._resources.leaves and self.outlives_engine  # then the next attempt is the next server's
-        with self._lock:
-            reason = self.stop.reason
-            goes_on = reason is None or reason == "timeout"
-            if goes_on and not leaves:
-                self.observation.next_attempt()
-                self.state = State.PARKED
-        if not goes_on:
-            return self._end(stopped_ending(str(reason), "while it ran"))
-        self._resources.admission.release(self._place)
-        try:
-            waiting = waiting_for_retry(self.job, self.attempt_number, failed, now, delay)
-            queued = self._resources.executions.retry(self._opened, failed, waiting, now)
-            ending = None if queued else cancelled_ending("it was ended in the store")
-        except StoreError as error:
-            ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
-        if ending is not None:
-            return self._end(ending) if leaves else self._end_parked(ending)
-        if leaves:
-            self.observation.close()
-            return self._over(failed)
-        self.attempt_number += 1
+    def _retry(self, failed: Ending) -> State | Ending:
+        """Give the slots back, record the attempt, and wait for the next one."""
+        if not self.lifecycle.park_for_retry(self.stop, self.observation.next_attempt):
+            return stopped_ending(str(self.stop.reason), "while it ran")
+        delay = self.job.delay_after(self.record.attempt)
+        self.turn.release()
+        if (ending := self.record.retry(failed, delay)) is not None:
+            return self.end_parked(ending)
+        self.record.attempt += 1
         self._positions = 0  # the same code makes the same calls again
-        self._timer = self._resources.timers.later(delay, self._try_again)
+        self.turn.later(delay, self.ask_again)
         return State.PARKED
 
-    def _try_again(self) -> None:
-        """The delay is over: take the places anew."""
-        assert self._place is not None
-        assert self._opened is not None
-        with self._lock:
-            if self.state is not State.PARKED:
-                return
-        self._place = SlotRequest(self._place.limits, self._place.ancestors)
-        self._place.execution_id = self.id
-        try:
-            if not self._resources.admission.take(self._place):
-                # before it is parked: whoever grants it its places makes it running
-                busy = next((limit for limit in self._place.limits if limit.full), None)
-                self._resources.executions.wait(self._opened, waiting_at(busy, self._resources.clock.now()))
-                if self._resources.admission.park(self._place, self._granted) is not None:
-                    return
-        except Exception as error:
-            if not isinstance(error, (DeadlockError, StoreError)):
-                logger.exception("Execution %s can't be tried again.", self.id)
-            self._resources.admission.withdraw(self._place)
-            if self._end_parked(Ending(status=ExecutionStatus.ERROR, error=error_of(error))) is State.ENDED:
-                self._ready(self)
-            return
-        self._granted()
+    def _leave_retry(self, failed: Ending) -> State | Ending:
+        """Give the slots back, and record the attempt: the next one is the next server's."""
+        if self.stop.reason not in (None, "timeout"):
+            return stopped_ending(str(self.stop.reason), "while it ran")
+        self.turn.release()
+        if (ending := self.record.retry(failed, self.job.delay_after(self.record.attempt))) is not None:
+            return ending
+        self.observation.close()
+        return self.end_here(result_for(self.record, failed))
+
+    # 6: its end
+
+    def _reach(self, step: State | Ending) -> State:
+        """What a step came to: a state, or the end."""
+        return step if isinstance(step, State) else self.end_here(close(self.record, step))
+
+    def end_parked(self, ending: Ending) -> State:
+        """End what is parked; PARKED if somebody cancels it just now, who ends it."""
+        return self._reach(ending) if self.lifecycle.unpark() else State.PARKED
+
+    def _fail(self, error: Exception) -> State:
+        """End with an exception that nobody foresaw; PARKED if another thread ends it at this moment."""
+        if self.state is State.ENDED:
+            return State.ENDED
+        logger.error("Execution %s of %s.%s failed.", self.id, self.job.flow.name, self.job.name, exc_info=error)
+        ending = Ending(status=ExecutionStatus.ERROR, error=error_of(error))
+        self.turn.stop_waiting()
+        return self.end_parked(ending) if self.state is State.PARKED else self._reach(ending)
+
+    def end_here(self, result: ExecutionResult) -> State:
+        """Its row is closed, or another engine's: give the slots back, and answer whoever waits. Raises no ``Exception``."""
+        self._result = result
+        self.lifecycle.end()
+        let_go(self.turn, self.resources.live, self)
+        if self.parent is not None:
+            self.parent.children.discard(self)
+        return State.ENDED
+
+    # What others ask of it, in any thread
+
+    def cancel(self, reason: str = "cancelled") -> bool:
+        """Ask it, and everything below it, to end; False if it had ended."""
+        if self.state is State.ENDED:
+            return False
+        is_parked = self.lifecycle.unpark()
+        if not is_parked:
+            self._ask_to_stop(reason)
+            is_parked = self.lifecycle.unpark()  # its attempt may have failed meanwhile: it waits for the next one
+        if is_parked:
+            self.stop.set(reason)
+            self.turn.stop_waiting()
+            self._reach(stopped_ending(reason, "before it ran"))
+            self._ready(self)
+        return True
+
+    def drain(self, reason: str) -> None:
+        """Ask a run to call nothing more; what it has called goes on to its end."""
+        self.stop.set(reason)
+        if self.call.pause_switch is not None:
+            self.call.pause_switch.release()
+
+    def _ask_to_stop(self, reason: str) -> None:
+        self.drain(reason)
+        for child in tuple(self.children):
+            child.cancel(passed_on(reason))
+
+    def leave(self, waiting: Waiting) -> bool:
+        """Leave its row queued, for another engine to take it over; False if it is not parked, or has started."""
+        if not self.lifecycle.leave(lambda: self.record.opened is not None and not self.record.has_started):
+            return False
+        self.turn.stop_waiting()
+        self.resources.live.remove(self)
+        return self.record.wait(waiting)
+
+    def abandon(self, error: BaseException | None = None) -> None:
+        """The thread that carries it out goes no further: it ends here, with the ``Exception``, else as cancelled (Ctrl-C)."""
+        if self.record.opened is None:
+            self.turn.stop_waiting()
+            self.turn.release()
+        elif isinstance(error, Exception):
+            self._fail(error)
+        elif self.state is State.PARKED:
+            self.cancel()
+        elif self.state is not State.ENDED:
+            self._ask_to_stop("cancelled")
+            self._reach(stopped_ending("cancelled", "while it ran"))

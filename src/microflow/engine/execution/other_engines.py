@@ -1,6 +1,6 @@
-"""Other engines of the same store, a script's beside a server's: whether one lives, and what it is at work on.
+"""Other engines of the same store, a script's beside a server's: whether one lives, and what it carries out.
 
-An engine tells nobody outside its process that an execution ended, so who waits for one looks again every ``LOOK`` seconds.
+An engine reports the end of an execution only inside its process, so whoever waits for one looks again every ``LOOK`` seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOOK = 0.5
 """Seconds after which an execution that waits for one of another engine looks whether that one has ended."""
 
 
-def waiting_elsewhere(executions: Executions, job: Job[Any], run_key: str, now: float) -> Waiting | None:
+def waiting_for_run_key(executions: Executions, job: Job[Any], run_key: str, now: float) -> Waiting | None:
     """Why a call with this run key must wait, if an engine of another process that is alive runs one with it; else None."""
     for number, pid, started in executions.running_elsewhere(job.flow.name, job.name, run_key):
         if is_alive(pid, started):

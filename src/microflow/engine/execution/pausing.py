@@ -1,24 +1,21 @@
-"""Pausing runs over many inputs: nothing new is begun, what has been begun goes on."""
+"""The pause of a run over many inputs: it starts nothing new, and what it has started continues."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
-from ...errors import ConflictError, Interrupted
-from ...model.clock import Clock
-from ...store.executions import Executions, Waiting
-from .resources import Live, refusal
+from ...errors import Interrupted
+from ...store.executions import Waiting
 
 PAUSED = "paused"
-"""Why a run that is paused does not go on, for a machine."""
+"""Why a paused run starts nothing, for a machine."""
 
 _STOPPED = "The engine stopped while this run was paused; run again what is missing or failed."
 
 
 class PauseSwitch:
-    """Whether a run may make its next call. Anybody may ask and change that, in any thread."""
+    """Whether a run may make its next call. Any thread may ask and change that."""
 
     def __init__(self, *, paused: bool = False) -> None:
         self._lock = threading.Lock()
@@ -42,19 +39,19 @@ class PauseSwitch:
         """Let calls through again; False if they were."""
         with self._lock:
             changed, self._paused = self._paused, False
-        self._tell()
+        self._notify()
         return changed
 
     def release(self) -> None:
-        """Hold nothing back any more, whatever comes: the run is asked to end, and its next call finds that."""
+        """Hold nothing back any more, whatever comes: the run was asked to end, and its next call notices that."""
         self._released = True
-        self._tell()
+        self._notify()
 
     def interrupt(self) -> bool:
         """End the run at its next call if it is paused; False if it is not."""
         with self._lock:
             self._interrupted = self._paused
-        self._tell()
+        self._notify()
         return self._interrupted
 
     def lets_through(self) -> bool:
@@ -67,56 +64,11 @@ class PauseSwitch:
         """Call this after every change; None: nobody looks any more."""
         self._watcher = watcher
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if (watcher := self._watcher) is not None:
             watcher()
 
 
 def waiting_paused(now: float) -> Waiting:
-    """Why a run that is paused does not go on."""
+    """Why a paused run starts nothing."""
     return Waiting(PAUSED, "it is paused: what it has begun goes on, and nothing new is begun", now)
-
-
-class Pausing:
-    """Pauses and resumes the runs that are live."""
-
-    def __init__(self, live: Live, executions: Executions, clock: Clock) -> None:
-        self._live = live
-        self._executions = executions
-        self._clock = clock
-
-    def pause(self, execution_id: int) -> None:
-        """Begin nothing new. Raises ``UnknownNameError``, ``ConflictError`` for what can't be paused, or is."""
-        execution = self._find(execution_id, "pause")
-        if not execution.call.gate.pause():
-            raise ConflictError(f"Execution {execution_id} is paused already; resume it, or cancel it.")
-        if not self._executions.mark_paused(execution.row, waiting_paused(self._clock.now())):
-            raise self._refusal(execution_id, "pause")
-
-    def resume(self, execution_id: int) -> None:
-        """Go on. Raises ``UnknownNameError``, ``ConflictError`` for what is not paused."""
-        execution = self._find(execution_id, "resume")
-        if not execution.call.gate.resume():
-            raise ConflictError(f"Execution {execution_id} is not paused, so it can't be resumed.")
-        if not self._executions.mark_paused(execution.row, None):
-            raise self._refusal(execution_id, "resume")
-
-    def interrupt(self) -> None:
-        """End the paused runs, which would never end by themselves, once what they have begun has ended."""
-        for execution in self._live.all():
-            if execution.call.gate is not None:
-                execution.call.gate.interrupt()
-
-    def _find(self, execution_id: int, verb: str) -> Any:
-        execution = self._live.get(execution_id)
-        if execution is None:
-            raise self._refusal(execution_id, verb)
-        if execution.call.gate is None:
-            raise ConflictError(
-                f"Execution {execution_id} is one {execution.kind} of {execution.job.name!r}; only a run over many inputs or "
-                f"partitions that was started as one can be {verb}d."
-            )
-        return execution
-
-    def _refusal(self, execution_id: int, verb: str) -> ConflictError:
-        return refusal(self._executions, execution_id, verb, f"it can't be {verb}d")

@@ -1,18 +1,17 @@
-"""What executions share: store, limits, runners, clock, and who is alive."""
+"""What executions share: store, limits, runners, clock, and the list of those that live."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...errors import ConflictError, StoreError
-from ...model.clock import Clock, longest_wait
+from ...errors import ConflictError, ExecutionCancelled, StoreError
+from ...jobs import Job
+from ...model.clock import Clock
 from ...model.events import EventBus
-from ...model.results import ExecutionStatus
 from ...runners.attempts import Asked, Attempt
 from ...runners.base import Outcome, Request
 from ...store.executions import Ending, Executions, Opened
@@ -20,6 +19,7 @@ from ...store.logs import Logs
 from ..admission.limits import Limits
 from ..admission.slots import Admission
 from ..background.timers import Timers
+from .live import Live, LiveExecution
 
 logger = logging.getLogger("microflow")
 
@@ -27,71 +27,12 @@ _FINISH_AGAIN = 1.0
 """Seconds between tries to record an end that the store refused."""
 
 
-class Live:
-    """The executions that have not ended, by their numbers."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, Any] = {}
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-
-    def add(self, execution: Any) -> None:
-        """Its row is open."""
-        self._known[execution.id] = execution
-
-    def remove(self, execution: Any) -> None:
-        """It has ended; nothing happens if it is not known."""
-        number = execution.id
-        with self._lock:
-            if self._known.get(number) is execution:
-                del self._known[number]
-            if not self._known:
-                self._changed.notify_all()
-
-    def get(self, execution_id: int) -> Any:
-        """The live execution of this number; None if it is not live."""
-        return self._known.get(execution_id)
-
-    def all(self) -> list[Any]:
-        """Everything that lives now."""
-        return list(self._known.values())
-
-    def wait_until_empty(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until nothing lives, or for so many seconds, or until ``hurry`` and ``unless``; whether nothing lives."""
-        end = time.monotonic() + seconds
-        with self._changed:
-            while self._known and not unless() and (left := end - time.monotonic()) > 0:
-                self._changed.wait(min(left, longest_wait() or left))
-        return not self._known
-
-    def hurry(self) -> None:
-        """Let whoever waits look again."""
-        with self._changed:
-            self._changed.notify_all()
-
-
-def refusal(executions: Executions, execution_id: int, verb: str, so: str) -> ConflictError:
-    """Why nothing is done to an execution that is not among the live ones: ``so``, or who could ``verb`` it.
-
-    Raises ``UnknownNameError`` if there is none.
-    """
-    row = executions.call_of(execution_id)
-    name, status = f"Execution {execution_id}", ExecutionStatus(row.status)
-    if status.final:
-        return ConflictError(f"{name} has ended ({status}), so {so}.")
-    if row.engine_id == executions.engine_id:  # it has, and the store is about to learn of it
-        return ConflictError(f"{name} is ending at this moment, so {so}.")
-    if any(row.engine_id == engine for engine, *_ in executions.engines()):
-        return ConflictError(f"{name} is {status} in another process; {verb} it there.")
-    return ConflictError(f"{name} waits for a server of flow {row.flow!r}; {verb} it there.")
-
-
 class Resources:
     """The parts of an engine that every execution uses.
 
-    ``run`` carries out an attempt, in whichever runner its job has. Where ``can_start`` says so, ``start`` only begins it.
-    ``hands_over``: what may go on when the engine stops is for the next one. ``left`` is what was interrupted then, with how it
-    ends if it does not go on.
+    ``run`` carries out an attempt, in whichever runner its job has. Where ``can_start`` says so, ``start`` only starts it.
+    ``hands_over``: what can be resumed when the engine stops is left to the next one. ``left`` is what was interrupted then, with
+    how it ends if it is not resumed.
     """
 
     def __init__(
@@ -102,9 +43,9 @@ class Resources:
         events: EventBus,
         clock: Clock,
         timers: Timers,
-        run: Callable[[Any, Request], Outcome],
-        can_start: Callable[[Any], bool],
-        start: Callable[[Any, Sequence[Asked]], Attempt],
+        run: Callable[[LiveExecution, Request], Outcome],
+        can_start: Callable[[LiveExecution], bool],
+        start: Callable[[Job[Any], Sequence[Asked]], Attempt],
         echo: Callable[[bytes], None] | None = None,
         hands_over: bool = False,
     ) -> None:
@@ -126,7 +67,15 @@ class Resources:
         self._refused: dict[int, tuple[Opened, Ending]] = {}
         self._refused_lock = threading.Lock()
 
-    def refuse_if_stopping(self, parent: Any) -> None:
+    def refuse_if_too_late(self, parent: LiveExecution | None) -> None:
+        """Raise ``ExecutionCancelled`` if the caller was asked to end, ``ConflictError`` if the engine is stopping."""
+        if parent is not None and parent.stop.reason is not None:
+            raise ExecutionCancelled(
+                f"Execution {parent.id} of {parent.job.name!r} was cancelled or timed out, so it can call nothing more."
+            )
+        self.refuse_if_stopping(parent)
+
+    def refuse_if_stopping(self, parent: LiveExecution | None) -> None:
         """Raise ``ConflictError`` when the engine takes no new work; what runs already may still call."""
         if self.stopping and parent is None:
             raise ConflictError(
@@ -142,7 +91,7 @@ class Resources:
     def together(self) -> Iterator[None]:
         """Whatever this thread writes inside is committed at the end, or not at all (``StoreError``).
 
-        The places that it frees are free at once, and granted to others afterwards: what these write is no part of it.
+        The slots that it frees are free at once, and granted to others afterwards: what these write is not part of it.
         """
         with self.admission.postponed(), self.executions.together():
             yield

@@ -17,7 +17,7 @@ from ...errors import (
 from ...jobs import Job
 from ...model.payloads import decode
 from ...model.results import ExecutionError, ExecutionStatus
-from ...runners.base import Outcome
+from ...runners.base import Outcome, Stop
 from ...runners.calling import error_of
 from ...store.executions import Ending, Waiting
 from ..admission.slots import Limit
@@ -26,6 +26,9 @@ from .call import Prepared
 
 LASTING = frozenset(kind.__name__ for kind in (PayloadError, PayloadTooLarge, PartitionError, InputCountError))
 """The errors that another attempt can't mend: the same code would make the same mistake again."""
+
+ENDED_IN_STORE = "it was ended in the store"
+"""Why an execution counts as cancelled whose row has ended meanwhile, for whatever reason."""
 
 
 def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> tuple[Ending, bool]:
@@ -49,6 +52,14 @@ def settle(outcome: Outcome, stop: str | None, job: Job[Any], attempt: int) -> t
     ending.cpu_seconds, ending.peak_memory = outcome.cpu_seconds, outcome.peak_memory
     failed = ending.status is ExecutionStatus.ERROR and (ending.error is None or ending.error.type not in LASTING)
     return ending, failed and attempt <= job.retries
+
+
+def stopped_with(outcome: Outcome, stop: Stop, above: Stop | None) -> str | None:
+    """Why an attempt was ended, if it was: it was asked to, or its worker died of what was asked of its caller (``above``)."""
+    died = outcome.error is not None and outcome.error.type == WorkerDied.__name__
+    if stop.reason is None and died and above is not None and above.reason is not None:
+        return passed_on(above.reason)
+    return stop.reason
 
 
 def outcome_of(error: Exception, last_words: str) -> Outcome:
@@ -94,14 +105,16 @@ def passed_on(reason: str) -> str:
 
 
 def cancelled_ending(reason: str) -> Ending:
+    """How an execution ends that was cancelled, for this reason."""
     error = ExecutionError(ExecutionCancelled.__name__, reason)
     return Ending(status=ExecutionStatus.CANCELLED, error=error, reason=reason)
 
 
 def upstream_ending(prepared: Prepared, job: str) -> Ending:
+    """How an execution of ``job`` ends that does not run because of an input."""
     culprit = prepared.culprit
     known = culprit.job if culprit is not None else None
-    name = f"the input of job {known!r}" if known else f"the input {prepared.culprit_place}"
+    name = f"the input of job {known!r}" if known else f"the input {prepared.culprit_path}"
     if prepared.verdict.status is ExecutionStatus.SKIPPED:
         because = f": {culprit.reason}" if culprit is not None and culprit.reason else ""
         return Ending(status=ExecutionStatus.SKIPPED, reason=f"{name} was skipped{because}")
@@ -112,16 +125,18 @@ def upstream_ending(prepared: Prepared, job: str) -> Ending:
 
 
 def waiting_at(limit: Limit | None, now: float) -> Waiting:
+    """Why an execution waits for a slot in this limit; None: in one that is not known."""
     if limit is None:
-        return Waiting("limit", "waits for a place", now)
+        return Waiting("limit", "waits for a slot", now)
     if limit.reason == "run_key":
         return Waiting("run_key", f"waits for the execution that runs with run key {limit.value!r}", now)
     if limit.reason == "schedule":
         return Waiting("schedule", f"waits for the previous run of schedule {limit.name!r}", now)
-    return Waiting("limit", f"waits for a place: {limit.describe()} is reached", now)
+    return Waiting("limit", f"waits for a slot: {limit.describe()} is reached", now)
 
 
 def waiting_for_retry(job: Job[Any], attempt: int, failed: Ending, now: float, delay: float) -> Waiting:
+    """Why an execution waits whose attempt of this number failed: the next one is in ``delay`` seconds."""
     reason = failed.error.type if failed.error else str(failed.status)
     message = f"attempt {attempt} of {job.retries + 1} failed ({reason}); the next one is in {delay:g} s"
     return Waiting("retry", message, now, now + delay)

@@ -245,7 +245,7 @@ class Succession:
             kind=left.kind,
             body=body,
             options=_encoded(row),
-            gate=PauseSwitch(paused=row.waiting is not None and row.waiting.reason == PAUSED),
+            pause_switch=PauseSwitch(paused=row.waiting is not None and row.waiting.reason == PAUSED),
             opened=run,
         )
 

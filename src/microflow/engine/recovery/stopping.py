@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Container
-from typing import Any
 
 from ...errors import Interrupted, StoreError
 from ...model.results import ExecutionError
 from ...store.executions import HAVE_CODE, Waiting
-from ..execution.resources import Live, Resources
+from ..execution.live import Live, LiveExecution
+from ..execution.resources import Resources
 from ..execution.state import State
 from .resume import Succession
 
@@ -34,7 +34,7 @@ def leave_queued(resources: Resources) -> None:
                 _leave(execution)
 
 
-def _leave(execution: Any) -> None:
+def _leave(execution: LiveExecution) -> None:
     """Leave a root or a member of a run. A run is asked to end before its members, which it must not go by any more."""
     if execution.state is State.PARKED:
         execution.cancel("interrupted")
@@ -66,7 +66,7 @@ def end_live(live: Live, hurried: Callable[[], bool]) -> None:
         live.wait_until_empty(HURRIED_SECONDS)
 
 
-def _ending_seconds(execution: Any) -> float:
+def _ending_seconds(execution: LiveExecution) -> float:
     """How long an execution may take to end. What can't be killed is waited for as long as a task would live on."""
     job = execution.job
     is_killed = job.kind == "task" and job.runner != "thread" and execution.call.body is None

@@ -20,9 +20,9 @@ from ...runtime import PartitionSelection, Progress
 from ..admission.limits import UNLIMITED
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call, prepare
-from ..execution.chunk import ChunkedExecution
 from ..execution.execution import Execution
 from ..execution.interruption import let_go
+from ..execution.live import LiveExecution
 from ..execution.resources import Resources
 from ..execution.settling import outcome_of
 from ..execution.state import State
@@ -58,7 +58,7 @@ class Caller:
         resources: Resources,
         threads: ThreadPool,
         partition_runs: PartitionRuns,
-        parent: Execution | None = None,
+        parent: LiveExecution | None = None,
         *,
         trigger: str = "call",
         before: Callable[[Job[Any]], None] | None = None,
@@ -87,7 +87,7 @@ class Caller:
     def _position(self, count: int = 1) -> int:
         return self._parent.next_positions(count) if self._parent is not None else 0
 
-    def _placed(self, _: int, call: Call) -> Call:
+    def _placed(self, call: Call) -> Call:
         self._check()
         if call.opened is None:
             call.position = self._position()
@@ -193,7 +193,7 @@ class Caller:
         made = [self._call(job, inputs) for job, inputs in calls]
         for call in made:
             prepare(call)  # so that nothing runs if one of them can't
-        source = Calls(lambda _, call: call, made)
+        source = Calls(lambda call: call, made)
         self.fan_out(source, min(len(made), UNLIMITED))
         return source.results
 
@@ -227,7 +227,7 @@ class Caller:
         """
         self._position(begun.position)
         source = Calls(self._placed, calls, ended, keep, begun)
-        capacity = self._resources.limits.capacity(job, job.kind == "task")
+        capacity = self._resources.limits.capacity(job)
         width = min(capacity, max_concurrency or capacity)
         self.fan_out(source, width, keyed=any(group.key for group in job.limits), at_hand=at_hand)
         return source
@@ -253,13 +253,15 @@ class Caller:
     ) -> None:
         """Carry out a source's calls, ``width`` at the same time; ``at_hand``: asking for the next one never waits."""
 
-        def start(call: Call, ready: Callable[[ChunkedExecution], None]) -> ChunkedExecution:
-            return ChunkedExecution(self._resources, call, self._parent, ready)
+        def start(call: Call, ready: Callable[[Execution], None]) -> Execution:
+            return Execution(self._resources, call, self._parent, ready)
 
         window = window or (WINDOW if keyed else width)
-        gate = self._parent.call.gate if self._parent is not None else None
+        switch = self._parent.call.pause_switch if self._parent is not None else None
         together = self._resources.together
-        FanOut(source, start, self._threads, together, width=width, window=window, at_hand=at_hand, gate=gate).run()
+        FanOut(
+            source, start, self._threads, together, width=width, window=window, at_hand=at_hand, pause_switch=switch
+        ).run()
 
     def run_dag(self, jobs: Sequence[Job[Any]]) -> list[ExecutionResult]:
         """Carry out jobs with what they declare as inputs; without jobs, all of the flow's that declare inputs or are one."""
@@ -285,7 +287,7 @@ class Caller:
                 self._before(job)
         # where all need the flow's places and no others, whatever is begun beyond them would only wait
         alike = all(job.kind == "task" and not job.limits for job in nodes)
-        width = self._resources.limits.of_flow(flow).places if alike else UNLIMITED
+        width = self._resources.limits.of_flow(flow).slots if alike else UNLIMITED
         self.fan_out(run, width, window=WINDOW)
         return [run.results[job.name] for job in jobs]
 

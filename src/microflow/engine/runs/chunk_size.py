@@ -1,7 +1,7 @@
-"""How many calls a worker is handed at once.
+"""How many calls a worker is handed at once, as one chunk.
 
-Where a task takes less time than it takes to hand it over, a worker would wait for the next one more than it works. So it is handed
-several, which it runs one after the other. What it has not begun when one of them takes longer comes back (see ``child``).
+If a task takes less time than it takes to hand it over, a worker would wait for the next task longer than it works. So it is handed
+several, which it runs one after the other. Those that it has not started when one of them takes longer come back (see ``child``).
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Mappings:
             kind="map",
             body=_body(job, calls, size, max_concurrency),
             options=None if options == MappingOptions() else msgspec.json.encode(options),
-            gate=PauseSwitch(),
+            pause_switch=PauseSwitch(),
             claim=claim,
         )
 

@@ -130,7 +130,7 @@ class PartitionRuns(PartitionGrids):
     def estimate(self, plan: PartitionPlan) -> Estimate:
         """How much a run is, and how long it is likely to take."""
         job = plan.job
-        capacity = self._limits.capacity(job, job.kind == "task")
+        capacity = self._limits.capacity(job)
         concurrency = max(1, min(capacity, plan.max_concurrency or capacity, plan.executions))
         kind = "dag" if plan.with_inputs else job.kind
         each = self.statuses.seconds_each(job.flow.name, job.name, kind)

@@ -1,4 +1,4 @@
-"""What a thread that looks after many attempts waits on: their workers' pipes, and other threads that have something to say."""
+"""What a thread that looks after many attempts waits for: their workers' pipes, and calls of other threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...model.clock import longest_wait
 
 
 class Watchable(Protocol):
-    """Something with descriptors that become readable when it has something to say."""
+    """Something with descriptors that become readable when it has something to report."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ class Poller:
         self._guard = threading.Lock()
 
     def watch(self, attempt: Watchable) -> None:
-        """Look after this attempt."""
+        """Wait for this attempt, too."""
         if sys.platform != "win32":
             for descriptor in attempt.descriptors:
                 if descriptor not in self._watched:
@@ -83,7 +83,7 @@ class Poller:
                     return  # it has been woken thousands of times and has not looked yet: it will
 
     def wait(self) -> list[Any]:
-        """Wait, for a while; the attempts that have something to say. What others asked to be called has been called then."""
+        """Wait, for a while; the attempts that have something to report. What others asked to be called has been called by then."""
         ready: dict[Any, None] = {}  # a set that keeps the order
         seconds = longest_wait()
         if sys.platform == "win32":

@@ -13,7 +13,7 @@ from ...errors import ExecutionCancelled
 from ...model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ...runners.base import Outcome
 from ..execution.call import Call
-from ..execution.state import Standing
+from ..execution.live import LiveExecution
 
 
 class Source(Protocol):
@@ -54,7 +54,7 @@ class Calls:
 
     def __init__(
         self,
-        make: Callable[[int, Any], Call],
+        make: Callable[[Any], Call],
         items: Iterable[Any],
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
@@ -78,10 +78,10 @@ class Calls:
             return None
         number = self._number
         self._number += 1
-        return number, self._make(number, item)
+        return number, self._make(item)
 
     def ended(self, number: int, result: ExecutionResult) -> None:
-        """Keep the result in its place, and count it."""
+        """Keep the result in the order of the items, and count it."""
         self.counts[result.status] += 1
         self.failure = self.failure or result.error
         if self._keep:
@@ -103,7 +103,7 @@ class Calls:
         return Outcome(status, output, ExecutionError("ExecutionFailed", message))
 
 
-def refuse_cancelled(execution: Standing | None) -> None:
+def refuse_cancelled(execution: LiveExecution | None) -> None:
     """Raise ``ExecutionCancelled`` if the execution whose code this is was asked to end."""
     if execution is not None and execution.stop.reason is not None:
         raise ExecutionCancelled(f"Execution {execution.id} of {execution.job.name!r} was cancelled.")

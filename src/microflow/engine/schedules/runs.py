@@ -26,6 +26,7 @@ from ..execution.call import Call
 from ..execution.execution import Execution
 from ..execution.other_engines import runs_elsewhere
 from ..execution.resources import Resources
+from ..execution.rollback import undo_open
 from ..execution.state import State
 from ..runs.caller import Caller, Submitted, dag_call
 
@@ -126,7 +127,7 @@ class ScheduleRuns:
                 yield
         except BaseException as error:
             for execution in joint:
-                execution.retract(error, opened=False)
+                undo_open(execution, error)
             raise
         finally:
             self._joint.begun = None
@@ -166,7 +167,7 @@ class ScheduleRuns:
         jobs: list[Job[Any]] = []
         for found in wanted.values():
             limit = self._resources.limits.of_flow(found[0].flow)
-            jobs += found[: max(limit.places - len(limit.holders), 0)]
+            jobs += found[: max(limit.slots - len(limit.holders), 0)]
         self._warm(jobs)
 
     def is_live(self, execution_id: int) -> bool:
@@ -240,7 +241,7 @@ class ScheduleRuns:
 
     def _start(self, served: ServedSchedule, call: Call) -> Submitted:
         if served.schedule.overlap != "allow":
-            call.elsewhere = partial(self._waits_elsewhere, served)
+            call.blocked_by_other_engine = partial(self._waits_elsewhere, served)
         started = self._caller.start(call)
         with self._begun_lock:
             self._begun[served.key].add(started.execution)

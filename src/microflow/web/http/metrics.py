@@ -87,21 +87,21 @@ class Metrics:
             if limit.kind != "each"
         ]
         yield _family(
-            "microflow_limit_places",
+            "microflow_limit_slots",
             "gauge",
-            "Places that a limit has.",
+            "Slots that a limit has.",
             [(labels, limit.limit) for labels, limit in limits],
         )
         yield _family(
             "microflow_limit_held",
             "gauge",
-            "Places that are taken.",
+            "Slots that are taken.",
             [(labels, len(limit.holders)) for labels, limit in limits],
         )
         yield _family(
             "microflow_limit_waiting",
             "gauge",
-            "Executions that wait for a place.",
+            "Executions that wait for a slot.",
             [(labels, len(limit.waiters)) for labels, limit in limits],
         )
         yield _family("microflow_event_streams", "gauge", "Open streams of events.", [({}, len(self._streams))])

@@ -1,4 +1,4 @@
-"""The page of all limits: how many places each has, who holds them, who waits for one, in which order and why."""
+"""The page of all limits: how many slots each has, who holds them, who waits for one, in which order and why."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ MOST_LIMITS = 500
 """So many limits of a flow and its groups are shown, in the order of definition."""
 
 MOST_MARKS = 40
-"""A limit with more places than these is shown as one bar."""
+"""A limit with more slots than these is shown as one bar."""
 
 
 class Held(NamedTuple):
-    """An execution that holds a place, and since when."""
+    """An execution that holds a slot, and since when."""
 
     execution: ExecutionView
     since: datetime
 
 
 class Waiter(NamedTuple):
-    """An execution that waits for a place; its ``turn`` counts from 1."""
+    """An execution that waits for a slot; its ``turn`` counts from 1."""
 
     turn: int
     execution: ExecutionView
@@ -50,7 +50,7 @@ class Waiter(NamedTuple):
 
 
 class LimitLine(NamedTuple):
-    """A limit. ``heading`` is its name, ``about`` what it is a limit of, ``jobs`` the jobs that need a place in it.
+    """A limit. ``heading`` is its name, ``about`` what it is a limit of, ``jobs`` the jobs that need a slot in it.
 
     ``holders`` and ``waiters`` are the first of them; ``held`` and ``waiting`` are how many there are.
     """
@@ -58,7 +58,7 @@ class LimitLine(NamedTuple):
     kind: str
     heading: str
     about: str
-    places: int
+    slots: int
     held: int
     waiting: int
     jobs: tuple[str, ...]
@@ -67,8 +67,8 @@ class LimitLine(NamedTuple):
 
     @property
     def marks(self) -> Sequence[bool] | None:
-        """For each place whether it is taken; None if there are too many to draw each."""
-        return [number < self.held for number in range(self.places)] if self.places <= MOST_MARKS else None
+        """For each slot whether it is taken; None if there are too many to draw each."""
+        return [number < self.held for number in range(self.slots)] if self.slots <= MOST_MARKS else None
 
     @property
     def is_short(self) -> bool:
@@ -99,7 +99,7 @@ def routes(desk: Desk) -> list[Route]:
 def show_concurrency(desk: Desk, request: Request) -> Response:
     """Every limit of every flow."""
     states = desk.engine.concurrency()
-    # a flow that is no longer served may still have executions that hold places
+    # a flow that is no longer served may still have executions that hold slots
     by_flow: dict[str, list[LimitState]] = {name: [] for name in desk.engine.flows}
     for state in states:
         by_flow.setdefault(state.flow, []).append(state)
