@@ -21,9 +21,9 @@ from microflow.engine.execution.observation import Observation
 from microflow.engine.execution.resources import Live
 from microflow.engine.runs.sources import Calls
 from microflow.model.events import EventBus
-from microflow.runners.attempts import Attempt
-from microflow.runners.processes import ProcessPool
-from microflow.runners.workers import Worker
+from microflow.runners.local.attempts import Attempt
+from microflow.runners.local.pool import ProcessPool
+from microflow.runners.local.workers import Worker
 from microflow.runtime import Progress
 from microflow.store.executions import Executions
 

@@ -18,8 +18,8 @@ from microflow.engine.engine import Engine
 from microflow.engine.recovery.dead_engines import LOOK, Recovery
 from microflow.engine.schedules.runs import ScheduleRuns
 from microflow.model.events import Event, EventBus
-from microflow.runners.channels import ThreadedChannel
-from microflow.runners.processes import ProcessPool
+from microflow.runners.local.channels import ThreadedChannel
+from microflow.runners.local.pool import ProcessPool
 from microflow.store.checkpoints import Checkpoints
 from microflow.store.database import Database
 
@@ -218,7 +218,7 @@ def test_what_follows_a_commit_follows_it_whatever_another_follower_raises(
     assert caplog.text.count("Something that follows a commit failed") == 2
 
 
-@pytest.mark.parametrize("seam", ["microflow.runners.channels._read_some", "subprocess.Popen.wait"])
+@pytest.mark.parametrize("seam", ["microflow.runners.local.channels._read_some", "subprocess.Popen.wait"])
 def test_who_uses_a_worker_is_told_of_its_end_whatever_its_readers_raise(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seam: str
 ) -> None:

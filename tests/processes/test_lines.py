@@ -16,8 +16,8 @@ import pytest
 from microflow import Flow, StoreError, create_flow, current_execution, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.runs.chunk_size import MOST
-from microflow.runners.channels import MarkedOutput
-from microflow.runners.processes import ProcessPool
+from microflow.runners.local.channels import MarkedOutput
+from microflow.runners.local.pool import ProcessPool
 from microflow.store.database import Database, Values
 from microflow.store.executions import Executions
 

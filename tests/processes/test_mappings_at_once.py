@@ -13,7 +13,7 @@ from microflow import create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.runs import fanout
 from microflow.engine.runs.chunk_size import MOST, ChunkSize
-from microflow.runners.processes import ProcessPool
+from microflow.runners.local.pool import ProcessPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
 

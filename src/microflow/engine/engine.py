@@ -13,7 +13,7 @@ from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
 from ..model.results import ExecutionStatus
-from ..runners.processes import ProcessPool
+from ..runners.local.pool import ProcessPool
 from ..runtime import PartitionSelection, Progress
 from ..store.begun import BegunRuns
 from ..store.database import Database

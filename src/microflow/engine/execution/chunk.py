@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import msgspec
 
 from ...model.results import ExecutionStatus
-from ...runners.attempts import Attempt
 from ...runners.base import Outcome
 from ...runners.calling import error_of
+from ...runners.local.attempts import Attempt
 from ...store.executions import Ending, Waiting
 from ..admission.slots import SlotRequest
 from .execution import Execution

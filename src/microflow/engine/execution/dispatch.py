@@ -8,12 +8,12 @@ from typing import Any
 
 from ...flow import Flow
 from ...jobs import Job
-from ...runners.attempts import Asked, Attempt
 from ...runners.base import Outcome, Request, Runner
 from ...runners.guarded import Guarded
-from ...runners.processes import FreshProcesses, ProcessPool
+from ...runners.local.attempts import Asked, Attempt
+from ...runners.local.pool import FreshProcesses, ProcessPool
 from ...runners.refusal import Refusal
-from ...runners.threads import Capture, ThreadRunner
+from ...runners.threads.runner import Capture, ThreadRunner
 from ...runtime import active_runtime
 from .execution import Execution
 

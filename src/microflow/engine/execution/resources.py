@@ -13,8 +13,8 @@ from ...errors import ConflictError, StoreError
 from ...model.clock import Clock, longest_wait
 from ...model.events import EventBus
 from ...model.results import ExecutionStatus
-from ...runners.attempts import Asked, Attempt
 from ...runners.base import Outcome, Request
+from ...runners.local.attempts import Asked, Attempt
 from ...store.executions import Ending, Executions, Opened
 from ...store.logs import Logs
 from ..admission.limits import Limits

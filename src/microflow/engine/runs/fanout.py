@@ -16,8 +16,8 @@ from functools import partial
 from itertools import chain
 
 from ...errors import StoreError
-from ...runners.attempts import Attempt
 from ...runners.base import Outcome
+from ...runners.local.attempts import Attempt
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call
 from ..execution.chunk import ChunkedExecution

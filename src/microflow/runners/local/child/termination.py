@@ -20,10 +20,10 @@ from time import monotonic
 from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TaskStopped
-from .base import Request
-from .calling import PACKAGE, call
-from .control import StopTask, let_signals_in
+from ....errors import TaskStopped
+from ...base import Request
+from ...calling import PACKAGE, call
+from ..control import StopTask, let_signals_in
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,7 +43,7 @@ _REASONS = {
     "interrupted": "The engine stops.",
 }
 
-_handler_of: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]  # as in surroundings
+_handler_of: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]  # as in process_state
 
 
 class Termination:
@@ -132,7 +132,7 @@ class Termination:
             return RETRY
         if self._waiting is not None:
             # it waits for a process, perhaps for one that it started after those were asked that were there
-            from .trees import ask_own_to_end
+            from ..process_tree import ask_own_to_end
 
             asked.asked += ask_own_to_end(asked.asked)
         self.has_interrupted = True

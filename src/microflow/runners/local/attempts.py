@@ -9,10 +9,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ..errors import WorkerDied
-from ..model.payloads import encode_value
-from ..runtime import Progress
-from .base import Observer, Outcome, Request
+from ...errors import WorkerDied
+from ...model.payloads import encode_value
+from ...runtime import Progress
+from ..base import Observer, Outcome, Request
 from .channels import Silence
 from .control import StopTask
 from .frames import (

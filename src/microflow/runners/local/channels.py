@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..model.clock import longest_wait
-from ..runtime import start_thread
-from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
+from ...model.clock import longest_wait
+from ...runtime import start_thread
+from ..descriptors import write_all
+from .frames import FrameBuffer, FromWorker, framed, from_worker
 
 logger = logging.getLogger("microflow")
 

@@ -1,4 +1,4 @@
-"""The worker process: ``python -m microflow.runners.child``. It reads requests from its standard input and runs them, one by one.
+"""The worker process, ``python -m microflow.runners.local.child``. It reads requests from standard input and runs them one by one.
 
 In the order of its life:
 
@@ -24,19 +24,22 @@ from importlib import import_module
 from time import monotonic, sleep  # by name, since a task may put something else in the module
 from typing import Any
 
-from .. import runtime
-from ..errors import WorkerDied
-from ..model.payloads import decode
-from ..model.results import ExecutionStatus
-from ..runtime import Progress
-from ..user_code.meanings import Meanings
-from ..user_code.reserved import release, reserve
-from ..user_code.sources import Folders, OwnPaths, told_content
-from .base import Outcome, Request
-from .belonging import THREADS
-from .calling import call, current_execution_for, error_of, exit_code_of
-from .control import ControlReader
-from .frames import (
+from .... import runtime
+from ....errors import WorkerDied
+from ....model.payloads import decode
+from ....model.results import ExecutionStatus
+from ....runtime import Progress
+from ....user_code.meanings import Meanings
+from ....user_code.reserved import release, reserve
+from ....user_code.sources import Folders, OwnPaths, told_content
+from ...base import Outcome, Request
+from ...belonging import THREADS
+from ...calling import call, current_execution_for, error_of, exit_code_of
+from ...descriptors import write_all
+from ...records import WorkerRecords
+from ...refusal import Refusal
+from ..control import ControlReader
+from ..frames import (
     Code,
     ContextQuery,
     ContextReply,
@@ -58,14 +61,11 @@ from .frames import (
     SourceQuery,
     framed,
     to_worker,
-    write_all,
 )
-from .meter import Meter
-from .records import WorkerRecords
-from .refusal import Refusal
+from .process_state import ProcessState
 from .standard_streams import flush_streams, take_pipes
-from .surroundings import Surroundings
 from .termination import Termination
+from .usage import Meter
 
 MEMORY_GROWTH = 256 * 1024 * 1024
 """Bytes that a worker may keep beyond those of its start before it is replaced."""
@@ -111,7 +111,7 @@ class Worker:
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
         THREADS.install()
         meter = Meter()
-        surroundings = self._surroundings = Surroundings((self._requests, self._responses, self._output))
+        state = self._state = ProcessState((self._requests, self._responses, self._output))
         self._records = WorkerRecords()
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
@@ -128,21 +128,21 @@ class Worker:
                 self._busy = True  # before the look at the parent, as its watcher looks in the other order
                 if self._orphaned:
                     break
-                self._run_all(message, meter, surroundings)
+                self._run_all(message, meter, state)
                 self._busy = False
         # what the last task left running must not keep this process alive
         os._exit(0)
 
-    def _run_all(self, message: Run, meter: Meter, surroundings: Surroundings) -> None:
+    def _run_all(self, message: Run, meter: Meter, state: ProcessState) -> None:
         request: Request | None = message.requests[0]
         self._head_began = monotonic()
         self._line.extend(message.requests[1:])
         if self._line and not self._is_watched:
             self._is_watched = True
-            start_new_thread(self._watch_line, (surroundings,))
+            start_new_thread(self._watch_line, (state,))
         function = message.function
         while request is not None:
-            answer = self._run(request, function, meter, surroundings)
+            answer = self._run(request, function, meter, state)
             function = None  # those behind it find it loaded
             if not isinstance(answer, Done) or answer.retire:
                 self._give_back()
@@ -153,7 +153,7 @@ class Worker:
             request = _taken(self._line.popleft)
 
     def _run(
-        self, request: Request, function: Reference | Pickled | None, meter: Meter, surroundings: Surroundings
+        self, request: Request, function: Reference | Pickled | None, meter: Meter, state: ProcessState
     ) -> Done | Exited | NotLoaded:
         termination = self._termination
         meter.start()
@@ -176,8 +176,8 @@ class Worker:
             termination.running = request, fn
             outcome = call(fn, data, execution, request.max_payload, termination.awaiting)
         except SystemExit as error:
-            surroundings.leave_if_forked()
-            surroundings.leave_if_robbed()
+            state.leave_if_forked()
+            state.leave_if_robbed()
             flush_streams()
             return Exited(exit_code_of(error))
         except KeyboardInterrupt as error:
@@ -185,13 +185,13 @@ class Worker:
         finally:
             termination.running = None
         seconds = self._seconds()
-        surroundings.leave_if_forked()
-        surroundings.leave_if_robbed()
+        state.leave_if_forked()
+        state.leave_if_robbed()
         flush_streams()
-        retire = surroundings.restore()
+        retire = state.restore()
         if termination.has_interrupted:
             retire = "its task was made to end"
-            surroundings.let_children_end()
+            state.let_children_end()
         if len(sys.modules) != self._modules:
             self._tell_imported()
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
@@ -211,7 +211,7 @@ class Worker:
             if count:
                 self._send(Returned(count))
 
-    def _watch_line(self, surroundings: Surroundings) -> None:
+    def _watch_line(self, state: ProcessState) -> None:
         """In a thread of its own, which ends when there has been no line for a while: give back what waits for long."""
         in_vain = 0
         while in_vain < _WATCHES or self._line:
@@ -219,7 +219,7 @@ class Worker:
             sleep(PATIENCE)
             in_vain = 0 if self._line else in_vain + 1
             if self._line and self._seconds() > PATIENCE:
-                surroundings.leave_if_robbed()  # rather than write into a file of the task's
+                state.leave_if_robbed()  # rather than write into a file of the task's
                 self._give_back()
             if in_vain == _WATCHES:
                 self._is_watched = False  # before the last look at the line, so that none is overlooked
@@ -237,12 +237,12 @@ class Worker:
             yield
             return
         self._is_setting_up = True
-        before = self._surroundings.now()
+        before = self._state.now()
         try:
             with self._records.set_aside():
                 yield
         finally:
-            self._surroundings.keep(before, self._surroundings.now())
+            self._state.keep(before, self._state.now())
             self._is_setting_up = False
 
     def _find_modules(self, code: Code) -> None:
@@ -343,7 +343,7 @@ class Worker:
                 seconds = self._termination.press()
         self._orphaned = True
         if self._busy:
-            from .trees import end_own_tree
+            from ..process_tree import end_own_tree
 
             end_own_tree()
 
@@ -379,8 +379,8 @@ def _imported(source: Reference) -> Callable[..., Any]:
 
 
 def _unpickled(source: Pickled) -> Callable[..., Any]:
-    from . import setups
-    from .by_value import loads
+    from .. import setups
+    from ..by_value import loads
 
     # from the parent alone: nothing that came over the network or out of the store is ever unpickled
     if source.flow_module:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..callables import is_local, module_of
-from ..errors import PayloadError
+from ...callables import is_local, module_of
+from ...errors import PayloadError
 from .frames import Pickled, Reference
 
 if TYPE_CHECKING:

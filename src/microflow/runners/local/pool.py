@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from ..errors import WorkerDied
-from ..flow import Flow
+from ...errors import WorkerDied
+from ...flow import Flow
+from ..base import Observer, Outcome, Request
 from .attempts import Asked, Attempt, Later
-from .base import Observer, Outcome, Request
 from .frames import Load
 from .functions import Functions
 from .workers import Worker

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from typing import Any
 
-from ..model.clock import longest_wait
+from ...model.clock import longest_wait
+from ..descriptors import write_all
 from .channels import CHUNK, MarkedOutput, Output, Silence, decoded
-from .frames import FrameBuffer, FromWorker, framed, write_all
+from .frames import FrameBuffer, FromWorker, framed
 
 assert sys.platform != "win32", "Windows can't poll pipes; there it is ThreadedChannel"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import msgspec
 
-from .base import Outcome, Request
+from ..base import Outcome, Request
 
 HEADER = 4
 
@@ -160,14 +159,6 @@ def framed(message: Any) -> bytes:
     """A message as one frame."""
     body = _encoder.encode(message)
     return len(body).to_bytes(HEADER, "big") + body
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything. Raises ``OSError`` if the other side is gone."""
-    written = os.write(descriptor, data)
-    while written < len(data):
-        data = data[written:]
-        written = os.write(descriptor, data)
 
 
 class FrameBuffer:

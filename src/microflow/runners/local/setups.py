@@ -20,7 +20,7 @@ from typing import Any
 
 import cloudpickle
 
-from .records import is_level_set, writes_to_standard_stream
+from ..records import is_level_set, writes_to_standard_stream
 
 _SECONDS = {"S": 1, "M": 60, "H": 3600}
 """Seconds of those units of ``TimedRotatingFileHandler`` that are shorter than a day."""
@@ -173,7 +173,7 @@ def _set_handlers(logger: logging.Logger, described_handlers: list[bytes]) -> No
 
 
 def _set_environment(wanted: dict[str, str]) -> None:
-    from .trees import MARKER
+    from .process_tree import MARKER
 
     zone = os.environ.get("TZ")
     for name in os.environ.keys() - wanted.keys() - {MARKER, "PYTHONUNBUFFERED"}:
