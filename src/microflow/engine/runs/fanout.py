@@ -17,11 +17,11 @@ from itertools import chain
 
 from ...errors import StoreError
 from ...runners.base import Outcome
+from ...runners.cpython import let_go
 from ...runners.local.attempts import Attempt
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call
 from ..execution.chunk import ChunkedExecution
-from ..execution.interruption import let_go
 from ..execution.pausing import PauseSwitch
 from ..execution.state import State
 from .chunk_size import ChunkSize

@@ -14,6 +14,7 @@ from typing import Any
 from ...flow import Flow
 from ...user_code.reserved import is_reserving
 from ...versions import CodeVersion, version_of
+from ..cpython import interpreter_options
 from .channels import Channel, ThreadedChannel
 from .control import ControlPipe, StopTask
 from .frames import (
@@ -166,5 +167,4 @@ def _interpreter_options() -> list[str]:
     """
     options = [] if Path(__file__).parents[3] == Path.cwd() else ["-P"]
     options += [f"-W{option}" for option in sys.warnoptions]
-    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
-    return options
+    return [*options, *interpreter_options()]

@@ -7,13 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ...cpython import handler_of, raw_environment
 from ...descriptors import identity
-
-# what signal.getsignal calls, before it looks for the name of a handler, which takes ten times as long
-_handler: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]
 
 _SIGNALS = tuple(
     getattr(signal, name)
@@ -67,8 +65,8 @@ class ProcessState:
         os.umask(mask)
         return Snapshot(
             folder,
-            _environment().copy(),
-            [_handler(number) for number in _SIGNALS],
+            raw_environment().copy(),
+            [handler_of(number) for number in _SIGNALS],
             sys.getrecursionlimit(),
             threading.active_count(),
             mask,
@@ -141,7 +139,7 @@ class ProcessState:
             moved = True
         if moved:
             os.chdir(self._folder)
-        if _environment() != self._environment:
+        if raw_environment() != self._environment:
             wanted = self._environment.copy()
             for name in os.environ.copy():
                 if os.environ.encodekey(name) not in wanted:
@@ -153,14 +151,8 @@ class ProcessState:
         if sys.platform != "win32" and signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-            if _handler(number) is not handler and handler is not None:
+            if handler_of(number) is not handler and handler is not None:
                 signal.signal(number, handler)
-
-
-def _environment() -> dict[Any, Any]:
-    """The environment as the system's own strings: comparing these is a hundred times faster than decoding them for every task."""
-    known: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
-    return known
 
 
 if sys.platform == "win32":
