@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..errors import CallError, ConflictError
 from ..flow import Flow
 from ..jobs import Job
-from ..model.clock import Clock, SystemClock
+from ..model.clock import Clock, SystemClock, utc
 from ..model.results import ExecutionStatus
 from ..runners.local.pool import ProcessPool
 from ..runtime import PartitionSelection, Progress
@@ -25,7 +25,6 @@ from ..store.migrations import KEEP_COPY, Copying
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
-from ..store.views import utc
 from .admission.limits import LimitState, state_of
 from .background.housekeeping import Housekeeping, HousekeepingConfig
 from .background.thread_pool import ThreadPool

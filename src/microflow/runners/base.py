@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -167,10 +166,3 @@ class Runner(Protocol):
     def close(self) -> None:
         """End everything at once; called when the engine stops, after the attempts have ended."""
         ...
-
-
-def moment(seconds: float | None) -> datetime | None:
-    """Seconds since the epoch as an aware datetime in UTC."""
-    from datetime import UTC
-
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -24,11 +24,10 @@ from importlib import import_module
 from time import monotonic, sleep  # by name, since a task may put something else in the module
 from typing import Any
 
-from .... import runtime
 from ....errors import WorkerDied
 from ....model.payloads import decode
 from ....model.results import ExecutionStatus
-from ....runtime import Progress
+from ....runtime import Progress, active_runtime, carry_out_outside
 from ....user_code.meanings import Meanings
 from ....user_code.reserved import release, reserve
 from ....user_code.sources import Folders, OwnPaths, told_content
@@ -105,8 +104,9 @@ class Worker:
     def live(self) -> None:
         """Run requests until there are no more."""
         self._termination.install()
-        runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)  # for threads that a task starts
-        runtime.active_runtime.set(Refusal())
+        refusal = Refusal()
+        active_runtime.set(refusal)
+        carry_out_outside(refusal)
         faulthandler.enable(file=2)
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
         THREADS.install()
