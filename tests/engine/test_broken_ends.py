@@ -22,6 +22,7 @@ from microflow.engine.execution.resources import Live
 from microflow.engine.runs.sources import Calls
 from microflow.model.events import EventBus
 from microflow.runners.local.attempts import Attempt
+from microflow.runners.local.chunk import Chunk
 from microflow.runners.local.pool import ProcessPool
 from microflow.runners.local.workers import Worker
 from microflow.runtime import Progress
@@ -197,8 +198,9 @@ LINE_SEAMS: list[tuple[Any, str]] = [
     (chunk.ChunkedExecution, "started"),
     (chunk.ChunkedExecution, "step_back"),
     (Attempt, "_handle"),
-    (Attempt, "_done"),
-    (Attempt, "_returned"),
+    (Attempt, "_drain"),
+    (Chunk, "ended"),
+    (Chunk, "give_back"),
     (Calls, "ended"),
     (Executions, "finish"),
     (Executions, "start"),

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ...model.results import ExecutionStatus
-from ...runners.base import Outcome
+from ...runners.base import Outcome, Started
 from ...runners.calling import error_of
-from ...runners.local.attempts import Attempt
 from ...store.executions import Ending, Waiting
 from ..admission.slots import SlotRequest
 from .execution import Execution
@@ -107,7 +106,7 @@ class ChunkedExecution(Execution):
         self._try_again()
         return State.PARKED
 
-    def launch(self, followers: Sequence[ChunkedExecution] = ()) -> Attempt | State | None:
+    def launch(self, followers: Sequence[ChunkedExecution] = ()) -> Started | State | None:
         """Start the attempt in a worker and return it, to be waited for with others; where that can't be done, None.
 
         The worker runs the ``followers`` afterwards. A state, as of ``attempt``, if the attempt could not be started and is over.
@@ -123,7 +122,7 @@ class ChunkedExecution(Execution):
         except Exception as error:  # noqa: BLE001 - as in attempt()
             return self.conclude(outcome_of(error, self.observation.last_words))
 
-    def receive(self, attempt: Attempt) -> Outcome | None:
+    def receive(self, attempt: Started) -> Outcome | None:
         """The worker has something to say: how the attempt ended, which is for ``conclude``, or None if it goes on."""
         outcome: Outcome | None
         try:

@@ -13,8 +13,7 @@ from ...errors import ConflictError, StoreError
 from ...model.clock import Clock, longest_wait
 from ...model.events import EventBus
 from ...model.results import ExecutionStatus
-from ...runners.base import Outcome, Request
-from ...runners.local.attempts import Asked, Attempt
+from ...runners.base import Asked, Outcome, Request, Started
 from ...store.executions import Ending, Executions, Opened
 from ...store.logs import Logs
 from ..admission.limits import Limits
@@ -104,7 +103,7 @@ class Resources:
         timers: Timers,
         run: Callable[[Any, Request], Outcome],
         can_start: Callable[[Any], bool],
-        start: Callable[[Any, Sequence[Asked]], Attempt],
+        start: Callable[[Any, Sequence[Asked]], Started],
         echo: Callable[[bytes], None] | None = None,
         hands_over: bool = False,
     ) -> None:

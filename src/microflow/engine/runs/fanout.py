@@ -16,9 +16,8 @@ from functools import partial
 from itertools import chain
 
 from ...errors import StoreError
-from ...runners.base import Outcome
+from ...runners.base import Outcome, Started
 from ...runners.cpython import let_go
-from ...runners.local.attempts import Attempt
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call
 from ..execution.chunk import ChunkedExecution
@@ -58,8 +57,8 @@ class FanOut:
         self._ahead: deque[tuple[int, Call | ChunkedExecution]] = deque()
         self._is_dry = False  # the source has nothing until one of its calls ends
         self._numbers: dict[ChunkedExecution, int] = {}
-        self._attempts: dict[Attempt, deque[ChunkedExecution]] = {}
-        self._asking: list[Attempt] = []
+        self._attempts: dict[Started, deque[ChunkedExecution]] = {}
+        self._asking: list[Started] = []
         self._at_hand = at_hand
         self._pace = ChunkSize()
         self._blocking: set[ChunkedExecution] = set()
@@ -130,7 +129,7 @@ class FanOut:
                 self._receive(attempt, finished, begun)
 
     def _receive(
-        self, attempt: Attempt, finished: list[tuple[ChunkedExecution, Outcome]], begun: list[ChunkedExecution]
+        self, attempt: Started, finished: list[tuple[ChunkedExecution, Outcome]], begun: list[ChunkedExecution]
     ) -> None:
         """Note what a worker has ended, and what it has come to meanwhile; what it gave back waits for places of its own."""
         line = self._attempts[attempt]

@@ -25,7 +25,7 @@ from .frames import FrameBuffer, FromWorker, framed, from_worker
 
 logger = logging.getLogger("microflow")
 
-CHUNK = 65536
+READ_SIZE = 65536
 """Bytes read at once."""
 
 _LAST_WORDS = 1.0
@@ -187,7 +187,7 @@ class ThreadedChannel:
 
 def _read_some(pipe: Any) -> bytes:
     try:
-        return os.read(pipe.fileno(), CHUNK)
+        return os.read(pipe.fileno(), READ_SIZE)
     except (OSError, ValueError):
         return b""  # closed by the other side, or by close()
 

@@ -90,7 +90,7 @@ class ContextReply(msgspec.Struct, array_like=True, tag="context"):
 
 
 class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
-    """The function that came with what is to be run is there, and begins."""
+    """The function that came with the requests has been loaded; the first request starts."""
 
 
 class Done(msgspec.Struct, array_like=True, tag="done"):
@@ -105,7 +105,7 @@ class Done(msgspec.Struct, array_like=True, tag="done"):
 
 
 class Returned(msgspec.Struct, array_like=True, tag="returned"):
-    """So many requests, the last ones, have not been begun and won't be: what runs takes long, or was this worker's last."""
+    """So many requests, the last ones, have not started and will not: the running one takes long, or is the last of this worker."""
 
     count: int
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...model.clock import longest_wait
 from ..descriptors import write_all
-from .channels import CHUNK, MarkedOutput, Output, Silence, decoded
+from .channels import READ_SIZE, MarkedOutput, Output, Silence, decoded
 from .frames import FrameBuffer, FromWorker, framed
 
 assert sys.platform != "win32", "Windows can't poll pipes; there it is ThreadedChannel"
@@ -82,16 +82,16 @@ class PollingChannel:
     def _read_frames(self) -> bool | None:
         """Take in what has come: True if there was anything, False at the end of the pipe, None if nothing has come."""
         try:
-            data = os.read(self._frames, CHUNK)
+            data = os.read(self._frames, READ_SIZE)
         except BlockingIOError:
             return None
         self._buffer.feed(data)
-        self._is_empty = len(data) < CHUNK
+        self._is_empty = len(data) < READ_SIZE
         return bool(data)
 
     def _read_output(self, output: Output) -> bool:
         try:
-            data = os.read(self._output, CHUNK)
+            data = os.read(self._output, READ_SIZE)
         except BlockingIOError:
             return False
         self._printed.take(data, output, last=not data)

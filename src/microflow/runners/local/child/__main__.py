@@ -70,14 +70,14 @@ MEMORY_GROWTH = 256 * 1024 * 1024
 """Bytes that a worker may keep beyond those of its start before it is replaced."""
 
 PATIENCE = 0.005
-"""Seconds that what waits in line waits for the task before it; then it is given back, since another worker may be free."""
+"""Seconds that requests of a chunk wait for the task before them. Then they are given back, since another worker may be free."""
 
 _WATCHES = 200
-"""How often the line is looked at in vain before nobody looks any more."""
+"""How often the thread that watches the requests that wait finds none before it ends."""
 
 
-class Worker:
-    """This process, as what runs requests."""
+class Child:
+    """This process, which runs the requests that its parent sends."""
 
     def __init__(self) -> None:
         self._requests, self._responses = take_pipes()
@@ -86,8 +86,10 @@ class Worker:
         self._output = os.dup(2)  # so that the pipe stays open, and the mark arrives, whatever a task does with its own
         self._buffer = FrameBuffer()
         self._functions: dict[int, Callable[..., Any]] = {}
-        self._line: deque[Request] = deque()  # taken from its head by the main thread, given back from its tail by any
-        self._head_began = 0.0
+        self._waiting: deque[Request] = (
+            deque()
+        )  # of a chunk: the main thread takes the first, any gives back the last ones
+        self._started_at = 0.0
         self._is_watched = False
         self._sending = threading.Lock()
         self._asking = threading.Lock()
@@ -135,11 +137,11 @@ class Worker:
 
     def _run_all(self, message: Run, meter: Meter, state: ProcessState) -> None:
         request: Request | None = message.requests[0]
-        self._head_began = monotonic()
-        self._line.extend(message.requests[1:])
-        if self._line and not self._is_watched:
+        self._started_at = monotonic()
+        self._waiting.extend(message.requests[1:])
+        if self._waiting and not self._is_watched:
             self._is_watched = True
-            start_new_thread(self._watch_line, (state,))
+            start_new_thread(self._watch_waiting, (state,))
         function = message.function
         while request is not None:
             answer = self._run(request, function, meter, state)
@@ -149,8 +151,8 @@ class Worker:
             if message.mark and not isinstance(answer, NotLoaded):
                 write_all(self._output, message.mark)
             self._send(answer)
-            self._head_began = monotonic()
-            request = _taken(self._line.popleft)
+            self._started_at = monotonic()
+            request = _taken(self._waiting.popleft)
 
     def _run(
         self, request: Request, function: Reference | Pickled | None, meter: Meter, state: ProcessState
@@ -200,29 +202,29 @@ class Worker:
         return Done(outcome, seconds, retire)
 
     def _seconds(self) -> float:
-        return monotonic() - self._head_began
+        return monotonic() - self._started_at
 
     def _give_back(self) -> None:
-        """Give back what is still in line; once this returns, the parent is told before anything that is sent later."""
+        """Give back the requests that wait. Once this returns, the parent is told before anything that is sent later."""
         with self._giving_back:
             count = 0
-            while _taken(self._line.pop) is not None:
+            while _taken(self._waiting.pop) is not None:
                 count += 1
             if count:
                 self._send(Returned(count))
 
-    def _watch_line(self, state: ProcessState) -> None:
-        """In a thread of its own, which ends when there has been no line for a while: give back what waits for long."""
+    def _watch_waiting(self, state: ProcessState) -> None:
+        """In a thread of its own, which ends when nothing has waited for a while: give back the requests that wait too long."""
         in_vain = 0
-        while in_vain < _WATCHES or self._line:
+        while in_vain < _WATCHES or self._waiting:
             self._is_watched = True
             sleep(PATIENCE)
-            in_vain = 0 if self._line else in_vain + 1
-            if self._line and self._seconds() > PATIENCE:
+            in_vain = 0 if self._waiting else in_vain + 1
+            if self._waiting and self._seconds() > PATIENCE:
                 state.leave_if_robbed()  # rather than write into a file of the task's
                 self._give_back()
             if in_vain == _WATCHES:
-                self._is_watched = False  # before the last look at the line, so that none is overlooked
+                self._is_watched = False  # before the last look, so that no request is overlooked
 
     def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
         if source is not None:
@@ -362,7 +364,7 @@ class Worker:
 
 
 def _taken(take: Callable[[], Request]) -> Request | None:
-    """What is taken from an end of the line; None if the line is empty. To look first would be too late: two threads take."""
+    """A request from either end; None if there is none. Looking first would not do, since two threads take requests."""
     try:
         return take()
     except IndexError:
@@ -392,4 +394,4 @@ def _unpickled(source: Pickled) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    Worker().live()
+    Child().live()
