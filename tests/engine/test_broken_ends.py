@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -213,7 +212,6 @@ LINE_SEAMS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't poll pipes, so there are no lines")
 @pytest.mark.parametrize("seam", LINE_SEAMS, ids=lambda seam: f"{seam[0].__name__.rpartition('.')[2]}.{seam[1]}")
 def test_whatever_raises_at_the_end_of_one_in_a_line_nothing_is_held(start: Start, seam: tuple[Any, str]) -> None:
     flow = create_flow("shop", max_concurrency=2)

@@ -38,7 +38,6 @@ def serve(request: pytest.FixtureRequest, start: Callable[..., Engine]) -> Calla
         engine = start(*flows, **arguments)
         if threaded:
             engine._pool._start_worker = partial(Worker, ThreadedChannel)
-            engine._resources.can_start = lambda execution: False
         return engine
 
     return serve_flow

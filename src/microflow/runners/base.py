@@ -194,7 +194,11 @@ class Started(Protocol):
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What becomes readable when ``advance`` has something to do."""
+        """Descriptors that become readable when ``advance`` has something to do; empty where ``on_ready`` is to be used instead."""
+        ...
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Call this, from any thread, whenever ``advance`` has something to do; at once if it has now. Only without descriptors."""
         ...
 
     def advance(self) -> Outcome | None:

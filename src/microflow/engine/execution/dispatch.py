@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -58,8 +57,8 @@ class Dispatch:
                 caller.close()
 
     def can_start(self, execution: Execution) -> bool:
-        """Whether an attempt can be started here, to be looked after together with others; where pipes can be polled."""
-        return execution.call.body is None and self.starts(execution.job) and sys.platform != "win32"
+        """Whether an attempt can be started, and looked after together with others."""
+        return execution.call.body is None and self.starts(execution.job)
 
     def starts(self, job: Job[Any]) -> bool:
         """Whether the job is a task whose runner starts attempts, and can be made ready for them."""

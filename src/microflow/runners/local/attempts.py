@@ -66,6 +66,7 @@ class Attempt:
         self._is_first = True
         self._retire = ""
         self._failure: Exception | None = None
+        self._on_ready: Callable[[], None] = lambda: None
         source: Reference | Pickled | None = None if self._key in worker.known else functions.source(job)
         worker.executions += len(asked)
         self._chunk = Chunk(worker, asked, float(job.cancel_grace), later)
@@ -86,8 +87,13 @@ class Attempt:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What to poll for input before ``advance``; empty where only ``wait`` will do."""
+        """What to poll for input before ``advance``; empty where ``on_ready`` is to be used."""
         return self._worker.channel.descriptors
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Call this, in any thread, whenever input has come; at once if it has by now."""
+        self._on_ready = callback
+        self._worker.channel.on_ready(callback)
 
     @property
     def left(self) -> int:
@@ -124,6 +130,7 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 - raised again by the next advance(), as where the first of a chunk asks
             self._failure = error
             self._worker.end()
+        self._on_ready()  # more frames may have come behind the question
 
     def _guarded(self, wait: bool) -> Outcome | None:
         left = self._chunk.left
@@ -138,7 +145,7 @@ class Attempt:
             finally:
                 self._chunk.clear()
                 self.seconds = 0.0
-                self._release(self._worker, f"{type(error).__name__}: {error}")
+                self._let_go(f"{type(error).__name__}: {error}")
             raise
 
     def _until_cancelled(self) -> None:
@@ -172,15 +179,20 @@ class Attempt:
         self._retire = message.retire
         observer = self._chunk.ended()
         if not self._chunk.left:
-            self._release(self._worker, self._retire or observer.stop.reason or "")
+            self._let_go(self._retire or observer.stop.reason or "")
         return message.outcome
 
     def _returned(self, message: Returned) -> Step:
         observer = self._chunk.give_back(message.count)
         if self._chunk.left:
             return Step.READ_ON
-        self._release(self._worker, self._retire or observer.stop.reason or "")
+        self._let_go(self._retire or observer.stop.reason or "")
         return Step.WAIT
+
+    def _let_go(self, retire: str) -> None:
+        """Nothing of this is left in the worker: another attempt may have it, unless it must ``retire``."""
+        self._worker.channel.on_ready(None)
+        self._release(self._worker, retire)
 
     def _loaded(self, _: Loaded) -> Step:
         self._chunk.observer.loading(False)

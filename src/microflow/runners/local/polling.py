@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ...model.clock import longest_wait
@@ -45,6 +46,9 @@ class PollingChannel:
             self._poll.register(self._process_descriptor, select.POLLIN)
         found = (self._frames, self._output, self._process_descriptor)
         self.descriptors: tuple[int, ...] = found if self._process_descriptor >= 0 else found[:2]
+
+    def on_ready(self, callback: Callable[[], None] | None) -> None:
+        """Nothing: there are descriptors to poll."""
 
     def mark_for(self, count: int) -> bytes:
         # one alone has printed what was printed before its last frame; of several, the next one may have begun to print then
