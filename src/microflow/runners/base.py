@@ -216,7 +216,10 @@ class Started(Protocol):
 
 @runtime_checkable
 class StartsAttempts(Runner, Protocol):
-    """A runner whose attempts need no thread each: one thread starts and looks after many. Its methods are called in any thread."""
+    """A runner whose attempts need no thread each: one thread starts and looks after many. Its methods are called in any thread.
+
+    The engine starts attempts of its own runners so. It calls ``run`` of a runner that a user gives to a task.
+    """
 
     def start(self, job: Any, asked: Sequence[Asked]) -> Started:
         """Start an attempt of ``job``, or a chunk of attempts. Raises ``WorkerDied`` if there is nothing to run them."""
