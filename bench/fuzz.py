@@ -290,7 +290,7 @@ def own_workers() -> Iterator[psutil.Process]:
     """The worker processes of this run."""
     for process in psutil.Process().children():
         try:
-            if "microflow.runners.child" in process.cmdline():
+            if "microflow.runners.local.child" in process.cmdline():
                 yield process
         except psutil.Error:
             continue

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
+RUNNERS = ("process", "fresh", "thread")
+"""The names that a task may give as its ``runner``."""
+
+DEFAULT_RUNNER = "process"
+"""The name of the runner of a task that gives none."""
+
 DEFAULT_RETRY_DELAY = 1.0
 
 DEFAULT_CANCEL_GRACE = 5.0
@@ -251,7 +257,7 @@ class Job(Generic[P]):
             yield f"{where}: cancel_grace is {self.cancel_grace!r}; it must be a number of seconds from 0 on."
         if not _is_count(self.max_payload, 1):
             yield f"{where}: max_payload is {self.max_payload!r}; it must be a number of bytes from 1 on."
-        if self.runner not in (None, "process", "fresh", "thread") and not callable(getattr(self.runner, "run", None)):
+        if self.runner not in (None, *RUNNERS) and not callable(getattr(self.runner, "run", None)):
             yield f"{where}: runner is {self.runner!r}; give 'process', 'fresh', 'thread', or an object with the methods of Runner."
         if self.partitions is not None:
             yield from (f"{where}: {mistake}" for mistake in self.partitions.mistakes())

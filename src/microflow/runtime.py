@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import threading
     from concurrent.futures import Future
 
-LOCAL_RUNTIME = ("microflow.engine.local", "start")
-"""What starts a runtime for a call outside any execution: named, not imported, since it lives floors above."""
+_LOCAL = "microflow.engine.local"
+"""The module that starts a runtime for a call outside any execution: named, not imported, since it lives floors above."""
 
 
 class BoundFlow(Protocol):
@@ -276,6 +276,7 @@ active_runtime: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
 active_execution: contextvars.ContextVar[CurrentExecution | None] = contextvars.ContextVar(
     "microflow_execution", default=None
 )
+_outside: Runtime | None = None  # see carry_out_outside
 
 
 def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
@@ -289,11 +290,20 @@ def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
 
 def runtime_for(flow: BoundFlow) -> Runtime:
     """The runtime that carries out a call of one of this flow's jobs here; a local one is started if there is none."""
-    runtime = active_runtime.get() or flow.runtime
+    runtime = active_runtime.get() or flow.runtime or _outside
     if runtime is None:
-        module, name = LOCAL_RUNTIME
-        runtime = getattr(import_module(module), name)(flow)
+        runtime = import_module(_LOCAL).start(flow)
     return runtime
+
+
+def carry_out_outside(runtime: Runtime) -> None:
+    """From now on, this runtime carries out the calls of this process that no execution makes, and no local one is started.
+
+    A worker process refuses them so. Threads that Python did not start have an empty context, so the context variables are not
+    enough there.
+    """
+    global _outside
+    _outside = runtime
 
 
 def current_execution() -> CurrentExecution:

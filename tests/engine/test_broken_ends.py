@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,9 +20,10 @@ from microflow.engine.execution.observation import Observation
 from microflow.engine.runs import batch, fanout
 from microflow.engine.runs.sources import Calls
 from microflow.model.events import EventBus
-from microflow.runners.attempts import Attempt
-from microflow.runners.processes import ProcessPool
-from microflow.runners.workers import Worker
+from microflow.runners.local.attempts import Attempt
+from microflow.runners.local.chunk import Chunk
+from microflow.runners.local.pool import ProcessPool
+from microflow.runners.local.workers import Worker
 from microflow.runtime import Progress
 from microflow.store.executions import Executions
 
@@ -197,8 +197,9 @@ CHUNK_SEAMS: list[tuple[Any, str]] = [
     (batch, "record_start"),
     (fanout, "step_back"),
     (Attempt, "_handle"),
-    (Attempt, "_done"),
-    (Attempt, "_returned"),
+    (Attempt, "_drain"),
+    (Chunk, "ended"),
+    (Chunk, "give_back"),
     (Calls, "ended"),
     (Executions, "finish"),
     (Executions, "start"),
@@ -211,7 +212,6 @@ CHUNK_SEAMS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't poll pipes, so there are no chunks")
 @pytest.mark.parametrize("seam", CHUNK_SEAMS, ids=lambda seam: f"{seam[0].__name__.rpartition('.')[2]}.{seam[1]}")
 def test_whatever_raises_at_the_end_of_one_in_a_chunk_nothing_is_held(start: Start, seam: tuple[Any, str]) -> None:
     flow = create_flow("shop", max_concurrency=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -104,6 +105,23 @@ def test_a_thread_inside_a_task_can_call_no_job_either(flow: Flow, start: Start)
     start(flow)
 
     assert wrong()["error"].startswith("JobCallInTaskError: ")
+
+
+def test_nor_can_code_in_a_task_that_has_an_empty_context(flow: Flow, start: Start) -> None:
+    """As in a thread that a library started without Python."""
+    load = flow.jobs["load"]
+
+    @flow.task
+    def wrong() -> dict[str, str]:
+        try:
+            Context().run(load, {})
+        except Exception as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": "none"}
+
+    start(flow)
+
+    assert wrong()["error"].startswith("JobCallInTaskError: Code in a worker process called job 'load'.")
 
 
 def test_the_plain_function_may_be_called(flow: Flow, start: Start) -> None:

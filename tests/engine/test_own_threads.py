@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -18,8 +19,8 @@ from microflow.engine.engine import Engine
 from microflow.engine.recovery.dead_engines import LOOK, Recovery
 from microflow.engine.schedules.runs import ScheduleRuns
 from microflow.model.events import Event, EventBus
-from microflow.runners.channels import ThreadedChannel
-from microflow.runners.processes import ProcessPool
+from microflow.runners.local.channels import Silence, ThreadedChannel
+from microflow.runners.local.pool import ProcessPool
 from microflow.store.checkpoints import Checkpoints
 from microflow.store.database import Database
 
@@ -218,7 +219,7 @@ def test_what_follows_a_commit_follows_it_whatever_another_follower_raises(
     assert caplog.text.count("Something that follows a commit failed") == 2
 
 
-@pytest.mark.parametrize("seam", ["microflow.runners.channels._read_some", "subprocess.Popen.wait"])
+@pytest.mark.parametrize("seam", ["microflow.runners.local.channels._read_some", "subprocess.Popen.wait"])
 def test_who_uses_a_worker_is_told_of_its_end_whatever_its_readers_raise(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seam: str
 ) -> None:
@@ -234,6 +235,34 @@ def test_who_uses_a_worker_is_told_of_its_end_whatever_its_readers_raise(
     process.kill()
     process.wait()
     assert "can't be" in caplog.text
+
+
+def test_a_channel_that_can_not_be_polled_calls_when_there_is_input() -> None:
+    pipe = subprocess.PIPE
+    code = (
+        "import sys; print('one', end='', file=sys.stderr, flush=True); input(); print('two', end='', file=sys.stderr)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+    channel = ThreadedChannel(process)
+    called = threading.Event()
+    printed: list[bytes] = []
+    channel.on_ready(called.set)
+
+    assert called.wait(60)
+    assert channel.receive(printed.append, wait=False) is Silence.SO_FAR
+    assert printed == [b"one"]
+
+    called.clear()
+    channel.on_ready(called.set)
+    assert not called.is_set()  # there is nothing new
+    channel.on_ready(None)
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    assert channel.receive(printed.append) is None
+    assert not called.is_set()
+    channel.drain(printed.append)
+    channel.close()
+    assert b"".join(printed) == b"onetwo"
 
 
 def test_idle_workers_are_swept_also_where_one_can_not_be_ended(clock: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,10 +19,10 @@ import pytest
 
 from microflow import Flow
 from microflow.engine.engine import Engine
-from microflow.runners import workers
-from microflow.runners.channels import ThreadedChannel
-from microflow.runners.processes import ProcessPool
-from microflow.runners.workers import Worker
+from microflow.runners.local import workers
+from microflow.runners.local.channels import ThreadedChannel
+from microflow.runners.local.pool import ProcessPool
+from microflow.runners.local.workers import Worker
 
 PATIENCE = 60.0
 
@@ -38,7 +38,6 @@ def serve(request: pytest.FixtureRequest, start: Callable[..., Engine]) -> Calla
         engine = start(*flows, **arguments)
         if threaded:
             engine._pool._start_worker = partial(Worker, ThreadedChannel)
-            engine._resources.can_start = lambda execution: False
         return engine
 
     return serve_flow
@@ -103,7 +102,7 @@ def is_running(pid: int) -> bool:
 def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """``script(text, …)`` runs it as ``python script.py …`` in a folder of its own; killed at the end if it still runs."""
     started: list[subprocess.Popen[str]] = []
-    environment = {**os.environ, "PYTHONPATH": str(Path(workers.__file__).parents[2]), "MICROFLOW_STORE": ""}
+    environment = {**os.environ, "PYTHONPATH": str(Path(workers.__file__).parents[3]), "MICROFLOW_STORE": ""}
 
     def run(text: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         path = tmp_path / "script.py"

@@ -18,11 +18,11 @@ import pytest
 
 from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
-from microflow.runners import trees
 from microflow.runners.base import Request
-from microflow.runners.control import ControlPipe
-from microflow.runners.frames import Hello, Pickled, Run, framed
-from microflow.runners.workers import Worker
+from microflow.runners.local import process_tree
+from microflow.runners.local.control import ControlPipe
+from microflow.runners.local.frames import Hello, Pickled, Run, framed
+from microflow.runners.local.workers import Worker
 
 Serve = Callable[..., Engine]
 Ended = Callable[..., None]
@@ -286,7 +286,7 @@ def test_a_worker_whose_engine_died_before_it_began_does_not_begin_or_ends(ended
     for _ in range(3):
         control = ControlPipe()
         child = control.launch(
-            [sys.executable, "-m", "microflow.runners.child"],
+            [sys.executable, "-m", "microflow.runners.local.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -338,7 +338,7 @@ def test_all_is_ended_though_too_many_files_are_open_to_look_for_it(
         [sys.executable, "-c", STARTS_ANOTHER, place],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, trees.MARKER: "of this test"},
+        env={**os.environ, process_tree.MARKER: "of this test"},
         start_new_session=True,
     )
     assert process.stdout is not None
@@ -352,11 +352,11 @@ def test_all_is_ended_though_too_many_files_are_open_to_look_for_it(
             monkeypatch.undo()
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(trees, "_PAUSE", 0.0)
+    monkeypatch.setattr(process_tree, "_PAUSE", 0.0)
     monkeypatch.setattr(psutil.Process, "children", fail)
     monkeypatch.setattr(psutil, "process_iter", fail)
 
-    trees.end_tree(process.pid, "of this test")
+    process_tree.end_tree(process.pid, "of this test")
 
     ended(process.pid, started)
     assert failures >= 3
@@ -379,7 +379,7 @@ def test_a_worker_is_ended_though_a_second_interrupt_comes_meanwhile(monkeypatch
 
 @UNIX
 def test_what_is_just_becoming_a_program_is_ended_too(monkeypatch: pytest.MonkeyPatch, ended: Ended) -> None:
-    marked = {**os.environ, trees.MARKER: "of this test"}
+    marked = {**os.environ, process_tree.MARKER: "of this test"}
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=marked)
     environ, looks = psutil.Process.environ, 0
 
@@ -390,7 +390,7 @@ def test_what_is_just_becoming_a_program_is_ended_too(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(psutil.Process, "environ", environ_of)
 
-    trees.end_marked("of this test")
+    process_tree.end_marked("of this test")
 
     ended(process.pid)
     assert looks >= 3

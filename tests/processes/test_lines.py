@@ -16,12 +16,14 @@ import pytest
 from microflow import Flow, StoreError, create_flow, current_execution, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.runs.chunk_size import MOST
-from microflow.runners.channels import MarkedOutput
-from microflow.runners.processes import ProcessPool
+from microflow.runners.local.channels import MarkedOutput
+from microflow.runners.local.pool import ProcessPool
 from microflow.store.database import Database, Values
 from microflow.store.executions import Executions
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
+UNIX = pytest.mark.skipif(
+    sys.platform == "win32", reason="only Unix can fork, and has descriptors that can be closed so"
+)
 
 Start = Callable[..., Engine]
 Ended = Callable[..., None]
@@ -39,12 +41,12 @@ def rows(engine: Engine, columns: str) -> list[Any]:
     return engine.database.read_text(f"SELECT {columns} FROM executions ORDER BY id")
 
 
-def test_each_is_recorded_by_itself(shop: Flow, start: Start) -> None:
+def test_each_is_recorded_by_itself(shop: Flow, serve: Start) -> None:
     @shop.task
     def small(a: dict[str, Any]) -> dict[str, Any]:
         return {"n": a["n"], "id": current_execution().id, "worker": os.getpid()}
 
-    engine = start(shop)
+    engine = serve(shop)
     results = map_parallel(small, WARM)
 
     assert [result["n"] for result in results] == list(range(len(WARM)))
@@ -60,20 +62,20 @@ def test_each_is_recorded_by_itself(shop: Flow, start: Start) -> None:
         assert memory > 0
 
 
-def test_no_more_of_them_run_at_once_than_may(start: Start) -> None:
+def test_no_more_of_them_run_at_once_than_may(serve: Start) -> None:
     flow = create_flow("shop", max_concurrency=4)
 
     @flow.task(max_concurrency=1)
     def alone(a: dict[str, Any]) -> dict[str, Any]:
         return {"began": time.monotonic(), "ended": time.monotonic()}
 
-    start(flow)
+    serve(flow)
     spans = sorted((result["began"], result["ended"]) for result in map_parallel(alone, WARM))
 
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
 
 
-def test_one_that_takes_long_holds_up_none_of_those_behind_it(shop: Flow, start: Start, tmp_path: Path) -> None:
+def test_one_that_takes_long_holds_up_none_of_those_behind_it(shop: Flow, serve: Start, tmp_path: Path) -> None:
     """The first of a chunk waits for what only the last of all tasks does."""
     sign = tmp_path / "sign"
 
@@ -86,7 +88,7 @@ def test_one_that_takes_long_holds_up_none_of_those_behind_it(shop: Flow, start:
             sign.touch()
         return a
 
-    start(shop)
+    serve(shop)
     results = map_parallel(work, [*WARM, *({"n": len(WARM) + number} for number in range(MOST))])
 
     assert all(results)
@@ -110,7 +112,17 @@ def misbehave(a: dict[str, Any], how: str) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("how", ["exit", "die", "raise", "leave a thread", "fork", "close everything"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "exit",
+        "die",
+        "raise",
+        "leave a thread",
+        pytest.param("fork", marks=UNIX),
+        pytest.param("close everything", marks=UNIX),
+    ],
+)
 def test_whatever_one_does_the_others_run_once_each(shop: Flow, start: Start, how: str, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
 
@@ -129,7 +141,7 @@ def test_whatever_one_does_the_others_run_once_each(shop: Flow, start: Start, ho
     assert sorted(map(int, ran.read_text().split())) == list(range(len(WARM)))
 
 
-def test_each_has_its_own_output_progress_and_context(shop: Flow, start: Start) -> None:
+def test_each_has_its_own_output_progress_and_context(shop: Flow, serve: Start) -> None:
     @shop.task
     def talk(a: dict[str, Any]) -> dict[str, Any]:
         os.write(1, b"\0")  # as the line between two outputs begins
@@ -138,7 +150,7 @@ def test_each_has_its_own_output_progress_and_context(shop: Flow, start: Start) 
         shop.context[f"n{a['n']}"] = a["n"]
         return {"seen": len(shop.context)}
 
-    engine = start(shop)
+    engine = serve(shop)
     results = map_parallel(talk, WARM, max_concurrency=1)
 
     assert [result["seen"] for result in results] == [number + 1 + (number > 0) for number in range(len(WARM))]
@@ -148,21 +160,21 @@ def test_each_has_its_own_output_progress_and_context(shop: Flow, start: Start) 
     assert progress == [f'{{"done":{number}.0,"total":100.0,"message":null}}' for number in range(len(WARM))]
 
 
-def test_those_that_fail_are_tried_again(shop: Flow, start: Start) -> None:
+def test_those_that_fail_are_tried_again(shop: Flow, serve: Start) -> None:
     @shop.task(retries=1, retry_delay=0)
     def shaky(a: dict[str, Any]) -> dict[str, Any]:
         if a["n"] % 5 == 0 and current_execution().attempt == 1:
             raise ValueError
         return {"attempt": current_execution().attempt}
 
-    engine = start(shop)
+    engine = serve(shop)
     results = map_parallel(shaky, WARM)
 
     assert [result["attempt"] for result in results] == [2 if n % 5 == 0 else 1 for n in range(len(WARM))]
     assert len(engine.database.read_text("SELECT 1 FROM attempts")) == sum(n % 5 == 0 for n in range(len(WARM)))
 
 
-def test_a_cancelled_mapping_begins_nothing_more(shop: Flow, start: Start, tmp_path: Path, ended: Ended) -> None:
+def test_a_cancelled_mapping_begins_nothing_more(shop: Flow, serve: Start, tmp_path: Path, ended: Ended) -> None:
     began = tmp_path / "began"
 
     @shop.task
@@ -173,7 +185,7 @@ def test_a_cancelled_mapping_begins_nothing_more(shop: Flow, start: Start, tmp_p
             time.sleep(3600)
         return a
 
-    engine = start(shop)
+    engine = serve(shop)
     submitted = engine.submit_map(work, [*WARM, *({"n": len(WARM) + number} for number in range(100))])
     while not began.exists() or len(began.read_text().split()) < 2:
         time.sleep(0.001)
@@ -300,13 +312,13 @@ def test_a_generator_may_wait_for_what_its_first_input_does(shop: Flow, start: S
 
 
 def test_one_whose_context_can_not_be_read_fails_alone(
-    shop: Flow, start: Start, monkeypatch: pytest.MonkeyPatch
+    shop: Flow, serve: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @shop.task
     def work(a: dict[str, Any]) -> dict[str, Any]:
         return {"seen": shop.context.get("x", 0)} if a["n"] == len(WARM) - 10 else a
 
-    engine = start(shop)
+    engine = serve(shop)
     assert all(map_parallel(work, WARM[:100]))
 
     def context(self: Executions, flow: str, job: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,9 +12,7 @@ from microflow import create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.runs import fanout
 from microflow.engine.runs.chunk_size import MOST, ChunkSize
-from microflow.runners.processes import ProcessPool
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes can't be polled on Windows")
+from microflow.runners.local.pool import ProcessPool
 
 Start = Callable[..., Engine]
 

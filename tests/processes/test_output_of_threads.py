@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from microflow.runners.output import Output
+from microflow.runners.threads.output import Output
 
 
 def in_thread(act: object) -> None:

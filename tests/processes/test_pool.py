@@ -17,8 +17,8 @@ import pytest
 
 from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
-from microflow.runners.processes import IDLE_SECONDS
-from microflow.runners.workers import Worker, ending_of, open_channel
+from microflow.runners.local.pool import IDLE_SECONDS
+from microflow.runners.local.workers import Worker, ending_of, open_channel
 
 Serve = Callable[..., Engine]
 WorkersOf = Callable[[Engine], list[int]]

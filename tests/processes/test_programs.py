@@ -337,7 +337,7 @@ def test_a_program_gets_descriptors_and_signals_as_ever(flow: Flow, start: Start
 def test_a_program_runs_where_no_thread_can_be_started_for_it(
     flow: Flow, start: Start, log_of: Log, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from microflow.runners import output
+    from microflow.runners.threads import output
 
     def refuse(*_: Any) -> None:
         raise RuntimeError("can't start new thread")

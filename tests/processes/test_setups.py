@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from microflow.runners import setups
+from microflow.runners.local import setups
 
 Script = Callable[..., subprocess.Popen[str]]
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from ..errors import CallError, ConflictError
 from ..flow import Flow
 from ..jobs import Job
-from ..model.clock import Clock, SystemClock
+from ..model.clock import Clock, SystemClock, utc
 from ..model.results import ExecutionStatus
-from ..runners.processes import ProcessPool
+from ..runners.local.pool import ProcessPool, local_runners
 from ..runtime import PartitionSelection, Progress
 from ..store.begun import BegunRuns
 from ..store.database import Database
@@ -25,7 +25,6 @@ from ..store.migrations import KEEP_COPY, Copying
 from ..store.partitions import PartitionStatuses
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
-from ..store.views import utc
 from .admission.limits import LimitState, state_of
 from .background.housekeeping import Housekeeping, HousekeepingConfig
 from .background.thread_pool import ThreadPool
@@ -120,7 +119,7 @@ class Engine(Served):
         self.logs = Logs(self._log_folder())
         self._timers = Timers(self._clock, for_script=self.kind == "local")
         self._pool = ProcessPool(self._timers.later, now=self._clock.monotonic)
-        self._dispatch = Dispatch(self._pool, self._caller)
+        self._dispatch = Dispatch(local_runners(self._pool), self._caller)
         self._resources = Resources(
             executions=self.executions,
             logs=self.logs,
@@ -146,7 +145,9 @@ class Engine(Served):
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
-        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
+        self._schedule_runs = ScheduleRuns(
+            served, self._outside, self._resources, self.schedules, self._dispatch.starts, self._dispatch.warm
+        )
         self._succession = Succession(
             self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
         )
@@ -170,7 +171,7 @@ class Engine(Served):
             self.partitions,
             parent,
             trigger=trigger,
-            before=self._pool.functions.renew if parent is None else None,
+            before=self._dispatch.refresh_function if parent is None else None,
         )
 
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
@@ -293,7 +294,7 @@ class Engine(Served):
         return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
 
     def _start(self, call: Call) -> Submitted:
-        self._pool.functions.renew(call.job)
+        self._dispatch.refresh_function(call.job)
         return self._outside.start(call)
 
     def cancel(self, execution_id: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import ConflictError
 from ..flow import Flow
+from ..runners.cpython import call_before_threads_end, is_ending
 from .engine import Engine
 
 _starting = threading.Lock()
@@ -23,16 +24,13 @@ def start(flow: Flow) -> Any:
     """
     with _starting:  # two threads may make their first calls at the same time
         if flow.runtime is None:
-            if getattr(
-                threading, "_SHUTTING_DOWN", False
-            ):  # nobody waits for threads any more, and new ones can't be started
+            if is_ending():
                 raise ConflictError(
                     "The program is ending, and nothing new can be executed then: call jobs before its last line."
                 )
             engine = Engine([flow], echo=_print)
             engine.start()
-            # atexit would be too late: before it, the interpreter waits for every thread, those of running jobs too
-            threading._register_atexit(partial(_close, engine, os.getpid()))  # type: ignore[attr-defined]
+            call_before_threads_end(partial(_close, engine, os.getpid()))
         return flow.runtime
 
 

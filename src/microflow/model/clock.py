@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from threading import Event
 from typing import Protocol
 
@@ -17,6 +18,11 @@ def longest_wait() -> float | None:
     The main thread looks up now and then: a Ctrl-C that comes just before a wait begins does not end it, and on Windows none does.
     """
     return _GLANCE if threading.get_ident() == threading.main_thread().ident else None
+
+
+def utc(seconds: float) -> datetime:
+    """Seconds since the epoch as an aware datetime."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class Clock(Protocol):

@@ -3,14 +3,16 @@
 The engine hands a runner a ``Request`` and an ``Observer``, and gets an ``Outcome`` back. A runner knows nothing of the store, of
 limits or of retries. To write one, implement ``run`` and ``close`` (see the ``Runner`` protocol); give an instance to a task as
 ``@flow.task(runner=MyRunner())``.
+
+``run`` takes a thread of the engine for as long as the attempt lasts. A runner that is also a ``StartsAttempts`` needs none: one
+thread starts many attempts, waits for whichever has something to report, and advances it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -169,8 +171,71 @@ class Runner(Protocol):
         ...
 
 
-def moment(seconds: float | None) -> datetime | None:
-    """Seconds since the epoch as an aware datetime in UTC."""
-    from datetime import UTC
+Asked = tuple[Request, Observer]
+"""An attempt to start: the request, and its observer."""
 
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+class Started(Protocol):
+    """Attempts of one job that were started together: usually one, else a chunk, which the runner runs one after the other.
+
+    All methods are called by the one thread that looks after the attempts. The first attempt that is ``left`` is the running one.
+    """
+
+    seconds: float
+    """How long the attempt took that ended last."""
+
+    asks: bool
+    """Whether the running attempt waits for ``answer``: it reads its context, which the attempt before it may have changed."""
+
+    @property
+    def left(self) -> int:
+        """How many attempts have not ended. The runner may give back the last ones, which it has not started: then it is fewer."""
+        ...
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Descriptors that become readable when ``advance`` has something to do; empty where ``on_ready`` is to be used instead."""
+        ...
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Call this, from any thread, whenever ``advance`` has something to do; at once if it has now. Only without descriptors."""
+        ...
+
+    def advance(self) -> Outcome | None:
+        """Handle what has come, without waiting; the outcome of the running attempt if it has ended: call it again then.
+
+        None: nothing more has come. Raises what ``Runner.run`` raises; nothing is left then. After ``KeyboardInterrupt``, where
+        something is left, it can be called again.
+        """
+        ...
+
+    def answer(self) -> None:
+        """Give the running attempt the context that it ``asks`` for."""
+        ...
+
+
+@runtime_checkable
+class StartsAttempts(Runner, Protocol):
+    """A runner whose attempts need no thread each: one thread starts and looks after many. Its methods are called in any thread.
+
+    The engine starts attempts of its own runners so. It calls ``run`` of a runner that a user gives to a task.
+    """
+
+    def start(self, job: Any, asked: Sequence[Asked]) -> Started:
+        """Start an attempt of ``job``, or a chunk of attempts. Raises ``WorkerDied`` if there is nothing to run them."""
+        ...
+
+    def warm(self, jobs: Sequence[Any]) -> None:
+        """Get ready for one attempt of each of these tasks, which will come soon. Raises ``WorkerDied`` as ``start`` does."""
+        ...
+
+    def refresh_function(self, job: Any) -> None:
+        """A call of ``job`` comes from outside any execution: send its function anew if it, or what it refers to, has changed.
+
+        Raises ``PayloadError`` if the function can't be sent any more.
+        """
+        ...
+
+    def keep(self, flows: Collection[Any]) -> None:
+        """Let go of what only other flows need."""
+        ...

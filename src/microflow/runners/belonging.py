@@ -8,8 +8,7 @@ left to Python's own rules.
 - ``threading.Thread.start`` and ``_thread.start_new_thread``: the thread belongs to the execution that starts it.
 - What hands work to threads of an executor: see ``executors``.
 
-Checked with CPython 3.11 to 3.15. Two private names are used: ``Thread._bootstrap`` is what the new thread calls first, so that
-``threading.excepthook`` belongs to the execution too; ``Thread._context`` (3.14 and newer) is the context that ``run`` has.
+Checked with CPython 3.11 to 3.15.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from ..runtime import CurrentExecution, Runtime, active_execution, active_runtime
+from .cpython import start_with
 from .replacements import Replacement, Replacements
 
 
@@ -62,21 +62,7 @@ def _starts(original: Callable[[threading.Thread], None]) -> Callable[[threading
         if belonging is None:
             original(self)
             return
-        bootstrap = self._bootstrap
-
-        def begin() -> None:
-            self.__dict__.pop("_bootstrap", None)  # or the thread would refer to itself
-            belonging.enter()
-            if (context := getattr(self, "_context", None)) is not None:
-                context.run(belonging.enter)
-            bootstrap()
-
-        self._bootstrap = begin
-        try:
-            original(self)
-        except BaseException:
-            self.__dict__.pop("_bootstrap", None)
-            raise
+        start_with(belonging.enter, self, original)
 
     return start
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ExecutionCancelled, ExecutionSkipped, MicroflowError, PayloadError, Skip
+from ..model.clock import utc
 from ..model.payloads import check_result, decode, encode_output, encode_value, key_text, plain_text
 from ..model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ..runtime import Context, CurrentExecution, Progress, active_execution
-from .base import InputStatus, Outcome, Request, moment
+from .base import InputStatus, Outcome, Request
 
 _TEXT_LIMIT = 64 * 1024
 """Characters kept of an error's message and of its traceback."""
@@ -37,7 +38,7 @@ def current_execution_for(
         inputs=_with_statuses(data, request.statuses),
         attempt=request.attempt,
         run_key=request.run_key,
-        scheduled_at=moment(request.scheduled_at),
+        scheduled_at=None if request.scheduled_at is None else utc(request.scheduled_at),
         time_partition=None if window is None else window[0],
         cat_partition=request.cat_partition,
         time_window=window,

@@ -12,9 +12,6 @@ from ..runtime import active_execution
 class Refusal:
     """Answers every call with ``JobCallInTaskError``."""
 
-    def __init__(self, *_: Any) -> None:
-        """Takes what a runtime is started with, and needs none of it."""
-
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(name)

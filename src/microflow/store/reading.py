@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UnknownNameError
+from ..model.clock import utc
 from ..model.results import ExecutionStatus, Trigger
 from .database import statement
 from .readers import Readable
@@ -40,7 +41,6 @@ from .views import (
     execution_view,
     newest_view,
     tree_node,
-    utc,
 )
 
 __all__ = [

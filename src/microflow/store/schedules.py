@@ -12,12 +12,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ..model.clock import utc
 from ..model.events import Event, EventBus
 from ..model.results import ExecutionStatus
 from .database import Database
 from .executions import Opened
 from .readers import Readable, Row
-from .views import Moment, error_view, utc
+from .views import Moment, error_view
 
 TickState = Literal["run", "queued", "overlap", "missed", "paused"]
 

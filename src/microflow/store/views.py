@@ -7,12 +7,13 @@ left out, and the error of that execution says so: no list fails because of one 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from ..errors import StoreError
+from ..model.clock import utc
 from ..model.payloads import is_too_deep
 from ..model.results import ExecutionError, ExecutionStatus
 from .executions import Waiting
@@ -174,11 +175,6 @@ _json = msgspec.json.Decoder(msgspec.Raw)
 _error = msgspec.json.Decoder(ExecutionError)
 _progress = msgspec.json.Decoder(ProgressView)
 _waiting = msgspec.json.Decoder(Waiting)
-
-
-def utc(seconds: float) -> datetime:
-    """Seconds since the epoch as an aware datetime."""
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def execution_view(row: tuple[Any, ...]) -> ExecutionView:

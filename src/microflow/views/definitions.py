@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..jobs import Backoff, Job
+from ..jobs import DEFAULT_RUNNER, Backoff, Job
 from ..model.schedules import describe, next_ticks
 from ..store.views import Moment
 
@@ -188,5 +188,5 @@ def _runner_name(job: Job[Any]) -> str | None:
     if job.kind == "manager":
         return None
     if job.runner is None:
-        return "process"
+        return DEFAULT_RUNNER
     return job.runner if isinstance(job.runner, str) else type(job.runner).__name__

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ..model.clock import utc
 from ..model.schedules import ClockChange, describe, next_clock_change, next_ticks, ticks_around
 from ..store.schedules import ScheduleHistory, TickView
-from ..store.views import Moment, utc
+from ..store.views import Moment
 
 if TYPE_CHECKING:
     from ..engine.schedules.runs import ServedSchedule

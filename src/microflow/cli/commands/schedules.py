@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from ...errors import DefinitionError
+from ...model.clock import utc
 from ...model.schedules import resolve_zone
 from ...store.engines import server_state
 from ...store.readers import Readable
 from ...store.schedules import ScheduleHistory, TickView
-from ...store.views import utc
 from ...views.schedules import ScheduleState, schedule_states
 from ..outcome import print_json
 from ..tables import first_line, moment, print_table

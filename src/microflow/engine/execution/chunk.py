@@ -14,8 +14,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ...model.results import ExecutionStatus
-from ...runners.attempts import Attempt
-from ...runners.base import Outcome
+from ...runners.base import Outcome, Started
 from ...runners.calling import error_of
 from ...store.executions import Ending, Waiting
 from .call import UNPREPARED
@@ -96,7 +95,7 @@ class Chunk:
             follower.open(waiting)
             follower.heed_caller()
 
-    def launch(self) -> Attempt | State | None:
+    def launch(self) -> Started | State | None:
         """Start the attempt of the first in a worker, which runs the others afterwards; None if that can't be done.
 
         A state, as of ``Execution.attempt``, if the attempt of the first could not be started and is over.
@@ -113,7 +112,7 @@ class Chunk:
         except Exception as error:  # noqa: BLE001 - as in Execution.attempt
             return first.conclude(outcome_of(error, first.observation.last_words))
 
-    def ended(self, attempt: Attempt) -> Iterator[tuple[Execution, Outcome]]:
+    def ended(self, attempt: Started) -> Iterator[tuple[Execution, Outcome]]:
         """The worker has something to report: those that have ended, with the outcomes that are to be concluded.
 
         The slots of each are passed on to the one behind it.
@@ -124,7 +123,7 @@ class Chunk:
             if attempt.left:
                 ended.resources.admission.pass_on(ended.turn.made, self.first.turn.made)
 
-    def given_back(self, attempt: Attempt) -> Iterator[Execution]:
+    def given_back(self, attempt: Started) -> Iterator[Execution]:
         """Those that the worker has not come to and won't, the last one first; each has to ``step_back``."""
         while len(self._executions) > attempt.left:
             yield self._executions.pop()
@@ -158,7 +157,7 @@ def _waiting_behind(first: Execution) -> Waiting:
     return waiting_at(first.turn.made.limits[0], first.resources.clock.now())
 
 
-def _advance(execution: Execution, attempt: Attempt) -> Outcome | None:
+def _advance(execution: Execution, attempt: Started) -> Outcome | None:
     """How the attempt of this one ended, which is for ``conclude``; None if it goes on."""
     outcome: Outcome | None
     try:

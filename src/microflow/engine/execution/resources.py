@@ -12,8 +12,7 @@ from ...errors import ConflictError, ExecutionCancelled, StoreError
 from ...jobs import Job
 from ...model.clock import Clock
 from ...model.events import EventBus
-from ...runners.attempts import Asked, Attempt
-from ...runners.base import Outcome, Request
+from ...runners.base import Asked, Outcome, Request, Started
 from ...store.executions import Ending, Executions, Opened
 from ...store.logs import Logs
 from ..admission.limits import Limits
@@ -45,7 +44,7 @@ class Resources:
         timers: Timers,
         run: Callable[[LiveExecution, Request], Outcome],
         can_start: Callable[[LiveExecution], bool],
-        start: Callable[[Job[Any], Sequence[Asked]], Attempt],
+        start: Callable[[Job[Any], Sequence[Asked]], Started],
         echo: Callable[[bytes], None] | None = None,
         hands_over: bool = False,
     ) -> None:

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from ...errors import PartitionError
 from ...jobs import Job
-from ...model.clock import Clock
+from ...model.clock import Clock, utc
 from ...model.partitions import ABSENT_LETTER, MISSING_LETTER, Partitions, TimeAxis
 from ...runtime import PartitionArea, PartitionSelection
 from ...store.partitions import PartitionStatuses, StoredKey
-from ...store.views import utc
 
 
 class Grid(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -178,7 +179,9 @@ class _Filling:
             found = self._meet(value.get("time_partition"), value.get("cat_partition"))
             return {**value, "time_partition": found.start, "cat_partition": found.category}
         if isinstance(value, ExecutionResult):
-            return _with_output(value, self.fill(value.output, depth))
+            filled = copy(value)
+            filled.output = self.fill(value.output, depth)
+            return filled
         if isinstance(value, list) and depth < 2:  # a list of results, each of which may have a list for its output
             return [self.fill(item, depth + 1) for item in value]
         return value
@@ -199,17 +202,3 @@ class _Filling:
             cat_partition if cat_given is None else cat_given,
         )
         return self._met.setdefault((found.text, found.category), found)
-
-
-def _with_output(result: ExecutionResult, output: Any) -> ExecutionResult:
-    return ExecutionResult(
-        output,
-        status=result.status,
-        run_key=result.run_key,
-        time_partition=result.time_partition,
-        cat_partition=result.cat_partition,
-        error=result.error,
-        job=result.job,
-        execution_id=result.execution_id,
-        reason=result.reason,
-    )

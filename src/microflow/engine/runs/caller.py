@@ -16,12 +16,12 @@ from ...jobs import Job
 from ...model.clock import longest_wait
 from ...model.results import ExecutionResult
 from ...runners.base import Outcome
+from ...runners.cpython import let_go
 from ...runtime import PartitionSelection, Progress
 from ..admission.limits import UNLIMITED
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call, prepare
 from ..execution.execution import Execution
-from ..execution.interruption import let_go
 from ..execution.live import LiveExecution
 from ..execution.resources import Resources
 from ..execution.settling import outcome_of

@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from ...errors import StoreError
-from ...runners.attempts import Attempt
+from ...runners.base import Started
+from ...runners.cpython import let_go
 from ..background.thread_pool import ThreadPool
 from ..execution.call import Call
 from ..execution.chunk import Chunk, can_follow, can_lead, step_back
 from ..execution.execution import Execution
-from ..execution.interruption import let_go
 from ..execution.pausing import PauseSwitch
 from ..execution.rollback import undo_open
 from ..execution.state import State
@@ -59,8 +59,8 @@ class FanOut:
         self._ahead: deque[tuple[int, Call | Execution]] = deque()
         self._is_dry = False  # the source has nothing until one of its calls ends
         self._numbers: dict[Execution, int] = {}
-        self._chunks: dict[Attempt, Chunk] = {}
-        self._asking: list[Attempt] = []
+        self._chunks: dict[Started, Chunk] = {}
+        self._asking: list[Started] = []
         self._at_hand = at_hand
         self._chunk_size = ChunkSize()
         self._blocking: set[Execution] = set()
@@ -129,7 +129,7 @@ class FanOut:
             for attempt in self._poller.wait():
                 self._receive(attempt, batch)
 
-    def _receive(self, attempt: Attempt, batch: Batch) -> None:
+    def _receive(self, attempt: Started, batch: Batch) -> None:
         """Note what a worker has ended, and what it has come to meanwhile; what it gave back waits for slots of its own."""
         chunk = self._chunks[attempt]
         first = chunk.first

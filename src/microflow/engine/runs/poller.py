@@ -8,17 +8,22 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from ...model.clock import longest_wait
 
 
 class Watchable(Protocol):
-    """Something with descriptors that become readable when it has something to report."""
+    """What the poller needs of ``runners.base.Started``."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What to poll."""
+        """What becomes readable when it has something to report; empty where it calls instead."""
+        ...
+
+    def on_ready(self, callback: Callable[[], None]) -> None:
+        """Call this whenever it has something to report."""
         ...
 
 
@@ -29,6 +34,8 @@ class Poller:
         self._calls: deque[Callable[[], None]] = deque()
         self._watched: dict[int, Any] = {}
         self._forgotten: set[int] = set()
+        self._calling: set[Watchable] = set()  # watched attempts without descriptors
+        self._ready: deque[Watchable] = deque()  # those of them that have called
         self._closed = False
         if sys.platform == "win32":
             self._bell = threading.Event()
@@ -42,14 +49,22 @@ class Poller:
 
     def watch(self, attempt: Watchable) -> None:
         """Wait for this attempt, too."""
+        if not attempt.descriptors:
+            self._calling.add(attempt)
+            attempt.on_ready(partial(self._called_by, attempt))
         if sys.platform != "win32":
             for descriptor in attempt.descriptors:
                 if descriptor not in self._watched:
                     self._poll.register(descriptor, select.POLLIN)
                 self._watched[descriptor] = attempt
 
+    def _called_by(self, attempt: Watchable) -> None:
+        self._ready.append(attempt)
+        self.wake()
+
     def forget(self, attempt: Watchable) -> None:
         """It is over. Its descriptors stay registered until the next wait: another attempt in its worker may be watched by then."""
+        self._calling.discard(attempt)
         if sys.platform != "win32":
             for descriptor in attempt.descriptors:
                 self._watched[descriptor] = None
@@ -96,6 +111,9 @@ class Poller:
                     os.read(self._reading, 4096)
                 else:
                     ready[self._watched[descriptor]] = None
+        while self._ready:
+            if (attempt := self._ready.popleft()) in self._calling:
+                ready[attempt] = None
         while self._calls:
             self._calls.popleft()()
         return list(ready)

@@ -53,11 +53,10 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
         """The names of its flow and of itself."""
         return self.flow.name, self.name
 
-    @property
-    def worker_job(self) -> Job[Any] | None:
-        """A task in a worker process that its run begins with, as far as that can be told before; None if there is none."""
+    def first_task(self, can_be_warmed: Callable[[Job[Any]], bool]) -> Job[Any] | None:
+        """A task for which a worker can be made ready before its run starts; None if there is none."""
         jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind != "task" else self.jobs
-        return next((job for job in jobs if job.kind == "task" and job.runner in (None, "process")), None)
+        return next((job for job in jobs if can_be_warmed(job)), None)
 
     @property
     def is_dag(self) -> bool:
@@ -91,11 +90,13 @@ class ScheduleRuns:
         caller: Caller,
         resources: Resources,
         store: Schedules,
+        can_be_warmed: Callable[[Job[Any]], bool] = lambda _: False,
         warm: Callable[[Sequence[Job[Any]]], None] = lambda _: None,
     ) -> None:
         self._caller = caller
         self._resources = resources
         self._store = store
+        self._can_be_warmed = can_be_warmed
         self._warm = warm
         self._turns: dict[Key, Limit] = {}
         self.serve(served)
@@ -162,7 +163,7 @@ class ScheduleRuns:
         """
         wanted: dict[str, list[Job[Any]]] = {}
         for served in coming:
-            if (job := served.worker_job) is not None:
+            if (job := served.first_task(self._can_be_warmed)) is not None:
                 wanted.setdefault(served.flow.name, []).append(job)
         jobs: list[Job[Any]] = []
         for found in wanted.values():

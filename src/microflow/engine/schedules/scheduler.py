@@ -16,11 +16,10 @@ from typing import NamedTuple
 import msgspec
 
 from ...errors import ConflictError, StoreError, UnknownNameError
-from ...model.clock import Clock
+from ...model.clock import Clock, utc
 from ...model.schedules import decide_overlap, next_ticks
 from ...store.executions import Opened
 from ...store.schedules import ScheduleRow, Schedules
-from ...store.views import utc
 from ..runs.caller import Submitted
 from .runs import Key, ScheduleRuns, ServedSchedule
 from .ticks import Claims, Counts, passed

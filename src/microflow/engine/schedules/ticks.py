@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...errors import ConflictError, DefinitionError
+from ...model.clock import utc
 from ...model.schedules import DueTick, decide_overlap, due, overlap_of, resolve_zone
 from ...store.executions import Waiting
 from ...store.schedules import ScheduleRow, Schedules, TickRecord
-from ...store.views import utc
 from .runs import ScheduleRuns, ServedSchedule
 
 logger = logging.getLogger("microflow")

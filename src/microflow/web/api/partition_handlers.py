@@ -8,7 +8,7 @@ import msgspec
 
 from ...engine.partitions.grids import partitions_of
 from ...errors import PartitionError
-from ...store.views import utc
+from ...model.clock import utc
 from ...views.live import with_live_state
 from ...views.partitions import PartitionMatrix, is_small, matrix
 from .endpoints import Answer, Call

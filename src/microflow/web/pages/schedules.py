@@ -16,10 +16,10 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
+from ...model.clock import utc
 from ...model.schedules import describe, next_ticks
 from ...model.zones import read_moment
 from ...store.reading import ExecutionView
-from ...store.views import utc
 from ...views.schedules import ScheduleState, schedule_state, schedule_states
 from ..http.parameters import read_form
 from . import schedule_view

@@ -14,17 +14,17 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import WorkerDied
-from ..model.payloads import decode
-from ..model.results import ExecutionStatus
-from ..runtime import CurrentExecution
-from .base import Observer, Outcome, Request
-from .belonging import THREADS
-from .calling import call, current_execution_for, error_of
+from ...errors import WorkerDied
+from ...model.payloads import decode
+from ...model.results import ExecutionStatus
+from ...runtime import CurrentExecution
+from ..base import Observer, Outcome, Request
+from ..belonging import THREADS
+from ..calling import call, current_execution_for, error_of
+from ..records import FORMAT, is_level_set
 from .executors import EXECUTORS
 from .output import Output, StandIn, output_here
 from .programs import PROGRAMS
-from .records import FORMAT, is_level_set
 
 
 class ThreadRunner:

@@ -18,13 +18,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..model.clock import longest_wait
-from ..runtime import start_thread
-from .frames import FrameBuffer, FromWorker, framed, from_worker, write_all
+from ...model.clock import longest_wait
+from ...runtime import start_thread
+from ..descriptors import write_all
+from .frames import FrameBuffer, FromWorker, framed, from_worker
 
 logger = logging.getLogger("microflow")
 
-CHUNK = 65536
+READ_SIZE = 65536
 """Bytes read at once."""
 
 _LAST_WORDS = 1.0
@@ -76,10 +77,14 @@ class MarkedOutput:
 class Channel(Protocol):
     """Talks to one worker.
 
-    ``descriptors`` are what to poll for input before ``receive`` without waiting; empty where that can't be done.
+    ``descriptors`` are what to poll for input before ``receive`` without waiting; empty where ``on_ready`` is to be used.
     """
 
     descriptors: tuple[int, ...]
+
+    def on_ready(self, callback: Callable[[], None] | None) -> None:
+        """Without descriptors: call this, in any thread, whenever there is input for ``receive``; at once if there is some now."""
+        ...
 
     def mark_for(self, count: int) -> bytes:
         """What the worker must print behind each of so many attempts that it is asked for now; b"" for nothing."""
@@ -92,7 +97,7 @@ class Channel(Protocol):
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
         """The next frame; None when the worker ended. What the task prints meanwhile goes to ``output``, in order.
 
-        Without ``wait``, ``Silence.SO_FAR`` if no whole frame has come yet; only where there are ``descriptors``.
+        Without ``wait``, ``Silence.SO_FAR`` if no whole frame has come yet.
         """
         ...
 
@@ -120,6 +125,7 @@ class ThreadedChannel:
         self._queue: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._buffer = FrameBuffer()
         self._frames_open = self._output_open = True
+        self._on_ready: Callable[[], None] | None = None
         self._process_ended = False
         for kind, pipe in (("frames", process.stdout), ("output", process.stderr)):
             start_thread(partial(self._read, kind, pipe), f"microflow-{kind}")
@@ -129,11 +135,11 @@ class ThreadedChannel:
         try:
             with pipe:
                 while data := _read_some(pipe):
-                    self._queue.put((kind, data))
+                    self._put(kind, data)
         except Exception:
             logger.exception("What a worker says can't be read any more.")
         finally:  # else whoever uses the worker would wait for ever
-            self._queue.put((kind, b""))
+            self._put(kind, b"")
 
     def _watch(self) -> None:
         try:
@@ -141,7 +147,17 @@ class ThreadedChannel:
         except Exception:
             logger.exception("Whether a worker has ended can't be told, so it counts as ended.")
         finally:
-            self._queue.put(("ended", b""))
+            self._put("ended", b"")
+
+    def _put(self, kind: str, data: bytes) -> None:
+        self._queue.put((kind, data))
+        if (callback := self._on_ready) is not None:
+            callback()
+
+    def on_ready(self, callback: Callable[[], None] | None) -> None:
+        self._on_ready = callback
+        if callback is not None and not self._queue.empty():
+            callback()
 
     def mark_for(self, count: int) -> bytes:
         return self._printed.mark
@@ -150,11 +166,12 @@ class ThreadedChannel:
         write_all(self._stdin.fileno(), framed(message))
 
     def receive(self, output: Output, *, wait: bool = True) -> FromWorker | Silence | None:
-        assert wait, "this channel can't be polled"
         self._printed.take(b"", output)  # what came with the end of the one before
         while True:
             if (body := self._buffer.next()) is not None:
                 return decoded(body)
+            if not wait and self._queue.empty() and self._frames_open and not self._process_ended:
+                return Silence.SO_FAR
             if not self._frames_open or not self._take_next(output):
                 return None
 
@@ -186,7 +203,7 @@ class ThreadedChannel:
 
 def _read_some(pipe: Any) -> bytes:
     try:
-        return os.read(pipe.fileno(), CHUNK)
+        return os.read(pipe.fileno(), READ_SIZE)
     except (OSError, ValueError):
         return b""  # closed by the other side, or by close()
 

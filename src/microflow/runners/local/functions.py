@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..callables import is_local, module_of
-from ..errors import PayloadError
+from ...callables import is_local, module_of
+from ...errors import PayloadError
 from .frames import Pickled, Reference
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Functions:
     """The functions of an engine's jobs, each under a number that stands for it in every worker.
 
-    A function that is sent by value is pickled anew for every call made outside any execution (``renew``), since a notebook's cells
-    change what it refers to; while managers run, it stays as it is.
+    A function that is sent by value is pickled anew for every call from outside any execution (``refresh``), since the cells of a
+    notebook change what it refers to. While managers run, it stays as it is.
     """
 
     def __init__(self) -> None:
@@ -46,24 +46,26 @@ class Functions:
         for known in (self._keys, self._by_value, self._not_importable):
             known.pop(identity, None)
 
-    def renew(self, job: Any) -> None:
-        """A call from outside begins: a function sent by value is compared with what it is now, and sent again if it differs.
+    def refresh(self, job: Any) -> None:
+        """A call comes from outside any execution: compare a function sent by value with what it is now, and send it again if it
+        differs.
 
-        So are those that a manager may call. Raises ``PayloadError`` if the job's own can't be pickled any more.
+        For a manager, do so with the functions of all jobs that it may call. Raises ``PayloadError`` if the job's own function can
+        no longer be pickled.
         """
         if job.kind == "task":
-            self._renew(job)
+            self._refresh(job)
             return
         for known in [found() for _, found in tuple(self._keys.values())]:
             if known is None:
                 continue  # freed just now
             try:
-                self._renew(known)
+                self._refresh(known)
             except PayloadError:
                 with self._lock:
                     del self._by_value[id(known)]  # whoever calls it is told why
 
-    def _renew(self, job: Any) -> None:
+    def _refresh(self, job: Any) -> None:
         pickled = self._by_value.get(id(job))
         if pickled is None:
             return

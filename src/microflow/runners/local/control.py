@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .frames import FrameBuffer, framed, write_all
+from ..descriptors import identity, write_all
+from .frames import FrameBuffer, framed
 
 if TYPE_CHECKING:
     import subprocess
@@ -73,12 +74,12 @@ class ControlReader:
     def __init__(self, name: str) -> None:
         self.descriptor = _opened(name)
         os.set_inheritable(self.descriptor, False)
-        self._known = _identity(self.descriptor)
+        self._known = identity(self.descriptor)
         self._buffer = FrameBuffer()
 
     def read(self) -> list[StopTask] | None:
         """Wait for messages and take them; None if no more will come: the parent has closed the pipe, or the task has."""
-        if _identity(self.descriptor) != self._known:
+        if identity(self.descriptor) != self._known:
             return None  # the number may be that of a file of the task's now
         try:
             data = os.read(self.descriptor, 4096)
@@ -89,14 +90,6 @@ class ControlReader:
         while (body := self._buffer.next()) is not None:
             messages.append(_decoder.decode(body))
         return messages if data else None
-
-
-def _identity(descriptor: int) -> tuple[int, int] | None:
-    try:
-        found = os.fstat(descriptor)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 if sys.platform == "win32":

@@ -20,7 +20,8 @@ from typing import Any
 
 import cloudpickle
 
-from .records import is_level_set, writes_to_standard_stream
+from ..cpython import captures_warnings
+from ..records import is_level_set, writes_to_standard_stream
 
 _SECONDS = {"S": 1, "M": 60, "H": 3600}
 """Seconds of those units of ``TimedRotatingFileHandler`` that are shorter than a day."""
@@ -78,8 +79,8 @@ def _parts() -> dict[str, Any]:
         parts["decimal"] = {name: getattr(context, name) for name in names} | {"traps": traps}
     if (socket := sys.modules.get("socket")) is not None:
         parts["socket"] = socket.getdefaulttimeout()
-    if (contexts := sys.modules.get("multiprocessing.context")) is not None:
-        parts["start method"] = contexts._default_context.get_start_method(allow_none=True)
+    if (multiprocessing := sys.modules.get("multiprocessing")) is not None:
+        parts["start method"] = multiprocessing.get_start_method(allow_none=True)
     return parts
 
 
@@ -113,7 +114,7 @@ def _logging() -> dict[str, Any]:
     return {
         "level": root.level if is_level_set(root) else None,
         "disabled": root.manager.disable,
-        "captures warnings": getattr(logging, "_warnings_showwarning", None) is not None,
+        "captures warnings": captures_warnings(),
         "handlers": _handlers(root),
         "loggers": {
             name: (known.level, known.propagate, known.disabled, _handlers(known))
@@ -173,7 +174,7 @@ def _set_handlers(logger: logging.Logger, described_handlers: list[bytes]) -> No
 
 
 def _set_environment(wanted: dict[str, str]) -> None:
-    from .trees import MARKER
+    from .process_tree import MARKER
 
     zone = os.environ.get("TZ")
     for name in os.environ.keys() - wanted.keys() - {MARKER, "PYTHONUNBUFFERED"}:
@@ -186,8 +187,8 @@ def _set_environment(wanted: dict[str, str]) -> None:
 def _set_warnings(filters: list[Any]) -> None:
     import warnings
 
+    warnings.resetwarnings()  # so that what was decided by the old filters is forgotten
     warnings.filters[:] = filters  # type: ignore[index]
-    warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
 def _set_locale(name: str) -> None:

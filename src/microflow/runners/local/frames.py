@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import msgspec
 
-from .base import Outcome, Request
+from ..base import Outcome, Request
 
 HEADER = 4
 
@@ -91,7 +90,7 @@ class ContextReply(msgspec.Struct, array_like=True, tag="context"):
 
 
 class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
-    """The function that came with what is to be run is there, and begins."""
+    """The function that came with the requests has been loaded; the first request starts."""
 
 
 class Done(msgspec.Struct, array_like=True, tag="done"):
@@ -106,7 +105,7 @@ class Done(msgspec.Struct, array_like=True, tag="done"):
 
 
 class Returned(msgspec.Struct, array_like=True, tag="returned"):
-    """So many requests, the last ones, have not been begun and won't be: what runs takes long, or was this worker's last."""
+    """So many requests, the last ones, have not started and will not: the running one takes long, or is the last of this worker."""
 
     count: int
 
@@ -160,14 +159,6 @@ def framed(message: Any) -> bytes:
     """A message as one frame."""
     body = _encoder.encode(message)
     return len(body).to_bytes(HEADER, "big") + body
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything. Raises ``OSError`` if the other side is gone."""
-    written = os.write(descriptor, data)
-    while written < len(data):
-        data = data[written:]
-        written = os.write(descriptor, data)
 
 
 class FrameBuffer:

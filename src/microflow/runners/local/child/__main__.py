@@ -1,4 +1,4 @@
-"""The worker process: ``python -m microflow.runners.child``. It reads requests from its standard input and runs them, one by one.
+"""The worker process, ``python -m microflow.runners.local.child``. It reads requests from standard input and runs them one by one.
 
 In the order of its life:
 
@@ -24,19 +24,21 @@ from importlib import import_module
 from time import monotonic, sleep  # by name, since a task may put something else in the module
 from typing import Any
 
-from .. import runtime
-from ..errors import WorkerDied
-from ..model.payloads import decode
-from ..model.results import ExecutionStatus
-from ..runtime import Progress
-from ..user_code.meanings import Meanings
-from ..user_code.reserved import release, reserve
-from ..user_code.sources import Folders, OwnPaths, told_content
-from .base import Outcome, Request
-from .belonging import THREADS
-from .calling import call, current_execution_for, error_of, exit_code_of
-from .control import ControlReader
-from .frames import (
+from ....errors import WorkerDied
+from ....model.payloads import decode
+from ....model.results import ExecutionStatus
+from ....runtime import Progress, active_runtime, carry_out_outside
+from ....user_code.meanings import Meanings
+from ....user_code.reserved import release, reserve
+from ....user_code.sources import Folders, OwnPaths, told_content
+from ...base import Outcome, Request
+from ...belonging import THREADS
+from ...calling import call, current_execution_for, error_of, exit_code_of
+from ...descriptors import write_all
+from ...records import WorkerRecords
+from ...refusal import Refusal
+from ..control import ControlReader
+from ..frames import (
     Code,
     ContextQuery,
     ContextReply,
@@ -58,27 +60,24 @@ from .frames import (
     SourceQuery,
     framed,
     to_worker,
-    write_all,
 )
-from .meter import Meter
-from .records import WorkerRecords
-from .refusal import Refusal
+from .process_state import ProcessState
 from .standard_streams import flush_streams, take_pipes
-from .surroundings import Surroundings
 from .termination import Termination
+from .usage import Meter
 
 MEMORY_GROWTH = 256 * 1024 * 1024
 """Bytes that a worker may keep beyond those of its start before it is replaced."""
 
 PATIENCE = 0.005
-"""Seconds that what waits in line waits for the task before it; then it is given back, since another worker may be free."""
+"""Seconds that requests of a chunk wait for the task before them. Then they are given back, since another worker may be free."""
 
 _WATCHES = 200
-"""How often the line is looked at in vain before nobody looks any more."""
+"""How often the thread that watches the requests that wait finds none before it ends."""
 
 
-class Worker:
-    """This process, as what runs requests."""
+class Child:
+    """This process, which runs the requests that its parent sends."""
 
     def __init__(self) -> None:
         self._requests, self._responses = take_pipes()
@@ -87,8 +86,10 @@ class Worker:
         self._output = os.dup(2)  # so that the pipe stays open, and the mark arrives, whatever a task does with its own
         self._buffer = FrameBuffer()
         self._functions: dict[int, Callable[..., Any]] = {}
-        self._line: deque[Request] = deque()  # taken from its head by the main thread, given back from its tail by any
-        self._head_began = 0.0
+        self._waiting: deque[Request] = (
+            deque()
+        )  # of a chunk: the main thread takes the first, any gives back the last ones
+        self._started_at = 0.0
         self._is_watched = False
         self._sending = threading.Lock()
         self._asking = threading.Lock()
@@ -105,13 +106,14 @@ class Worker:
     def live(self) -> None:
         """Run requests until there are no more."""
         self._termination.install()
-        runtime.LOCAL_RUNTIME = (Refusal.__module__, Refusal.__qualname__)  # for threads that a task starts
-        runtime.active_runtime.set(Refusal())
+        refusal = Refusal()
+        active_runtime.set(refusal)
+        carry_out_outside(refusal)
         faulthandler.enable(file=2)
         threading.Thread(target=self._watch_parent, name="microflow-parent", daemon=True).start()
         THREADS.install()
         meter = Meter()
-        surroundings = self._surroundings = Surroundings((self._requests, self._responses, self._output))
+        state = self._state = ProcessState((self._requests, self._responses, self._output))
         self._records = WorkerRecords()
         while (message := self._receive()) is not None:
             if isinstance(message, Hello):
@@ -128,32 +130,32 @@ class Worker:
                 self._busy = True  # before the look at the parent, as its watcher looks in the other order
                 if self._orphaned:
                     break
-                self._run_all(message, meter, surroundings)
+                self._run_all(message, meter, state)
                 self._busy = False
         # what the last task left running must not keep this process alive
         os._exit(0)
 
-    def _run_all(self, message: Run, meter: Meter, surroundings: Surroundings) -> None:
+    def _run_all(self, message: Run, meter: Meter, state: ProcessState) -> None:
         request: Request | None = message.requests[0]
-        self._head_began = monotonic()
-        self._line.extend(message.requests[1:])
-        if self._line and not self._is_watched:
+        self._started_at = monotonic()
+        self._waiting.extend(message.requests[1:])
+        if self._waiting and not self._is_watched:
             self._is_watched = True
-            start_new_thread(self._watch_line, (surroundings,))
+            start_new_thread(self._watch_waiting, (state,))
         function = message.function
         while request is not None:
-            answer = self._run(request, function, meter, surroundings)
+            answer = self._run(request, function, meter, state)
             function = None  # those behind it find it loaded
             if not isinstance(answer, Done) or answer.retire:
                 self._give_back()
             if message.mark and not isinstance(answer, NotLoaded):
                 write_all(self._output, message.mark)
             self._send(answer)
-            self._head_began = monotonic()
-            request = _taken(self._line.popleft)
+            self._started_at = monotonic()
+            request = _taken(self._waiting.popleft)
 
     def _run(
-        self, request: Request, function: Reference | Pickled | None, meter: Meter, surroundings: Surroundings
+        self, request: Request, function: Reference | Pickled | None, meter: Meter, state: ProcessState
     ) -> Done | Exited | NotLoaded:
         termination = self._termination
         meter.start()
@@ -176,8 +178,8 @@ class Worker:
             termination.running = request, fn
             outcome = call(fn, data, execution, request.max_payload, termination.awaiting)
         except SystemExit as error:
-            surroundings.leave_if_forked()
-            surroundings.leave_if_robbed()
+            state.leave_if_forked()
+            state.leave_if_robbed()
             flush_streams()
             return Exited(exit_code_of(error))
         except KeyboardInterrupt as error:
@@ -185,13 +187,13 @@ class Worker:
         finally:
             termination.running = None
         seconds = self._seconds()
-        surroundings.leave_if_forked()
-        surroundings.leave_if_robbed()
+        state.leave_if_forked()
+        state.leave_if_robbed()
         flush_streams()
-        retire = surroundings.restore()
+        retire = state.restore()
         if termination.has_interrupted:
             retire = "its task was made to end"
-            surroundings.let_children_end()
+            state.let_children_end()
         if len(sys.modules) != self._modules:
             self._tell_imported()
         outcome.cpu_seconds, outcome.peak_memory = meter.stop()
@@ -200,29 +202,29 @@ class Worker:
         return Done(outcome, seconds, retire)
 
     def _seconds(self) -> float:
-        return monotonic() - self._head_began
+        return monotonic() - self._started_at
 
     def _give_back(self) -> None:
-        """Give back what is still in line; once this returns, the parent is told before anything that is sent later."""
+        """Give back the requests that wait. Once this returns, the parent is told before anything that is sent later."""
         with self._giving_back:
             count = 0
-            while _taken(self._line.pop) is not None:
+            while _taken(self._waiting.pop) is not None:
                 count += 1
             if count:
                 self._send(Returned(count))
 
-    def _watch_line(self, surroundings: Surroundings) -> None:
-        """In a thread of its own, which ends when there has been no line for a while: give back what waits for long."""
+    def _watch_waiting(self, state: ProcessState) -> None:
+        """In a thread of its own, which ends when nothing has waited for a while: give back the requests that wait too long."""
         in_vain = 0
-        while in_vain < _WATCHES or self._line:
+        while in_vain < _WATCHES or self._waiting:
             self._is_watched = True
             sleep(PATIENCE)
-            in_vain = 0 if self._line else in_vain + 1
-            if self._line and self._seconds() > PATIENCE:
-                surroundings.leave_if_robbed()  # rather than write into a file of the task's
+            in_vain = 0 if self._waiting else in_vain + 1
+            if self._waiting and self._seconds() > PATIENCE:
+                state.leave_if_robbed()  # rather than write into a file of the task's
                 self._give_back()
             if in_vain == _WATCHES:
-                self._is_watched = False  # before the last look at the line, so that none is overlooked
+                self._is_watched = False  # before the last look, so that no request is overlooked
 
     def _load(self, key: int, source: Reference | Pickled | None) -> Callable[..., Any]:
         if source is not None:
@@ -237,12 +239,12 @@ class Worker:
             yield
             return
         self._is_setting_up = True
-        before = self._surroundings.now()
+        before = self._state.now()
         try:
             with self._records.set_aside():
                 yield
         finally:
-            self._surroundings.keep(before, self._surroundings.now())
+            self._state.keep(before, self._state.now())
             self._is_setting_up = False
 
     def _find_modules(self, code: Code) -> None:
@@ -343,7 +345,7 @@ class Worker:
                 seconds = self._termination.press()
         self._orphaned = True
         if self._busy:
-            from .trees import end_own_tree
+            from ..process_tree import end_own_tree
 
             end_own_tree()
 
@@ -362,7 +364,7 @@ class Worker:
 
 
 def _taken(take: Callable[[], Request]) -> Request | None:
-    """What is taken from an end of the line; None if the line is empty. To look first would be too late: two threads take."""
+    """A request from either end; None if there is none. Looking first would not do, since two threads take requests."""
     try:
         return take()
     except IndexError:
@@ -379,8 +381,8 @@ def _imported(source: Reference) -> Callable[..., Any]:
 
 
 def _unpickled(source: Pickled) -> Callable[..., Any]:
-    from . import setups
-    from .by_value import loads
+    from .. import setups
+    from ..by_value import loads
 
     # from the parent alone: nothing that came over the network or out of the store is ever unpickled
     if source.flow_module:
@@ -392,4 +394,4 @@ def _unpickled(source: Pickled) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    Worker().live()
+    Child().live()

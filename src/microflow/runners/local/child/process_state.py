@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-# what signal.getsignal calls, before it looks for the name of a handler, which takes ten times as long
-_handler: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]
+from ...cpython import handler_of, raw_environment
+from ...descriptors import identity
 
 _SIGNALS = tuple(
     getattr(signal, name)
@@ -25,7 +25,7 @@ CHILDREN_END = 0.5
 """Seconds that the processes which a stopped task has left have at least to end by themselves."""
 
 
-class State(NamedTuple):
+class Snapshot(NamedTuple):
     """What can be put back, as it is at one moment."""
 
     folder: str
@@ -37,11 +37,11 @@ class State(NamedTuple):
     limits: list[tuple[int, int]]
 
 
-class Surroundings:
+class ProcessState:
     """The state of a worker once its flow's modules have been imported, which every task finds."""
 
     def __init__(self, own_descriptors: Sequence[int] = ()) -> None:
-        self._own = [(descriptor, _identity(descriptor)) for descriptor in own_descriptors]
+        self._own = [(descriptor, identity(descriptor)) for descriptor in own_descriptors]
         self._pid = os.getpid()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
         (
@@ -53,9 +53,9 @@ class Surroundings:
             self._mask,
             self._limits,
         ) = self.now()
-        self._output = [_identity(descriptor) for descriptor in (1, 2)]
+        self._output = [identity(descriptor) for descriptor in (1, 2)]
 
-    def now(self) -> State:
+    def now(self) -> Snapshot:
         """The state at this moment."""
         try:
             folder = os.getcwd()
@@ -63,17 +63,17 @@ class Surroundings:
             folder = ""  # it is gone
         mask = os.umask(0o022)
         os.umask(mask)
-        return State(
+        return Snapshot(
             folder,
-            _environment().copy(),
-            [_handler(number) for number in _SIGNALS],
+            raw_environment().copy(),
+            [handler_of(number) for number in _SIGNALS],
             sys.getrecursionlimit(),
             threading.active_count(),
             mask,
             _limits(),
         )
 
-    def keep(self, before: State, after: State) -> None:
+    def keep(self, before: Snapshot, after: Snapshot) -> None:
         """What changed between two moments is there for every task from now on."""
         if after.folder not in (before.folder, ""):
             self._folder = after.folder
@@ -99,7 +99,7 @@ class Surroundings:
 
     def leave_if_robbed(self) -> None:
         """End this process if the task closed what the worker itself needs: its numbers may stand for the task's files now."""
-        if any(_identity(descriptor) != known for descriptor, known in self._own):
+        if any(identity(descriptor) != known for descriptor, known in self._own):
             os.write(2, b"The task closed the descriptors of its worker, so how it ended can't be told.\n")
             os._exit(1)
 
@@ -111,7 +111,7 @@ class Surroundings:
 
     def restore(self) -> str:
         """Put things back as they were; why this worker should run nothing more, "" if it is as good as new."""
-        if [_identity(descriptor) for descriptor in (1, 2)] != self._output:
+        if [identity(descriptor) for descriptor in (1, 2)] != self._output:
             return "the task closed or replaced its standard output"
         if any(stream.closed for stream in self._streams):
             return "the task closed a standard stream"
@@ -139,7 +139,7 @@ class Surroundings:
             moved = True
         if moved:
             os.chdir(self._folder)
-        if _environment() != self._environment:
+        if raw_environment() != self._environment:
             wanted = self._environment.copy()
             for name in os.environ.copy():
                 if os.environ.encodekey(name) not in wanted:
@@ -151,23 +151,8 @@ class Surroundings:
         if sys.platform != "win32" and signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-            if _handler(number) is not handler and handler is not None:
+            if handler_of(number) is not handler and handler is not None:
                 signal.signal(number, handler)
-
-
-def _environment() -> dict[Any, Any]:
-    """The environment as the system's own strings: comparing these is a hundred times faster than decoding them for every task."""
-    known: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
-    return known
-
-
-def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Which open file a descriptor stands for."""
-    try:
-        found: Any = os.fstat(descriptor)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 if sys.platform == "win32":

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from ..replacements import Replacement, Replacements
 from .output import BinaryStandIn, StandIn, output_here
-from .replacements import Replacement, Replacements
 
 
 def _starts(original: Callable[..., None]) -> Callable[..., None]:

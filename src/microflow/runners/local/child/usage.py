@@ -26,7 +26,7 @@ if sys.platform == "win32":
             self._cpu = 0.0
 
         def start(self) -> None:
-            """An attempt begins."""
+            """An attempt starts."""
             self._cpu = time.process_time()
 
         def stop(self) -> Usage:
@@ -55,7 +55,7 @@ else:
             self._cpu = 0.0
 
         def start(self) -> None:
-            """An attempt begins."""
+            """An attempt starts."""
             self._cpu = time.process_time()
 
         def stop(self) -> Usage:

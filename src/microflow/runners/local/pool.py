@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from ..errors import WorkerDied
-from ..flow import Flow
-from .attempts import Asked, Attempt, Later
-from .base import Observer, Outcome, Request
+from ...errors import WorkerDied
+from ...flow import Flow
+from ...jobs import DEFAULT_RUNNER
+from ..base import Asked, Observer, Outcome, Request, Runner
+from .attempts import Attempt
+from .chunk import Later
 from .frames import Load
 from .functions import Functions
 from .workers import Worker
@@ -59,8 +61,8 @@ class ProcessPool:
         """Carry out an attempt in a warm worker. Raises ``WorkerDied`` if it ended, or if none can be started."""
         return self.start(job, [(request, observer)]).wait()
 
-    def start(self, job: Any, line: Sequence[Asked]) -> Attempt:
-        """Begin an attempt, for a thread that looks after several; or a line of them, which one worker runs one by one.
+    def start(self, job: Any, asked: Sequence[Asked]) -> Attempt:
+        """Start an attempt, for a thread that looks after several; or a chunk of them, which one worker runs one by one.
 
         Raises ``WorkerDied`` if no worker can be started.
         """
@@ -68,11 +70,11 @@ class ProcessPool:
             idle = self._take(job.flow)
             worker = idle or self._started(job.flow)
             try:
-                attempt = Attempt(worker, job, line, self.functions, self._give_back, self.later)
+                attempt = Attempt(worker, job, asked, self.functions, self._give_back, self.later)
             except BaseException:
                 worker.close()
                 raise
-            if attempt.sent or idle is None:
+            if attempt.is_sent or idle is None:
                 return attempt
             attempt.withdraw()  # it was killed while it had nothing to do
 
@@ -101,9 +103,9 @@ class ProcessPool:
 
     def _take(self, flow: Flow) -> Worker | None:
         with self._lock:
-            for place in range(len(self._idle) - 1, -1, -1):
-                if self._idle[place].flow is flow:
-                    return self._idle.pop(place)
+            for index in range(len(self._idle) - 1, -1, -1):
+                if self._idle[index].flow is flow:
+                    return self._idle.pop(index)
         return None
 
     def _started(self, flow: Flow) -> Worker:
@@ -143,6 +145,10 @@ class ProcessPool:
         if self._sweeping:
             self.later(max(next_look, 0.1), self._sweep)
 
+    def refresh_function(self, job: Any) -> None:
+        """A call of this job comes from outside any execution: see ``Functions.refresh``. Raises ``PayloadError``."""
+        self.functions.refresh(job)
+
     def keep(self, flows: Collection[Flow]) -> None:
         """End the workers that have nothing to do and are not of these flows, as they are now."""
         with self._lock:
@@ -176,13 +182,19 @@ class FreshProcesses:
         """Carry out an attempt in a process of its own; errors as for the pool."""
         worker = started(Worker, job.flow)
         try:
-            line = [(request, observer)]
-            return Attempt(worker, job, line, self._functions, lambda *_: None, self._later).wait()
+            asked = [(request, observer)]
+            return Attempt(worker, job, asked, self._functions, lambda *_: None, self._later).wait()
         finally:
             _close(worker)
 
     def close(self) -> None:
         """Nothing is kept between attempts."""
+
+
+def local_runners(pool: ProcessPool) -> dict[str | None, Runner]:
+    """The runners whose jobs run in processes of this machine, by what a task gives as its ``runner``; None if it gives nothing."""
+    named: dict[str | None, Runner] = {"process": pool, "fresh": FreshProcesses(pool.functions, pool.later)}
+    return {None: named[DEFAULT_RUNNER], **named}
 
 
 def _close(worker: Worker) -> None:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TextIO
 
-from ..runtime import active_execution, start_thread
-from .frames import write_all
+from ...runtime import active_execution, start_thread
+from ..descriptors import write_all
 
 logger = logging.getLogger("microflow")
 

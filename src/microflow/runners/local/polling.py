@@ -6,11 +6,13 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from ..model.clock import longest_wait
-from .channels import CHUNK, MarkedOutput, Output, Silence, decoded
-from .frames import FrameBuffer, FromWorker, framed, write_all
+from ...model.clock import longest_wait
+from ..descriptors import write_all
+from .channels import READ_SIZE, MarkedOutput, Output, Silence, decoded
+from .frames import FrameBuffer, FromWorker, framed
 
 assert sys.platform != "win32", "Windows can't poll pipes; there it is ThreadedChannel"
 
@@ -44,6 +46,9 @@ class PollingChannel:
             self._poll.register(self._process_descriptor, select.POLLIN)
         found = (self._frames, self._output, self._process_descriptor)
         self.descriptors: tuple[int, ...] = found if self._process_descriptor >= 0 else found[:2]
+
+    def on_ready(self, callback: Callable[[], None] | None) -> None:
+        """Nothing: there are descriptors to poll."""
 
     def mark_for(self, count: int) -> bytes:
         # one alone has printed what was printed before its last frame; of several, the next one may have begun to print then
@@ -81,16 +86,16 @@ class PollingChannel:
     def _read_frames(self) -> bool | None:
         """Take in what has come: True if there was anything, False at the end of the pipe, None if nothing has come."""
         try:
-            data = os.read(self._frames, CHUNK)
+            data = os.read(self._frames, READ_SIZE)
         except BlockingIOError:
             return None
         self._buffer.feed(data)
-        self._is_empty = len(data) < CHUNK
+        self._is_empty = len(data) < READ_SIZE
         return bool(data)
 
     def _read_output(self, output: Output) -> bool:
         try:
-            data = os.read(self._output, CHUNK)
+            data = os.read(self._output, READ_SIZE)
         except BlockingIOError:
             return False
         self._printed.take(data, output, last=not data)

@@ -15,15 +15,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from time import monotonic
 from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TaskStopped
-from .base import Request
-from .calling import PACKAGE, call
-from .control import StopTask, let_signals_in
+from ....errors import TaskStopped
+from ...base import Request
+from ...calling import PACKAGE, call
+from ...cpython import handler_of
+from ..control import StopTask, let_signals_in
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,8 +42,6 @@ _REASONS = {
     "timeout": "The attempt took longer than its timeout.",
     "interrupted": "The engine stops.",
 }
-
-_handler_of: Callable[[int], Any] = signal._signal.getsignal  # type: ignore[attr-defined]  # as in surroundings
 
 
 class Termination:
@@ -69,7 +67,7 @@ class Termination:
         signal.signal(signal.SIGINT, self._on_interrupt)
         for number in _ENDINGS:
             # where nohup has SIGHUP ignored, what a task starts must ignore it too
-            if number == signal.SIGTERM or _handler_of(number) == signal.SIG_DFL:
+            if number == signal.SIGTERM or handler_of(number) == signal.SIG_DFL:
                 signal.signal(number, self._handler)
         let_signals_in()
         if sys.platform != "win32":
@@ -81,7 +79,7 @@ class Termination:
         self._lock = threading.Lock()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in _ENDINGS:
-            if _handler_of(number) is self._handler:
+            if handler_of(number) is self._handler:
                 signal.signal(number, signal.SIG_DFL)
 
     # What the main thread says
@@ -132,12 +130,12 @@ class Termination:
             return RETRY
         if self._waiting is not None:
             # it waits for a process, perhaps for one that it started after those were asked that were there
-            from .trees import ask_own_to_end
+            from ..process_tree import ask_own_to_end
 
             asked.asked += ask_own_to_end(asked.asked)
         self.has_interrupted = True
         coroutine = self._coroutine
-        if _handler_of(signal.SIGTERM) is not self._handler:
+        if handler_of(signal.SIGTERM) is not self._handler:
             self._asked = None
             _signal_main_thread()
         elif coroutine is not None and coroutine[0] is running[0]:

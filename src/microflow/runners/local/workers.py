@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..flow import Flow
-from ..user_code.reserved import is_reserving
-from ..versions import CodeVersion, version_of
+from ...flow import Flow
+from ...user_code.reserved import is_reserving
+from ...versions import CodeVersion, version_of
+from ..cpython import interpreter_options
 from .channels import Channel, ThreadedChannel
 from .control import ControlPipe, StopTask
 from .frames import (
@@ -23,7 +24,7 @@ from .frames import (
     Source,
     SourceQuery,
 )
-from .trees import MARKER, ask_to_end, end_tree
+from .process_tree import MARKER, ask_to_end, end_tree
 
 open_channel: Callable[[subprocess.Popen[bytes]], Channel] = ThreadedChannel
 if sys.platform != "win32":
@@ -46,7 +47,7 @@ class Worker:
         self._control = ControlPipe()
         # a session of its own: what is typed at the terminal reaches the engine alone, which decides what becomes of tasks
         self._process = self._control.launch(
-            [sys.executable, *_interpreter_options(), "-m", "microflow.runners.child"],
+            [sys.executable, *_interpreter_options(), "-m", "microflow.runners.local.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -164,7 +165,6 @@ def _interpreter_options() -> list[str]:
     With ``-P`` a worker starts without the working directory on its path: a ``queue.py`` there must not take the place of Python's
     own. Only where Microflow itself is found there, it can't be left out.
     """
-    options = [] if Path(__file__).parents[2] == Path.cwd() else ["-P"]
+    options = [] if Path(__file__).parents[3] == Path.cwd() else ["-P"]
     options += [f"-W{option}" for option in sys.warnoptions]
-    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
-    return options
+    return [*options, *interpreter_options()]

@@ -18,8 +18,8 @@ from concurrent.futures.thread import ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
-from .belonging import NOBODY, Belonging, belonging_here
-from .replacements import Replacement, Replacements
+from ..belonging import NOBODY, Belonging, belonging_here
+from ..replacements import Replacement, Replacements
 
 
 def _makes_executor(original: Callable[..., None]) -> Callable[..., None]:

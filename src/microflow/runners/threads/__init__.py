@@ -1,0 +1,1 @@
+"""Jobs in threads of the main process: what they print, log and start belongs to their executions."""
