@@ -134,7 +134,7 @@ class Engine(Served):
             hands_over=self.kind == "server",
         )
         self._housekeeping = Housekeeping(
-            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
+            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock
         )
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
         self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
@@ -150,9 +150,7 @@ class Engine(Served):
         self._succession = Succession(
             self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
         )
-        self.recovery = Recovery(
-            self.executions, self._succession, self._schedule_runs, self._mappings, self._clock, self._timers.later
-        )
+        self.recovery = Recovery(self.executions, self._succession, self._schedule_runs, self._mappings, self._clock)
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import psutil
 
 from ...errors import ConflictError, Interrupted, StoreError
+from ...loop import Loop, log_failure
 from ...model.clock import Clock
 from ...model.results import ExecutionError
 from ...store.engines import NOBODY
@@ -23,6 +24,8 @@ logger = logging.getLogger("microflow")
 
 LOOK = 5.0
 """Seconds between looks for engines that died while a server runs."""
+
+_FAILURE = "What dead engines left can't be cleared up now"
 
 
 class Recovery:
@@ -38,27 +41,33 @@ class Recovery:
         runs: ScheduleRuns,
         mappings: Mappings,
         clock: Clock,
-        later: Callable[[float, Callable[[], None]], Any],
     ) -> None:
         self._executions = executions
         self._succession = succession
         self._runs = runs
         self._clock = clock
-        self._later = later
         self._mappings = mappings
-        self._timer: Any = None
         self._taken: deque[Left] = deque()
+        self._loop = Loop(
+            "microflow-recovery",
+            self._look,
+            failure=_FAILURE,
+            again=LOOK,
+            clock=clock,
+        )
 
     def start(self, taken: Iterable[Left], ticks: Iterable[Opened], *, looks: bool) -> None:
         """Resume what was taken over; ``ticks``: the runs of ticks that have not begun. ``looks``: look again from time to time."""
-        self._try(lambda now: self.resume(taken, now, ticks))
+        try:
+            self.resume(taken, self._clock.now(), ticks)
+        except Exception as error:  # noqa: BLE001 - what has been taken over is resumed after the next look
+            log_failure(_FAILURE, error)
         if looks:
-            self._timer = self._later(LOOK, self._live)
+            self._loop.start(after=LOOK)
 
     def stop(self) -> None:
-        """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Look no more. A look under way is not waited for: it may call users' code, and what it still takes over is refused."""
+        self._loop.stop(wait=False)
 
     def run_once(self, now: float) -> None:
         """One look. Raises ``StoreError``; what has been taken over by then is resumed after the next look."""
@@ -88,18 +97,9 @@ class Recovery:
                 self._succession.end(left, error, now)
             self._taken.popleft()
 
-    def _live(self) -> None:
-        try:
-            self._try(self.run_once)
-        finally:  # whatever it was, the next look follows
-            self._timer = self._later(LOOK, self._live)
-
-    def _try(self, act: Callable[[float], None]) -> None:
-        try:
-            act(self._clock.now())
-        except Exception as error:
-            told = isinstance(error, (StoreError, OSError))
-            logger.error("What dead engines left can't be cleared up now: %s", error, exc_info=not told)
+    def _look(self) -> float:
+        self.run_once(self._clock.now())
+        return LOOK
 
 
 def sign_on(executions: Executions, kind: str, now: float) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...errors import ConflictError, StoreError, UnknownNameError
+from ...loop import Loop, log_failure
 from ...model.clock import Clock
 from ...model.schedules import decide_overlap, next_ticks
 from ...store.executions import Opened
@@ -78,9 +79,14 @@ class Scheduler:
         self._prepared_for = 0.0
         self._is_open = False
         self._ended = threading.Event()
-        self._woken = threading.Event()
         self._claims = Claims(store, runs, self._lock, self._ended)
-        self._thread: threading.Thread | None = None
+        self._loop = Loop(
+            "microflow-scheduler",
+            self._take_turn,
+            failure=f"A look at the schedules failed; the next one follows in {config.longest_wait:g} s",
+            again=config.longest_wait,
+            clock=clock,
+        )
         self._is_started = False
         self._set(flows, served)
 
@@ -92,23 +98,18 @@ class Scheduler:
     # Its life
 
     def start(self) -> None:
-        """Begin to serve, and look after the schedules in a thread of its own. If the store fails it is tried again there."""
+        """Start to serve, and look after the schedules in a thread of its own. If the store fails, that thread tries again."""
         self._try_to_open(self._clock.now())
         self._is_started = True
-        if self.served or not self._is_open:
-            self._begin_to_live()
-
-    def _begin_to_live(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._live, name="microflow-scheduler", daemon=True)
-            self._thread.start()
+        if not self._is_open:
+            self._loop.start(after=self._config.again)
+        elif self.served:
+            self._loop.start()
 
     def stop(self) -> None:
-        """Begin no further run; returns when the look that goes on is over."""
+        """Start no further run, and wait until the look under way is over."""
         self._ended.set()
-        self._woken.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._loop.stop()
 
     def open(self, now: float) -> None:
         """Begin to serve: new and changed schedules count from now, ticks that were claimed and not begun go on.
@@ -155,9 +156,8 @@ class Scheduler:
                 swapped()
             self._prepared_for = 0.0
             self._look_at_all(now)
-        self._woken.set()
-        if self._is_started and served and not self._ended.is_set():
-            self._begin_to_live()
+        if self._loop.is_running or (self._is_started and served):
+            self._loop.wake()
 
     def not_begun(self) -> list[Opened]:
         """The runs of ticks that a server left queued, and that nobody has taken over yet, in the order of their ticks."""
@@ -170,12 +170,8 @@ class Scheduler:
     def _try_to_open(self, now: float) -> None:
         try:
             self.open(now)
-        except Exception as error:  # whatever it was, a server without schedules is worse than one that tries again
-            logger.error(
-                "Schedules can't be served yet, and are tried again: %s",
-                error,
-                exc_info=not isinstance(error, StoreError),
-            )
+        except Exception as error:  # noqa: BLE001 - whatever it was, a server without schedules is worse than one that tries again
+            log_failure("Schedules can't be served yet, and are tried again", error)
 
     def _reconcile(self, flow: str, schedules: Iterable[ServedSchedule], now: float) -> None:
         known = self._store.of_flow(flow)
@@ -197,21 +193,17 @@ class Scheduler:
             self._store.record(*served.key, passed(row, now, "was changed"), now)
         self._store.serve(*served.key, cron, timezone, now)
 
-    def _live(self) -> None:
-        while not self._ended.is_set():
-            try:
-                wait = self.run_once(self._clock.now()).wait if self._is_open else self._config.again
-            except BaseException:
-                # whatever it was, a server whose schedules silently stand still is worse
-                logger.exception(
-                    "A look at the schedules failed; the next one follows in %g s.", self._config.longest_wait
-                )
-                wait = self._config.longest_wait
-                self._expected = self._clock.monotonic() + wait
-            if self._clock.wait(self._woken, wait):
-                self._woken.clear()
-            elif not self._is_open:
-                self._try_to_open(self._clock.now())
+    def _take_turn(self) -> float:
+        """A turn of the loop; seconds until the next one."""
+        if not self._is_open:
+            self._try_to_open(self._clock.now())
+            if not self._is_open:
+                return self._config.again
+        try:
+            return self.run_once(self._clock.now()).wait
+        except BaseException:
+            self._expected = self._clock.monotonic() + self._config.longest_wait
+            raise
 
     def run_once(self, now: float) -> Swept:
         """Look at every schedule that has a tick by now. What fails is tried again soon, and keeps nothing else from running."""
