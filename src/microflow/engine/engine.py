@@ -12,7 +12,7 @@ from ..errors import CallError, ConflictError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
-from ..model.results import ExecutionStatus
+from ..model.results import ExecutionStatus, Kind, Trigger
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress
 from ..store.begun import BegunRuns
@@ -142,7 +142,7 @@ class Engine(Served):
             MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
         self._gates = Pausing(self._resources.live, self.executions, self._clock)
-        self._outside = self._caller(None, trigger="python")
+        self._outside = self._caller(None, trigger=Trigger.PYTHON)
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
@@ -161,7 +161,7 @@ class Engine(Served):
         self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
         return Path(self._own_folder.name)
 
-    def _caller(self, parent: Execution | None, trigger: str = "call") -> Caller:
+    def _caller(self, parent: Execution | None, trigger: Trigger = Trigger.CALL) -> Caller:
         return Caller(
             self._resources,
             self._threads,
@@ -216,7 +216,7 @@ class Engine(Served):
         job: Job[Any],
         inputs: Sequence[Any] = (),
         *,
-        trigger: str = "python",
+        trigger: Trigger = Trigger.PYTHON,
         with_inputs: bool = False,
         force: bool = False,
         time_partition: Any = None,
@@ -237,7 +237,7 @@ class Engine(Served):
                     f"Job {job.name!r} was to run with its inputs and was given inputs too; its declared inputs are what it gets."
                 )
             time, cat = check_closure_key(job, time_partition, cat_partition)
-            template = Call(job=job, trigger="call", force=force, time_partition=time, cat_partition=cat)
+            template = Call(job=job, trigger=Trigger.CALL, force=force, time_partition=time, cat_partition=cat)
             return self._start(dag_call([job], template, trigger=trigger, options=options, scheduled_at=scheduled_at))
         call = Call(
             job=job,
@@ -256,7 +256,7 @@ class Engine(Served):
         job: Job[Any],
         inputs: Sequence[Any],
         *,
-        trigger: str = "map",
+        trigger: Trigger = Trigger.MAP,
         batch_size: int | None = None,
         max_concurrency: int | None = None,
     ) -> Submitted:
@@ -274,7 +274,7 @@ class Engine(Served):
         job: Job[Any],
         selection: PartitionSelection,
         *,
-        trigger: str = "partitions",
+        trigger: Trigger = Trigger.PARTITIONS,
         batch_size: int | None = None,
         max_concurrency: int | None = None,
         with_inputs: bool = False,
@@ -283,11 +283,13 @@ class Engine(Served):
         plan = self.partitions.plan(job, selection, batch_size, max_concurrency, with_inputs)
         return self._submit_plan(plan, selection, trigger)
 
-    def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
+    def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: Trigger) -> Submitted:
         body, options = partitions_body(plan), encode_options(plan, selection)
-        return self._submit(plan.job, "partitions", trigger, body, options=options, gate=PauseSwitch())
+        return self._submit(plan.job, Kind.PARTITIONS, trigger, body, options=options, gate=PauseSwitch())
 
-    def _submit(self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any) -> Submitted:
+    def _submit(
+        self, job: Job[Any], kind: Kind, trigger: Trigger, body: Callable[[Caller], Any], **more: Any
+    ) -> Submitted:
         return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
 
     def _start(self, call: Call) -> Submitted:
@@ -318,19 +320,19 @@ class Engine(Served):
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         served = self.scheduler.served.get((row.flow, schedule_of(row.options)))
         if served is not None and served.runs_as(row.job, row.kind):
-            return self.scheduler.run(served, "retry", row.scheduled_at, force=True)
-        if row.kind == "partitions":
+            return self.scheduler.run(served, Trigger.RETRY, row.scheduled_at, force=True)
+        if row.kind is Kind.PARTITIONS:
             plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
-            return self._submit_plan(plan, selection, "retry")
-        if row.kind not in ("task", "manager", "dag"):
+            return self._submit_plan(plan, selection, Trigger.RETRY)
+        if row.kind is Kind.MAP:
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
             )
         return self.submit(
             self.job(row.flow, row.job),
-            () if row.kind == "dag" else inputs_again(execution_id, row.inputs),
-            trigger="retry",
-            with_inputs=row.kind == "dag",
+            () if row.kind is Kind.DAG else inputs_again(execution_id, row.inputs),
+            trigger=Trigger.RETRY,
+            with_inputs=row.kind is Kind.DAG,
             force=True,
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
@@ -345,7 +347,9 @@ class Engine(Served):
         """From now on its ticks run again; none of those that passed meanwhile does. Raises ``UnknownNameError``."""
         self.scheduler.resume(self.scheduler.find(flow, name))
 
-    def run_schedule(self, flow: str, name: str, *, trigger: str = "python", at: datetime | None = None) -> Submitted:
+    def run_schedule(
+        self, flow: str, name: str, *, trigger: Trigger = Trigger.PYTHON, at: datetime | None = None
+    ) -> Submitted:
         """Start a run of a schedule now, as of the tick ``at`` (aware; default: now), which its jobs see as ``scheduled_at``.
 
         It is not a tick, and takes no tick's record. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap.

@@ -10,6 +10,7 @@ from weakref import ref
 
 from ..callables import is_local, module_of
 from ..errors import PayloadError
+from ..model.results import Kind
 from .frames import Pickled, Reference
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Functions:
 
         So are those that a manager may call. Raises ``PayloadError`` if the job's own can't be pickled any more.
         """
-        if job.kind == "task":
+        if job.kind is Kind.TASK:
             self._renew(job)
             return
         for known in [found() for _, found in tuple(self._keys.values())]:

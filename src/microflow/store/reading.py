@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UnknownNameError
-from ..model.results import ExecutionStatus, Trigger
+from ..model.results import ExecutionStatus, Kind, Trigger
 from .database import statement
 from .readers import Readable
 from .schedules import schedule_of
@@ -174,7 +174,7 @@ class Reading:
             del children[limit - count :]
             caller.children += sorted(children, key=lambda node: (node.position, node.id))
             callers.extend(
-                (child, depth + 1) for child in caller.children if child.kind != "task"
+                (child, depth + 1) for child in caller.children if child.kind != Kind.TASK
             )  # a task calls nothing
             count += len(children)
         return Tree(top, count, truncated or is_deep)

@@ -11,7 +11,16 @@ import msgspec
 from ...errors import ConflictError, PayloadError
 from ...jobs import Job
 from ...model.payloads import check_result, decode, encode_inputs, key_text
-from ...model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
+from ...model.results import (
+    ExecutionError,
+    ExecutionResult,
+    ExecutionStatus,
+    Kind,
+    RunStrategy,
+    Trigger,
+    Verdict,
+    decide,
+)
 from ...runners.base import InputStatus, Request
 from ...store.executions import Claim, Ending, Executions, NewExecution, Opened, Waiting
 from ...store.partitions import StoredKey
@@ -34,7 +43,7 @@ class Call(msgspec.Struct, kw_only=True):
 
     job: Job[Any]
     inputs: tuple[Any, ...] = ()
-    trigger: str = "call"
+    trigger: Trigger = Trigger.CALL
     position: int = 0
     force: bool = False
     scheduled_at: float | None = None
@@ -42,7 +51,7 @@ class Call(msgspec.Struct, kw_only=True):
     cat_partition: str | None = None
     planned: Planned | None = None
     options: bytes | None = None
-    kind: str = ""
+    kind: Kind | None = None
     body: Callable[..., Any] | None = None
     upstream: tuple[ExecutionResult, ...] | None = None
     limits: tuple[Limit, ...] = ()

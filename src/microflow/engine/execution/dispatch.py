@@ -8,6 +8,7 @@ from typing import Any
 
 from ...flow import Flow
 from ...jobs import Job
+from ...model.results import Kind
 from ...runners.attempts import Asked, Attempt
 from ...runners.base import Outcome, Request, Runner
 from ...runners.guarded import Guarded
@@ -39,7 +40,7 @@ class Dispatch:
         job, body = execution.job, execution.call.body
         runner: Runner = self._threads
         caller = None
-        if body is None and job.kind == "task":
+        if body is None and job.kind is Kind.TASK:
             runner = self._runner(job)
             if job.runner in _PROCESSES:
                 return runner.run(job, request, execution.observation)
@@ -61,7 +62,7 @@ class Dispatch:
     def can_start(self, execution: Execution) -> bool:
         """Whether an attempt can be begun and looked after together with others: in a warm worker, where pipes can be polled."""
         job = execution.job
-        is_pooled = job.kind == "task" and execution.call.body is None and job.runner in (None, "process")
+        is_pooled = job.kind is Kind.TASK and execution.call.body is None and job.runner in (None, "process")
         return is_pooled and sys.platform != "win32"
 
     def start(self, job: Job[Any], line: Sequence[Asked]) -> Attempt:

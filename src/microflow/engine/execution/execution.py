@@ -18,7 +18,7 @@ from ...errors import (
     StoreError,
     WorkerDied,
 )
-from ...model.results import ExecutionStatus
+from ...model.results import ExecutionStatus, Kind
 from ...runners.base import Outcome, Request, Stop
 from ...runners.calling import error_of
 from ...store.executions import Ending, Opened, Waiting
@@ -103,7 +103,7 @@ class Execution(Closing):
     def _limits(self, prepared: Prepared, run_key: str | None) -> list[Limit]:
         if self.call.body is not None:
             return list(self.call.limits)
-        is_task = self.job.kind == "task"
+        is_task = self.job.kind is Kind.TASK
         return [*self.call.limits, *self._resources.limits.needed(self.job, prepared.first, run_key, is_task)]
 
     def _admitted(self, run_key: str | None) -> State:

@@ -7,9 +7,9 @@ from enum import Enum
 from typing import Any
 
 from ...jobs import Job
-from ...model.results import ExecutionResult
+from ...model.results import ExecutionResult, Kind
 from ...runners.base import Outcome, Stop
-from ...store.executions import HAVE_CODE, Opened
+from ...store.executions import Opened
 from ..admission.slots import Limit, SlotRequest
 from .call import Call, Prepared
 from .observation import Observation
@@ -38,7 +38,7 @@ class Standing:
         if call.scheduled_at is None and parent is not None:
             call.scheduled_at = parent.call.scheduled_at  # whatever a tick's run calls is of that tick
         self.job: Job[Any] = call.job
-        self.kind = call.kind or call.job.kind
+        self.kind: Kind = call.kind or call.job.kind
         self.parent = parent
         self.observation = Observation(resources, self._row)
         self.children: set[Any] = set()
@@ -93,7 +93,7 @@ class Standing:
     def outlives_engine(self) -> bool:
         """Whether the next server resumes it: a root, or a member of a run. What a manager called ends with its engine."""
         above = self.parent
-        while above is not None and above.kind not in HAVE_CODE:
+        while above is not None and not above.kind.has_code:
             above = above.parent
         return above is None
 

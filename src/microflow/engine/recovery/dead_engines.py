@@ -12,9 +12,9 @@ import psutil
 from ...errors import ConflictError, Interrupted, StoreError
 from ...loop import Loop, log_failure
 from ...model.clock import Clock
-from ...model.results import ExecutionError
+from ...model.results import ExecutionError, Kind
 from ...store.engines import NOBODY
-from ...store.executions import HAVE_CODE, Executions, Opened
+from ...store.executions import Executions, Opened
 from ...store.liveness import is_alive
 from ..runs.mappings import Mappings
 from ..schedules.runs import ScheduleRuns
@@ -86,7 +86,7 @@ class Recovery:
                 self._runs.take_over_tick(waiting.popleft(), now)
             try:
                 submitted = self._runs.take_over(self._succession.call(left))
-                if left.kind == "map":
+                if left.kind is Kind.MAP:
                     submitted.future.add_done_callback(self._mappings.forget)
             except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
                 logger.info("Execution %s is left to the next server.", left.root.id)
@@ -164,7 +164,7 @@ def _settle(dead: _Dead, executions: Executions, succession: Succession, now: fl
             errors={
                 opened.id: _why(opened, dead, succession)
                 for opened, kind in unfinished
-                if opened.started_at is None or kind not in HAVE_CODE
+                if opened.started_at is None or not kind.has_code
             },
             spared=spared,
         )

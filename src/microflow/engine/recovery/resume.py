@@ -19,9 +19,9 @@ from ...errors import DefinitionError, Interrupted, MicroflowError
 from ...flow import Flow
 from ...jobs import Job
 from ...model.payloads import decode
-from ...model.results import ExecutionError, ExecutionStatus, Trigger
+from ...model.results import ExecutionError, ExecutionStatus, Kind, Trigger
 from ...store.begun import BegunRuns, EndedCall
-from ...store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting
+from ...store.executions import CallRow, Ending, Executions, Opened, Waiting
 from ...store.schedules import schedule_of
 from ...store.waiting import waiting_for_server
 from ..execution.call import Call, prepare, result_of
@@ -39,11 +39,11 @@ class Left(NamedTuple):
     """An unfinished root that is resumed, and its ``kind``; ``below`` are the members of its runs that are, oldest first."""
 
     root: Opened
-    kind: str
-    below: list[tuple[Opened, str]]
+    kind: Kind
+    below: list[tuple[Opened, Kind]]
 
     @property
-    def all(self) -> list[tuple[Opened, str]]:
+    def all(self) -> list[tuple[Opened, Kind]]:
         """The root and its members, with their kinds, oldest first."""
         return [(self.root, self.kind), *self.below]
 
@@ -52,12 +52,12 @@ class Left(NamedTuple):
         """The ids of all of its executions."""
         return [opened.id for opened, _ in self.all]
 
-    def calls_of(self, run: Opened) -> list[tuple[Opened, str]]:
+    def calls_of(self, run: Opened) -> list[tuple[Opened, Kind]]:
         """The unfinished members of one of its runs."""
         return [(opened, kind) for opened, kind in self.below if opened.parent_id == run.id]
 
 
-def may_go_on(unfinished: Sequence[tuple[Opened, str]], retries_of: Callable[[Opened], int]) -> list[Left]:
+def may_go_on(unfinished: Sequence[tuple[Opened, Kind]], retries_of: Callable[[Opened], int]) -> list[Left]:
     """What is resumed of a server's unfinished executions (children first), oldest first: a pure function.
 
     ``retries_of`` says how often a job is tried again, -1 if it is gone.
@@ -73,13 +73,13 @@ def may_go_on(unfinished: Sequence[tuple[Opened, str]], retries_of: Callable[[Op
             found.append(above)
         else:
             above.below.append((opened, kind))
-        if kind not in HAVE_CODE:
+        if not kind.has_code:
             runs[opened.id] = above
     return found
 
 
-def _is_resumed(opened: Opened, kind: str, retries: int) -> bool:
-    return retries >= 0 and (kind not in HAVE_CODE or opened.started_at is None or opened.attempt <= retries)
+def _is_resumed(opened: Opened, kind: Kind, retries: int) -> bool:
+    return retries >= 0 and (not kind.has_code or opened.started_at is None or opened.attempt <= retries)
 
 
 class Succession:
@@ -105,11 +105,11 @@ class Succession:
         self._flows = flows
         self._served = {schedule.key: schedule for schedule in served}
 
-    def left_by_server(self, unfinished: Sequence[tuple[Opened, str]]) -> list[Left]:
+    def left_by_server(self, unfinished: Sequence[tuple[Opened, Kind]]) -> list[Left]:
         """What is resumed of a server's unfinished executions, oldest first; of flows that this engine lacks, all that may be."""
         return may_go_on(unfinished, lambda opened: self._retries_of(opened) if self.serves(opened) else sys.maxsize)
 
-    def left_by_script(self, unfinished: Sequence[tuple[Opened, str]]) -> list[Left]:
+    def left_by_script(self, unfinished: Sequence[tuple[Opened, Kind]]) -> list[Left]:
         """What of a dead script's or command's unfinished executions is tried again: a command's job that has an attempt left.
 
         Its runs, what it had queued, and the calls of a script end with it.
@@ -117,9 +117,9 @@ class Succession:
         return [
             left
             for left in may_go_on(unfinished, self._retries_of)
-            if left.kind in HAVE_CODE
+            if left.kind.has_code
             and left.root.started_at is not None
-            and self._executions.call_of(left.root.id).trigger != Trigger.PYTHON
+            and self._executions.call_of(left.root.id).trigger is not Trigger.PYTHON
         ]
 
     def serves(self, opened: Opened) -> bool:
@@ -149,20 +149,20 @@ class Succession:
         waiting = Waiting("server", "waits for its turn: the server that had it ended, and this one resumes it", now)
         return self._queued(lefts, lambda _opened, _kind: waiting)
 
-    def _queued(self, lefts: Iterable[Left], why: Callable[[Opened, str], Waiting]) -> dict[int, Waiting]:
+    def _queued(self, lefts: Iterable[Left], why: Callable[[Opened, Kind], Waiting]) -> dict[int, Waiting]:
         kept: dict[int, Waiting] = {}
         for left in lefts:
             kept |= {opened.id: why(opened, kind) for opened, kind in left.all}
-            if left.kind not in HAVE_CODE and (waiting := self._executions.call_of(left.root.id).waiting) is not None:
+            if not left.kind.has_code and (waiting := self._executions.call_of(left.root.id).waiting) is not None:
                 kept[left.root.id] = waiting if waiting.reason == PAUSED else kept[left.root.id]
         return kept
 
     def call(self, left: Left) -> Call:
         """The call that resumes it. Of a run, raises whatever says that the jobs, inputs or partitions are others by now."""
         root = left.root
-        if left.kind in HAVE_CODE:
+        if left.kind.has_code:
             return self._job_call(root)
-        call = self._dag_call(root, left) if left.kind == "dag" else self._mapping_call(root, left)
+        call = self._dag_call(root, left) if left.kind is Kind.DAG else self._mapping_call(root, left)
         prepare(call)
         return call
 
@@ -195,7 +195,7 @@ class Succession:
         jobs = self._targets(run, row)
         template = Call(
             job=jobs[0],
-            trigger="call" if run.parent_id is None else row.trigger,
+            trigger=Trigger.CALL if run.parent_id is None else row.trigger,
             force=_force(row),
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
@@ -230,12 +230,12 @@ class Succession:
         job = self._job(run)
         last = self._begun.last(run)
         unfinished = [
-            self._dag_call(opened, left) if kind == "dag" else self._job_call(opened)
+            self._dag_call(opened, left) if kind is Kind.DAG else self._job_call(opened)
             for opened, kind in left.calls_of(run)
         ]
         position = 0 if last is None else last.position + 1
         begun = BegunCalls(self._begun.counts(run), self._begun.failure(run), position, unfinished)
-        if left.kind == "map":
+        if left.kind is Kind.MAP:
             body = self._mappings.rest(job, run, row.options, begun)
         else:
             body = partitions_body(self._partition_runs.rest(job, last, row.options), begun)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from ...errors import Interrupted, StoreError
-from ...model.results import ExecutionError
-from ...store.executions import HAVE_CODE, Waiting
+from ...model.results import ExecutionError, Kind
+from ...store.executions import Waiting
 from ..execution.resources import Live, Resources
 from ..execution.state import State
 from .resume import Succession
@@ -38,7 +38,7 @@ def _leave(execution: Any) -> None:
     """Leave a root or a member of a run. A run is asked to end before its members, which it must not go by any more."""
     if execution.state is State.PARKED:
         execution.cancel("interrupted")
-    elif execution.kind not in HAVE_CODE:
+    elif not execution.kind.has_code:
         execution.drain("interrupted")
         for member in tuple(execution.children):
             _leave(member)
@@ -69,7 +69,7 @@ def end_live(live: Live, hurried: Callable[[], bool]) -> None:
 def _ending_seconds(execution: Any) -> float:
     """How long an execution may take to end. What can't be killed is waited for as long as a task would live on."""
     job = execution.job
-    is_killed = job.kind == "task" and job.runner != "thread" and execution.call.body is None
+    is_killed = job.kind is Kind.TASK and job.runner != "thread" and execution.call.body is None
     return float(job.cancel_grace) + (ENDING_SECONDS if is_killed else HURRIED_SECONDS)
 
 

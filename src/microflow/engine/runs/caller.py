@@ -14,7 +14,7 @@ import msgspec
 from ...errors import CallError, OutsideExecutionError
 from ...jobs import Job
 from ...model.clock import longest_wait
-from ...model.results import ExecutionResult
+from ...model.results import ExecutionResult, Kind, Trigger
 from ...runners.base import Outcome
 from ...runtime import PartitionSelection, Progress
 from ..admission.limits import UNLIMITED
@@ -60,7 +60,7 @@ class Caller:
         partition_runs: PartitionRuns,
         parent: Execution | None = None,
         *,
-        trigger: str = "call",
+        trigger: Trigger = Trigger.CALL,
         before: Callable[[Job[Any]], None] | None = None,
     ) -> None:
         self._resources = resources
@@ -227,7 +227,7 @@ class Caller:
         """
         self._position(begun.position)
         source = Calls(self._placed, calls, ended, keep, begun)
-        capacity = self._resources.limits.capacity(job, job.kind == "task")
+        capacity = self._resources.limits.capacity(job, job.kind is Kind.TASK)
         width = min(capacity, max_concurrency or capacity)
         self.fan_out(source, width, keyed=any(group.key for group in job.limits), at_hand=at_hand)
         return source
@@ -284,7 +284,7 @@ class Caller:
             for job in nodes:
                 self._before(job)
         # where all need the flow's places and no others, whatever is begun beyond them would only wait
-        alike = all(job.kind == "task" and not job.limits for job in nodes)
+        alike = all(job.kind is Kind.TASK and not job.limits for job in nodes)
         width = self._resources.limits.of_flow(flow).places if alike else UNLIMITED
         self.fan_out(run, width, window=WINDOW)
         return [run.results[job.name] for job in jobs]
@@ -315,7 +315,7 @@ class Caller:
     ) -> Calls:
         """Carry out a plan, one execution for each cell or batch; arguments as for ``map_calls``."""
         carry_out = self.dag_runs if plan.with_inputs else self.map_calls
-        calls = calls_of(plan, "partitions")
+        calls = calls_of(plan, Trigger.PARTITIONS)
         return carry_out(plan.job, calls, plan.max_concurrency, ended=ended, keep=keep, begun=begun)
 
 
@@ -338,7 +338,7 @@ def dag_call(
     call = Call(
         job=jobs[0],
         trigger=template.trigger,
-        kind="dag",
+        kind=Kind.DAG,
         body=lambda caller: outcome_of_run(caller.run_dag_calls(jobs, template, begun)),
         time_partition=template.time_partition,
         cat_partition=template.cat_partition,

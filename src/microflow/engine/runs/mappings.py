@@ -16,6 +16,7 @@ import msgspec
 from ...errors import DefinitionError, StoreError
 from ...jobs import Job
 from ...model.payloads import decode
+from ...model.results import Kind, Trigger
 from ...runners.base import Outcome
 from ...runtime import batches
 from ...store.executions import Claim, Executions, Opened, Waiting
@@ -57,7 +58,12 @@ class Mappings:
         self._keeps_inputs = keeps_inputs
 
     def call(
-        self, job: Job[Any], inputs: Sequence[Any], trigger: str, batch_size: int | None, max_concurrency: int | None
+        self,
+        job: Job[Any],
+        inputs: Sequence[Any],
+        trigger: Trigger,
+        batch_size: int | None,
+        max_concurrency: int | None,
     ) -> Call:
         """A new mapping. Its inputs are checked first, and stored if they are kept.
 
@@ -81,7 +87,7 @@ class Mappings:
         return Call(
             job=job,
             trigger=trigger,
-            kind="map",
+            kind=Kind.MAP,
             body=_body(job, calls, size, max_concurrency),
             options=None if options == MappingOptions() else msgspec.json.encode(options),
             gate=PauseSwitch(),
@@ -119,7 +125,7 @@ class Mappings:
 
 
 def _member(job: Job[Any], inputs: tuple[Any, ...]) -> Call:
-    return Call(job=job, inputs=inputs, trigger="map")
+    return Call(job=job, inputs=inputs, trigger=Trigger.MAP)
 
 
 def _body(

@@ -12,6 +12,7 @@ from ...jobs import Job
 from ...model.clock import Clock
 from ...model.partitions import Cells, Only, Order, PartitionKey, Partitions, count_taken
 from ...model.payloads import decode
+from ...model.results import Kind, Trigger
 from ...runtime import PartitionArea, PartitionSelection, batches
 from ...store.begun import LastCall
 from ...store.partitions import PartitionStatuses, StoredKey
@@ -130,9 +131,9 @@ class PartitionRuns(PartitionGrids):
     def estimate(self, plan: PartitionPlan) -> Estimate:
         """How much a run is, and how long it is likely to take."""
         job = plan.job
-        capacity = self._limits.capacity(job, job.kind == "task")
+        capacity = self._limits.capacity(job, job.kind is Kind.TASK)
         concurrency = max(1, min(capacity, plan.max_concurrency or capacity, plan.executions))
-        kind = "dag" if plan.with_inputs else job.kind
+        kind = Kind.DAG if plan.with_inputs else job.kind
         each = self.statuses.seconds_each(job.flow.name, job.name, kind)
         seconds = None if each is None else each * len(plan.cells) / concurrency
         lines = plan.grid.lines if plan.counted else None
@@ -287,7 +288,7 @@ def _check_first_call(plan: PartitionPlan) -> None:
         if not (plan.job.parameters.names or plan.job.parameters.variable):
             raise PartitionError(f"Job {plan.job.name!r} takes no input, so no batch of partitions can be given to it.")
         keys = max(batches(plan.cells, plan.batch_size), key=_size, default=None)
-        first = None if keys is None else _batch_call(plan.job, keys, "")
+        first = None if keys is None else _batch_call(plan.job, keys, Trigger.PARTITIONS)
     if first is not None:
         prepare(first)
 
@@ -296,7 +297,7 @@ def _size(keys: Sequence[PartitionKey]) -> int:
     return sum(len(text or "") + len(category or "") for text, category in keys)
 
 
-def calls_of(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
+def calls_of(plan: PartitionPlan, trigger: Trigger) -> Iterator[Call]:
     job = plan.job
     if plan.batch_size is not None:
         for keys in batches(plan.cells, plan.batch_size):
@@ -318,6 +319,6 @@ def calls_of(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
         yield call
 
 
-def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: str) -> Call:
+def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: Trigger) -> Call:
     dicts = [{"time_partition": text, "cat_partition": category} for text, category in keys]
     return Call(job=job, trigger=trigger, inputs=(dicts,))

@@ -17,7 +17,7 @@ import msgspec
 from ...errors import StoreError
 from ...flow import Flow
 from ...jobs import Job
-from ...model.results import ExecutionStatus
+from ...model.results import ExecutionStatus, Kind, Trigger
 from ...model.schedules import Schedule
 from ...store.executions import Claim, Ending, Opened, Waiting
 from ...store.schedules import RunOptions, Schedules, schedule_of
@@ -55,17 +55,17 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
     @property
     def worker_job(self) -> Job[Any] | None:
         """A task in a worker process that its run begins with, as far as that can be told before; None if there is none."""
-        jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind != "task" else self.jobs
-        return next((job for job in jobs if job.kind == "task" and job.runner in (None, "process")), None)
+        jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind is not Kind.TASK else self.jobs
+        return next((job for job in jobs if job.kind is Kind.TASK and job.runner in (None, "process")), None)
 
     @property
     def is_dag(self) -> bool:
         """Whether one tick is a DAG run: of several jobs, or of one that declares inputs."""
         return len(self.jobs) > 1 or bool(self.jobs[0].inputs)
 
-    def runs_as(self, job: str, kind: str) -> bool:
+    def runs_as(self, job: str, kind: Kind) -> bool:
         """Whether its runs are executions of this job and kind; if not, it was given to other jobs since one of these ran."""
-        return (job, kind) == (self.jobs[0].name, "dag" if self.is_dag else self.jobs[0].kind)
+        return (job, kind) == (self.jobs[0].name, Kind.DAG if self.is_dag else self.jobs[0].kind)
 
 
 def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
@@ -176,7 +176,7 @@ class ScheduleRuns:
     def begin(
         self,
         served: ServedSchedule,
-        trigger: str,
+        trigger: Trigger,
         scheduled_at: float | None = None,
         claim: Claim | None = None,
         *,
@@ -219,23 +219,23 @@ class ScheduleRuns:
         """Leave the runs of ticks that have not begun to the next server."""
         waiting = Waiting("schedule", "waits for a server: the one that had it stopped before its turn came", now)
         for execution in self._resources.live.all():
-            if execution.call.trigger == "schedule" and execution.parent is None:
+            if execution.call.trigger is Trigger.SCHEDULE and execution.parent is None:
                 try:
                     execution.leave(waiting)
                 except StoreError as error:
                     logger.error("Execution %s stays queued; why can't be recorded: %s", execution.id, error)
 
-    def _call(self, served: ServedSchedule, trigger: str, scheduled_at: float | None, force: bool = False) -> Call:
+    def _call(self, served: ServedSchedule, trigger: Trigger, scheduled_at: float | None, force: bool = False) -> Call:
         job = served.jobs[0]
         call = Call(job=job, trigger=trigger, scheduled_at=scheduled_at, force=force, limits=self._limits(served))
         if served.is_dag:
-            template = Call(job=job, trigger="call", force=force)
+            template = Call(job=job, trigger=Trigger.CALL, force=force)
             return dag_call(served.jobs, template, trigger=trigger, scheduled_at=scheduled_at, limits=call.limits)
         return call
 
     def _limits(self, served: ServedSchedule) -> tuple[Limit, ...]:
         turn = self._turns.get(served.key) if served.schedule.overlap != "allow" else None
-        takes_thread = served.is_dag or served.jobs[0].kind != "task"
+        takes_thread = served.is_dag or served.jobs[0].kind is not Kind.TASK
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 
     def _start(self, served: ServedSchedule, call: Call) -> Submitted:

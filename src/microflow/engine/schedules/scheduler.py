@@ -18,6 +18,7 @@ import msgspec
 from ...errors import ConflictError, StoreError, UnknownNameError
 from ...loop import Loop, log_failure
 from ...model.clock import Clock
+from ...model.results import Trigger
 from ...model.schedules import decide_overlap, next_ticks
 from ...store.executions import Opened
 from ...store.schedules import ScheduleRow, Schedules
@@ -315,7 +316,7 @@ class Scheduler:
                 self._store.resume(*served.key, passed(row, now), now)
 
     def run(
-        self, served: ServedSchedule, trigger: str, scheduled_at: float | None = None, *, force: bool = False
+        self, served: ServedSchedule, trigger: Trigger, scheduled_at: float | None = None, *, force: bool = False
     ) -> Submitted:
         """Begin a run now, paused or not. It is no tick, though it may be another try of one, with its ``scheduled_at``.
 

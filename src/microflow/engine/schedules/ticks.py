@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...errors import ConflictError, DefinitionError
+from ...model.results import Trigger
 from ...model.schedules import DueTick, decide_overlap, due, overlap_of, resolve_zone
 from ...store.executions import Waiting
 from ...store.schedules import ScheduleRow, Schedules, TickRecord
@@ -127,7 +128,7 @@ class Claims:
                 raise ConflictError(f"The tick {tick.at} of schedule {served.name!r} has its record already.")
 
         try:
-            self._runs.begin(served, "schedule", at, claim)
+            self._runs.begin(served, Trigger.SCHEDULE, at, claim)
         except ConflictError:
             if not was_taken or self._runs.is_together:  # then nothing of it may be committed
                 raise

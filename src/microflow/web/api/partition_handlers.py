@@ -8,6 +8,7 @@ import msgspec
 
 from ...engine.partitions.grids import partitions_of
 from ...errors import PartitionError
+from ...model.results import Trigger
 from ...store.views import utc
 from ...views.live import with_live_state
 from ...views.partitions import PartitionMatrix, is_small, matrix
@@ -148,7 +149,7 @@ def _submit(site: Site, call: Call) -> Submitted:
     return site.engine.submit_partitions(
         _job(site, call),
         asked.selection,
-        trigger="api",
+        trigger=Trigger.API,
         batch_size=asked.batch_size,
         max_concurrency=asked.max_concurrency,
         with_inputs=asked.with_inputs,

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from ...engine.changes import Changes
 from ...errors import PayloadError
 from ...model.payloads import decode
+from ...model.results import Trigger
 from ...model.zones import resolve_zone
 from ...store.reading import ExecutionView, Filters, Tree, read_cursor
 from ...views.definitions import JobView, flow_view, job_view
@@ -124,7 +125,7 @@ def _submit(site: Site, call: Call) -> Submitted:
     return site.engine.submit(
         job,
         _payloads(asked.inputs),
-        trigger="api",
+        trigger=Trigger.API,
         with_inputs=asked.with_inputs,
         force=asked.force,
         time_partition=asked.time_partition,
@@ -146,7 +147,7 @@ def _submit_map(site: Site, call: Call) -> Submitted:
     return site.engine.submit_map(
         site.engine.job(call.path["flow"], call.path["job"]),
         _payloads(asked.inputs),
-        trigger="api",
+        trigger=Trigger.API,
         batch_size=asked.batch_size,
         max_concurrency=asked.max_concurrency,
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from ...model.results import Trigger
 from ...views.live import with_live_state
 from ...views.schedules import ScheduleState, schedule_state, schedule_states
 from ..http.parameters import part_of, tick_of
@@ -69,7 +70,7 @@ def run_schedule(site: Site, call: Call) -> Answer:
     served = _named(site, call)
     asked: NewScheduleRun = call.body
     at = None if asked.at is None else tick_of(asked.at, served.zone)
-    submitted = site.engine.run_schedule(*served.key, trigger="api", at=at)
+    submitted = site.engine.run_schedule(*served.key, trigger=Trigger.API, at=at)
     execution = with_live_state(site.engine, site.reading.execution(submitted.id))
     return Answer(execution, f"/api/executions/{submitted.id}")
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ...errors import InputCountError, PartitionError, PayloadError
+from ...model.results import Trigger
 from ...runtime import PartitionSelection
 from ...views.formats import duration, number
 from .run_form import MAXIMUM_FIELDS
@@ -92,7 +93,7 @@ def submit_form(engine: Engine, job: Job[Any], form: PartitionForm) -> int | Non
     if form.mistakes:
         return None
     try:
-        return engine.submit_partitions(job, form.selection, trigger="web", **options).id
+        return engine.submit_partitions(job, form.selection, trigger=Trigger.WEB, **options).id
     except (PartitionError, InputCountError, PayloadError) as error:
         _blame(form, error)
     return None

@@ -15,6 +15,7 @@ import msgspec
 
 from ...errors import CallError, InputCountError, PartitionError, PayloadError
 from ...model.payloads import TOO_DEEP, decode, is_too_deep
+from ...model.results import Kind, Trigger
 from ...views.json_view import json_text
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
         given[0] = {key: value for key, value in given[0].items() if key not in ("time_partition", "cat_partition")}
     return RunForm(
         _fields(job, [json_text(value) for value in given] or texts),
-        with_inputs=earlier.kind == "dag",
+        with_inputs=earlier.kind is Kind.DAG,
         time_partition=earlier.time_partition or "",
         cat_partition=earlier.cat_partition or "",
     )
@@ -102,7 +103,7 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
         return engine.submit(
             job,
             inputs,
-            trigger="web",
+            trigger=Trigger.WEB,
             with_inputs=form.with_inputs,
             force=form.force,
             time_partition=form.time_partition or None,
