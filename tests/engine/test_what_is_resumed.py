@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microflow.engine.recovery.resume import may_go_on
+from microflow.engine.recovery.resume import resumable
 from microflow.model.results import Kind
 from microflow.store.executions import Opened
 
@@ -58,7 +58,7 @@ RESUMED: list[tuple[list[tuple[Opened, Kind]], list[list[int]]]] = [
 def test_what_may_go_on(unfinished: list[tuple[Opened, Kind]], expected: list[list[int]]) -> None:
     retries = {99: 0, 100: -1}
 
-    found = may_go_on(unfinished[::-1], lambda opened: retries.get(opened.id, 1))
+    found = resumable(unfinished[::-1], lambda opened: retries.get(opened.id, 1))
 
     assert [left.numbers for left in found] == expected
 
@@ -81,7 +81,7 @@ def histories(draw: st.DrawFn) -> list[tuple[Opened, Kind]]:
 def test_what_is_resumed_is_reached_from_a_root_through_runs_alone(
     unfinished: list[tuple[Opened, Kind]], retries: list[int]
 ) -> None:
-    found = may_go_on(unfinished[::-1], lambda opened: retries[opened.id])
+    found = resumable(unfinished[::-1], lambda opened: retries[opened.id])
 
     rows = {known.id: (known, kind) for known, kind in unfinished}
     resumed = [number for left in found for number in left.numbers]

@@ -15,7 +15,6 @@ from ..model.clock import Clock, SystemClock
 from ..model.results import ExecutionStatus, Kind, Trigger
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress
-from ..store.begun import BegunRuns
 from ..store.database import Database
 from ..store.executions import Executions, Waiting
 from ..store.lock import ServerLock
@@ -23,6 +22,7 @@ from ..store.logs import Logs, log_folder
 from ..store.mappings import MappingInputs
 from ..store.migrations import KEEP_COPY, Copying
 from ..store.partitions import PartitionStatuses
+from ..store.resumed_runs import ResumedRuns
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from ..store.views import utc
@@ -37,7 +37,7 @@ from .execution.pausing import PauseSwitch, Pausing
 from .execution.resources import Resources, refusal
 from .execution.settling import waiting_at
 from .recovery.dead_engines import Recovery, sign_on, take_over
-from .recovery.resume import Succession
+from .recovery.resume import Resumption
 from .recovery.stopping import end_live, leave_queued, sign_off
 from .runs.caller import Caller, Submitted, dag_call, partitions_body
 from .runs.mappings import Mappings
@@ -100,8 +100,8 @@ class Engine(Served):
                 self._lock.take()
             self._build()
             sign_on(self.executions, self.kind, self._clock.now())
-            taken = take_over(self.executions, self._succession, self._clock.now(), serves=serves)
-            ticks = self.scheduler.not_begun() if serves else ()
+            taken = take_over(self.executions, self._resumption, self._clock.now(), serves=serves)
+            ticks = self.scheduler.not_started() if serves else ()
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -147,10 +147,10 @@ class Engine(Served):
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
-        self._succession = Succession(
-            self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
+        self._resumption = Resumption(
+            self.executions, ResumedRuns(self.database), self.flows, served, self.partitions, self._mappings
         )
-        self.recovery = Recovery(self.executions, self._succession, self._schedule_runs, self._mappings, self._clock)
+        self.recovery = Recovery(self.executions, self._resumption, self._schedule_runs, self._mappings, self._clock)
         self.scheduler = Scheduler(
             SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
         )
@@ -168,7 +168,7 @@ class Engine(Served):
             self.partitions,
             parent,
             trigger=trigger,
-            before=self._pool.functions.renew if parent is None else None,
+            refresh_function=self._pool.functions.renew if parent is None else None,
         )
 
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
@@ -195,7 +195,7 @@ class Engine(Served):
             self._dispatch.close()
             self._timers.stop()
             self._threads.close(wait=ended)
-            self.left = sign_off(self._resources, self._succession, self.flows, reason=reason)
+            self.left = sign_off(self._resources, self._resumption, self.flows, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()

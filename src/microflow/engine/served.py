@@ -24,7 +24,7 @@ from .changes import Changes, changes
 from .execution.dispatch import Dispatch
 from .execution.resources import Resources
 from .names import by_name, named, store_of
-from .recovery.resume import Succession
+from .recovery.resume import Resumption
 from .runs.caller import Caller
 from .schedules.runs import ScheduleRuns, served_schedules
 from .schedules.scheduler import Scheduler
@@ -45,7 +45,7 @@ class Served:
     _resources: Resources
     _outside: Caller
     _schedule_runs: ScheduleRuns
-    _succession: Succession
+    _resumption: Resumption
     _dispatch: Dispatch
     _timers: Timers
 
@@ -103,7 +103,7 @@ class Served:
         def replace() -> None:
             self._resources.limits.define(new.values())
             self._schedule_runs.serve(served)
-            self._succession.serve(new, served)
+            self._resumption.serve(new, served)
             self.flows = new
             self.reloads += 1
             self._bind()

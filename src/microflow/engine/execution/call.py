@@ -36,9 +36,10 @@ class Call(msgspec.Struct, kw_only=True):
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them;
     None outside a DAG run.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution;
-    ``elsewhere`` says, as part of the one in which it begins, whether it must wait for an execution of another engine, and why.
+    ``blocked_by_other_engine`` is called in the transaction in which the execution starts; it returns why the execution must wait
+    for one of another engine, or None.
     ``planned`` is the partition of a run that was planned. ``gate`` is that of a run over many inputs, which can be paused.
-    ``opened`` is the row that it has already, queued: an engine that ended has left it, and this one goes on with it.
+    ``opened`` is the queued row that it already has: an engine that ended has left it, and this one resumes it.
     """
 
     job: Job[Any]
@@ -56,7 +57,7 @@ class Call(msgspec.Struct, kw_only=True):
     upstream: tuple[ExecutionResult, ...] | None = None
     limits: tuple[Limit, ...] = ()
     claim: Claim | None = None
-    elsewhere: Callable[[float], Waiting | None] | None = None
+    blocked_by_other_engine: Callable[[float], Waiting | None] | None = None
     gate: PauseSwitch | None = None
     opened: Opened | None = None
 

@@ -111,7 +111,7 @@ class Execution(Closing):
         executions, now = self._resources.executions, self._resources.clock.now()
         waiting = ending = None
         try:
-            if run_key is None and self.call.elsewhere is None:
+            if run_key is None and self.call.blocked_by_other_engine is None:
                 self._open(None)
             else:
                 with executions.together():  # so that of two engines only one finds that nobody runs with this key
@@ -132,8 +132,8 @@ class Execution(Closing):
     def _waits_elsewhere(self, run_key: str | None, now: float) -> Waiting | None:
         """Why it must wait for an execution of another engine: one with its run key, or a run of the schedule whose run it is."""
         waiting = None if run_key is None else waiting_elsewhere(self._resources.executions, self.job, run_key, now)
-        if waiting is None and self.call.elsewhere is not None:
-            waiting = self.call.elsewhere(now)
+        if waiting is None and self.call.blocked_by_other_engine is not None:
+            waiting = self.call.blocked_by_other_engine(now)
         return waiting
 
     def _look_again(self) -> State:
@@ -180,7 +180,7 @@ class Execution(Closing):
         try:
             run_key = self._prepared.run_key if not self.call.force else None
             executions, now = self._resources.executions, self._resources.clock.now()
-            if run_key is None and self.call.elsewhere is None:
+            if run_key is None and self.call.blocked_by_other_engine is None:
                 started = self._start(now)
             else:
                 with executions.together():  # as in _admitted

@@ -18,7 +18,7 @@ from ...store.executions import Executions, Opened
 from ...store.liveness import is_alive
 from ..runs.mappings import Mappings
 from ..schedules.runs import ScheduleRuns
-from .resume import Left, Succession, gone, never_began
+from .resume import Leftover, Resumption, gone, never_started
 
 logger = logging.getLogger("microflow")
 
@@ -37,17 +37,17 @@ class Recovery:
     def __init__(
         self,
         executions: Executions,
-        succession: Succession,
+        resumption: Resumption,
         runs: ScheduleRuns,
         mappings: Mappings,
         clock: Clock,
     ) -> None:
         self._executions = executions
-        self._succession = succession
+        self._resumption = resumption
         self._runs = runs
         self._clock = clock
         self._mappings = mappings
-        self._taken: deque[Left] = deque()
+        self._taken: deque[Leftover] = deque()
         self._loop = Loop(
             "microflow-recovery",
             self._look,
@@ -56,7 +56,7 @@ class Recovery:
             clock=clock,
         )
 
-    def start(self, taken: Iterable[Left], ticks: Iterable[Opened], *, looks: bool) -> None:
+    def start(self, taken: Iterable[Leftover], ticks: Iterable[Opened], *, looks: bool) -> None:
         """Resume what was taken over; ``ticks``: the runs of ticks that have not begun. ``looks``: look again from time to time."""
         try:
             self.resume(taken, self._clock.now(), ticks)
@@ -71,9 +71,9 @@ class Recovery:
 
     def run_once(self, now: float) -> None:
         """One look. Raises ``StoreError``; what has been taken over by then is resumed after the next look."""
-        self.resume(take_over(self._executions, self._succession, now, serves=True), now)
+        self.resume(take_over(self._executions, self._resumption, now, serves=True), now)
 
-    def resume(self, taken: Iterable[Left], now: float, ticks: Iterable[Opened] = ()) -> None:
+    def resume(self, taken: Iterable[Leftover], now: float, ticks: Iterable[Opened] = ()) -> None:
         """Resume what has been taken over, in the order in which it was accepted; what can't be resumed after all ends.
 
         The ``ticks`` that come before the last of it begin at their place in that order. Raises ``StoreError``.
@@ -85,7 +85,7 @@ class Recovery:
             while waiting and waiting[0].id < left.root.id:
                 self._runs.take_over_tick(waiting.popleft(), now)
             try:
-                submitted = self._runs.take_over(self._succession.call(left))
+                submitted = self._runs.take_over(self._resumption.call(left))
                 if left.kind is Kind.MAP:
                     submitted.future.add_done_callback(self._mappings.forget)
             except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
@@ -94,7 +94,7 @@ class Recovery:
                 raise
             except Exception as error:  # a filter of the user's may raise anything, and the others are resumed
                 logger.exception("Execution %s can't be resumed.", left.root.id)
-                self._succession.end(left, error, now)
+                self._resumption.end(left, error, now)
             self._taken.popleft()
 
     def _look(self) -> float:
@@ -108,7 +108,7 @@ def sign_on(executions: Executions, kind: str, now: float) -> None:
     executions.register(pid=own.pid, process_started=own.create_time(), kind=kind, now=now)
 
 
-def take_over(executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
+def take_over(executions: Executions, resumption: Resumption, now: float, *, serves: bool) -> list[Leftover]:
     """Take over what dead engines left unfinished, and end what can't be resumed.
 
     Returns what is to be resumed, in the order in which it was accepted; it is queued already as this engine's.
@@ -116,15 +116,15 @@ def take_over(executions: Executions, succession: Succession, now: float, *, ser
     An engine is dead when its process is gone: never because of its age. What a server left is resumed by servers of its flow alone
     (``serves``); other engines leave it queued.
     """
-    taken: list[Left] = []
+    taken: list[Leftover] = []
     for engine_id, pid, started, kind in executions.engines():
         if not is_alive(pid, started):
             name = f"{kind} engine (process {pid})"
             dead = _Dead(engine_id, name, kind == "server", f"The {name} that ran this ended before the execution did.")
-            taken += _settle(dead, executions, succession, now, serves=serves)
+            taken += _settle(dead, executions, resumption, now, serves=serves)
     if serves:
         stopped = "The server that ran this stopped, and its job has no attempt left, or is gone."
-        taken += _settle(_Dead(NOBODY, "server", True, stopped), executions, succession, now, serves=True)
+        taken += _settle(_Dead(NOBODY, "server", True, stopped), executions, resumption, now, serves=True)
     return sorted(taken, key=lambda left: left.root.id)
 
 
@@ -137,7 +137,7 @@ class _Dead(NamedTuple):
     ended: str
 
 
-def _settle(dead: _Dead, executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
+def _settle(dead: _Dead, executions: Executions, resumption: Resumption, now: float, *, serves: bool) -> list[Leftover]:
     """Take over what this engine resumes, leave to other servers what is theirs, and end the rest, all in one transaction.
 
     Returns what is taken over. Of two engines that do this at the same time, one finds nothing left.
@@ -149,20 +149,20 @@ def _settle(dead: _Dead, executions: Executions, succession: Succession, now: fl
         spared = {
             opened.id
             for opened, _ in executions.unfinished(dead.id)
-            if dead.id == NOBODY and not succession.serves(opened)
+            if dead.id == NOBODY and not resumption.serves(opened)
         }
         unfinished = [known for known in executions.unfinished(dead.id) if known[0].id not in spared]
-        left = succession.left_by_server(unfinished) if dead.served else succession.left_by_script(unfinished)
-        mine = [each for each in left if succession.serves(each.root) and (serves or not dead.served)]
-        kept = succession.awaiting_server(left, now)
+        left = resumption.left_by_server(unfinished) if dead.served else resumption.left_by_script(unfinished)
+        mine = [each for each in left if resumption.serves(each.root) and (serves or not dead.served)]
+        kept = resumption.awaiting_server(left, now)
         executions.interrupt(
             dead.id,
             ExecutionError(Interrupted.__name__, dead.ended),
             now,
-            kept | succession.resuming(mine, now),
+            kept | resumption.resuming(mine, now),
             nobodys=kept.keys() - {number for each in mine for number in each.numbers},
             errors={
-                opened.id: _why(opened, dead, succession)
+                opened.id: _why(opened, dead, resumption)
                 for opened, kind in unfinished
                 if opened.started_at is None or not kind.has_code
             },
@@ -171,9 +171,9 @@ def _settle(dead: _Dead, executions: Executions, succession: Succession, now: fl
     return mine
 
 
-def _why(opened: Opened, dead: _Dead, succession: Succession) -> ExecutionError:
+def _why(opened: Opened, dead: _Dead, resumption: Resumption) -> ExecutionError:
     """Why what never began, or a run, ends."""
-    message = never_began(dead.name) if opened.started_at is None else f"The {dead.name} that ran this ended."
-    if succession.serves(opened) and not succession.has_job(opened):
+    message = never_started(dead.name) if opened.started_at is None else f"The {dead.name} that ran this ended."
+    if resumption.serves(opened) and not resumption.has_job(opened):
         message += f" It can't go on: {gone(opened)}"
     return ExecutionError(Interrupted.__name__, message)

@@ -20,22 +20,22 @@ from ...flow import Flow
 from ...jobs import Job
 from ...model.payloads import decode
 from ...model.results import ExecutionError, ExecutionStatus, Kind, Trigger
-from ...store.begun import BegunRuns, EndedCall
 from ...store.executions import CallRow, Ending, Executions, Opened, Waiting
+from ...store.resumed_runs import EndedCall, ResumedRuns
 from ...store.schedules import schedule_of
 from ...store.waiting import waiting_for_server
 from ..execution.call import Call, prepare, result_of
 from ..execution.pausing import PAUSED, PauseSwitch
 from ..partitions.keys import locate
 from ..runs.caller import dag_call, partitions_body
-from ..runs.dag import BegunDag, DagRun
+from ..runs.dag import DagRun, ResumedDag
 from ..runs.mappings import Mappings
 from ..runs.partition_plans import PartitionRuns
-from ..runs.sources import BegunCalls
+from ..runs.sources import ResumedCalls
 from ..schedules.runs import ServedSchedule
 
 
-class Left(NamedTuple):
+class Leftover(NamedTuple):
     """An unfinished root that is resumed, and its ``kind``; ``below`` are the members of its runs that are, oldest first."""
 
     root: Opened
@@ -57,19 +57,19 @@ class Left(NamedTuple):
         return [(opened, kind) for opened, kind in self.below if opened.parent_id == run.id]
 
 
-def may_go_on(unfinished: Sequence[tuple[Opened, Kind]], retries_of: Callable[[Opened], int]) -> list[Left]:
+def resumable(unfinished: Sequence[tuple[Opened, Kind]], retries_of: Callable[[Opened], int]) -> list[Leftover]:
     """What is resumed of a server's unfinished executions (children first), oldest first: a pure function.
 
     ``retries_of`` says how often a job is tried again, -1 if it is gone.
     """
-    found: list[Left] = []
-    runs: dict[int, Left] = {}
+    found: list[Leftover] = []
+    runs: dict[int, Leftover] = {}
     for opened, kind in reversed(unfinished):
         above = None if opened.parent_id is None else runs.get(opened.parent_id)
         if (opened.parent_id is not None and above is None) or not _is_resumed(opened, kind, retries_of(opened)):
             continue
         if above is None:
-            above = Left(opened, kind, [])
+            above = Leftover(opened, kind, [])
             found.append(above)
         else:
             above.below.append((opened, kind))
@@ -82,20 +82,20 @@ def _is_resumed(opened: Opened, kind: Kind, retries: int) -> bool:
     return retries >= 0 and (not kind.has_code or opened.started_at is None or opened.attempt <= retries)
 
 
-class Succession:
+class Resumption:
     """Finds what is resumed of what another engine left, or this one leaves, and makes the calls that resume it."""
 
     def __init__(
         self,
         executions: Executions,
-        begun: BegunRuns,
+        resumed: ResumedRuns,
         flows: Mapping[str, Flow],
         served: Iterable[ServedSchedule],
         partition_runs: PartitionRuns,
         mappings: Mappings,
     ) -> None:
         self._executions = executions
-        self._begun = begun
+        self._resumed = resumed
         self._partition_runs = partition_runs
         self._mappings = mappings
         self.serve(flows, served)
@@ -105,18 +105,18 @@ class Succession:
         self._flows = flows
         self._served = {schedule.key: schedule for schedule in served}
 
-    def left_by_server(self, unfinished: Sequence[tuple[Opened, Kind]]) -> list[Left]:
+    def left_by_server(self, unfinished: Sequence[tuple[Opened, Kind]]) -> list[Leftover]:
         """What is resumed of a server's unfinished executions, oldest first; of flows that this engine lacks, all that may be."""
-        return may_go_on(unfinished, lambda opened: self._retries_of(opened) if self.serves(opened) else sys.maxsize)
+        return resumable(unfinished, lambda opened: self._retries_of(opened) if self.serves(opened) else sys.maxsize)
 
-    def left_by_script(self, unfinished: Sequence[tuple[Opened, Kind]]) -> list[Left]:
+    def left_by_script(self, unfinished: Sequence[tuple[Opened, Kind]]) -> list[Leftover]:
         """What of a dead script's or command's unfinished executions is tried again: a command's job that has an attempt left.
 
         Its runs, what it had queued, and the calls of a script end with it.
         """
         return [
             left
-            for left in may_go_on(unfinished, self._retries_of)
+            for left in resumable(unfinished, self._retries_of)
             if left.kind.has_code
             and left.root.started_at is not None
             and self._executions.call_of(left.root.id).trigger is not Trigger.PYTHON
@@ -140,16 +140,16 @@ class Succession:
             raise DefinitionError(gone(opened))
         return job
 
-    def awaiting_server(self, lefts: Iterable[Left], now: float) -> dict[int, Waiting]:
+    def awaiting_server(self, lefts: Iterable[Leftover], now: float) -> dict[int, Waiting]:
         """Why each of these executions is queued until a server resumes it; a run that is paused stays so."""
         return self._queued(lefts, lambda opened, kind: waiting_for_server(kind, opened.started_at is not None, now))
 
-    def resuming(self, lefts: Iterable[Left], now: float) -> dict[int, Waiting]:
+    def resuming(self, lefts: Iterable[Leftover], now: float) -> dict[int, Waiting]:
         """The same until this server, which has taken them over, comes to them."""
         waiting = Waiting("server", "waits for its turn: the server that had it ended, and this one resumes it", now)
         return self._queued(lefts, lambda _opened, _kind: waiting)
 
-    def _queued(self, lefts: Iterable[Left], why: Callable[[Opened, Kind], Waiting]) -> dict[int, Waiting]:
+    def _queued(self, lefts: Iterable[Leftover], why: Callable[[Opened, Kind], Waiting]) -> dict[int, Waiting]:
         kept: dict[int, Waiting] = {}
         for left in lefts:
             kept |= {opened.id: why(opened, kind) for opened, kind in left.all}
@@ -157,7 +157,7 @@ class Succession:
                 kept[left.root.id] = waiting if waiting.reason == PAUSED else kept[left.root.id]
         return kept
 
-    def call(self, left: Left) -> Call:
+    def call(self, left: Leftover) -> Call:
         """The call that resumes it. Of a run, raises whatever says that the jobs, inputs or partitions are others by now."""
         root = left.root
         if left.kind.has_code:
@@ -166,12 +166,12 @@ class Succession:
         prepare(call)
         return call
 
-    def end(self, left: Left, error: Exception, now: float) -> None:
+    def end(self, left: Leftover, error: Exception, now: float) -> None:
         """End what can't be resumed after all, with the reason."""
         why = str(error) if isinstance(error, MicroflowError) else f"{type(error).__name__}: {error}"
         with self._executions.together():
             for opened, _ in reversed(left.all):
-                ended = never_began("server") if opened.started_at is None else "The server that ran this ended."
+                ended = never_started("server") if opened.started_at is None else "The server that ran this ended."
                 message = f"{ended} It can't go on: {why}"
                 ending = Ending(status=ExecutionStatus.ERROR, error=ExecutionError(Interrupted.__name__, message))
                 self._executions.finish(opened, ending, now)
@@ -190,7 +190,7 @@ class Succession:
             opened=opened,
         )
 
-    def _dag_call(self, run: Opened, left: Left) -> Call:
+    def _dag_call(self, run: Opened, left: Leftover) -> Call:
         row = self._executions.call_of(run.id)
         jobs = self._targets(run, row)
         template = Call(
@@ -200,14 +200,14 @@ class Succession:
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
         )
-        ended = self._begun.ended(run)
+        ended = self._resumed.ended(run)
         opened = {call.job: call for call, _ in left.calls_of(run)}
-        begun = BegunDag({call.job: _result(jobs[0].flow, call) for call in ended}, opened)
-        DagRun(jobs, template, lambda _: 0, begun)
+        resumed = ResumedDag({call.job: _result(jobs[0].flow, call) for call in ended}, opened)
+        DagRun(jobs, template, lambda _: 0, resumed)
         return dag_call(
             jobs,
             template,
-            begun,
+            resumed,
             trigger=row.trigger,
             scheduled_at=row.scheduled_at,
             options=_encoded(row),
@@ -224,21 +224,21 @@ class Succession:
             raise DefinitionError(f"schedule {name!r} was removed, or given to other jobs.")
         return served.jobs
 
-    def _mapping_call(self, run: Opened, left: Left) -> Call:
+    def _mapping_call(self, run: Opened, left: Leftover) -> Call:
         """A mapping, or a run over partitions: calls in a known order, of which the first have been made."""
         row = self._executions.call_of(run.id)
         job = self._job(run)
-        last = self._begun.last(run)
+        last = self._resumed.last(run)
         unfinished = [
             self._dag_call(opened, left) if kind is Kind.DAG else self._job_call(opened)
             for opened, kind in left.calls_of(run)
         ]
         position = 0 if last is None else last.position + 1
-        begun = BegunCalls(self._begun.counts(run), self._begun.failure(run), position, unfinished)
+        resumed = ResumedCalls(self._resumed.counts(run), self._resumed.failure(run), position, unfinished)
         if left.kind is Kind.MAP:
-            body = self._mappings.rest(job, run, row.options, begun)
+            body = self._mappings.rest(job, run, row.options, resumed)
         else:
-            body = partitions_body(self._partition_runs.rest(job, last, row.options), begun)
+            body = partitions_body(self._partition_runs.rest(job, last, row.options), resumed)
         return Call(
             job=job,
             trigger=row.trigger,
@@ -255,9 +255,9 @@ def gone(opened: Opened) -> str:
     return f"{opened.job!r} is no job of flow {opened.flow!r} any more."
 
 
-def never_began(kind: str) -> str:
+def never_started(kind: str) -> str:
     """What is said of an execution that will never begin, by the kind of the engine that had accepted it."""
-    return f"This never began: the {kind} that had accepted it ended first."
+    return f"This never started: the {kind} that had accepted it ended first."
 
 
 class _Options(msgspec.Struct, frozen=True):

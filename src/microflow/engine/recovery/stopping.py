@@ -12,7 +12,7 @@ from ...model.results import ExecutionError, Kind
 from ...store.executions import Waiting
 from ..execution.resources import Live, Resources
 from ..execution.state import State
-from .resume import Succession
+from .resume import Resumption
 
 logger = logging.getLogger("microflow")
 
@@ -24,9 +24,9 @@ HURRIED_SECONDS = 1.0
 
 
 def leave_queued(resources: Resources) -> None:
-    """Leave to the next server what only waits, and let the runs begin nothing more; what has begun may end.
+    """Leave queued executions to the next server, and have runs start nothing more. Started executions may end.
 
-    A script leaves nothing: what it has queued still runs while it stops.
+    A script leaves nothing: its queued executions still run while it stops.
     """
     if resources.leaves:
         for execution in resources.live.all():
@@ -73,7 +73,7 @@ def _ending_seconds(execution: Any) -> float:
     return float(job.cancel_grace) + (ENDING_SECONDS if is_killed else HURRIED_SECONDS)
 
 
-def sign_off(resources: Resources, succession: Succession, flows: Container[str], *, reason: str) -> int:
+def sign_off(resources: Resources, resumption: Resumption, flows: Container[str], *, reason: str) -> int:
     """Record that this engine ended, the ends it still owes, and what it leaves to the next server, as after a kill.
 
     How many executions of these flows wait for the next server.
@@ -86,8 +86,8 @@ def sign_off(resources: Resources, succession: Succession, flows: Container[str]
         with executions.together():
             kept: dict[int, Waiting] = {}
             if resources.leaves:
-                left = succession.left_by_server(executions.unfinished(executions.engine_id))
-                kept = succession.awaiting_server(left, now)
+                left = resumption.left_by_server(executions.unfinished(executions.engine_id))
+                kept = resumption.awaiting_server(left, now)
             errors = {}
             for opened, ending in tuple(resources.left.values()):
                 if opened.id not in kept:

@@ -14,8 +14,8 @@ from ...model.partitions import Cells, Only, Order, PartitionKey, Partitions, co
 from ...model.payloads import decode
 from ...model.results import Kind, Trigger
 from ...runtime import PartitionArea, PartitionSelection, batches
-from ...store.begun import LastCall
 from ...store.partitions import PartitionStatuses, StoredKey
+from ...store.resumed_runs import LastCall
 from ..admission.limits import Limits
 from ..execution.call import Call, prepare
 from ..partitions.grids import Grid, PartitionGrids, partitions_of

@@ -1,4 +1,4 @@
-"""The runs of schedules: which jobs one takes, how it is begun, and which are still going."""
+"""The runs of schedules: which jobs a run takes, how it is started, and which runs have not ended."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
 
 
 class ScheduleRuns:
-    """Begins the runs of an engine's schedules and knows which of them are still going.
+    """Starts the runs of an engine's schedules and knows which of them have not ended.
 
-    Used by one thread at a time, but for ``take_over``. A schedule that does not allow overlap has a limit of one place: whatever
-    has to wait for the run before it waits there, like any other execution that waits for a place.
+    Used by one thread at a time, except for ``take_over``. A schedule that does not allow overlap has a limit of one slot: a run
+    that must wait for the run before it waits there, like any other execution that waits for a slot.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class ScheduleRuns:
         self._turns: dict[Key, Limit] = {}
         self.serve(served)
         self._threads = Limit("runs of schedules", THREADS)
-        self._begun: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
-        self._begun_lock = threading.Lock()  # what a script left when it died is taken over by another thread
+        self._started: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
+        self._started_lock = threading.Lock()  # what a script left when it died is taken over by another thread
         self._joint = threading.local()
 
     def serve(self, served: Sequence[ServedSchedule]) -> None:
@@ -115,12 +115,13 @@ class ScheduleRuns:
         self._served = {schedule.key: schedule for schedule in served}
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """What this thread begins inside is committed at the end and then carried out; if anything raises, nothing of it has
-        happened.
+    def transaction(self) -> Iterator[None]:
+        """Start several runs in one transaction: they are committed at the end of the block and carried out after that.
+
+        If the block raises, none of them has been started.
         """
         joint: list[Execution] = []
-        self._joint.begun = joint
+        self._joint.started = joint
         try:
             with self._resources.together():
                 yield
@@ -129,27 +130,27 @@ class ScheduleRuns:
                 execution.retract(error, opened=False)
             raise
         finally:
-            self._joint.begun = None
+            self._joint.started = None
 
     @property
-    def is_together(self) -> bool:
-        """Whether what this thread begins now is part of a transaction with others."""
-        return getattr(self._joint, "begun", None) is not None
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside ``transaction``."""
+        return getattr(self._joint, "started", None) is not None
 
     def running(self, served: ServedSchedule) -> list[int]:
-        """The runs of a schedule that have not ended, in the order in which they were begun: those that this engine has and, where
-        they must not overlap, those that go on in another process, begun by hand.
+        """The ids of a schedule's runs that have not ended, in the order of their start: the runs of this engine and, where runs
+        must not overlap, those that were started by hand in another process.
         """
-        with self._begun_lock:
-            begun = [execution.id for execution in self._begun[served.key] if execution.state is not State.ENDED]
-        elsewhere = self._elsewhere(served) if served.schedule.overlap != "allow" else []
-        return sorted([*begun, *(number for number, _ in elsewhere)])
+        with self._started_lock:
+            started = [execution.id for execution in self._started[served.key] if execution.state is not State.ENDED]
+        others = self._in_other_engines(served) if served.schedule.overlap != "allow" else []
+        return sorted([*started, *(number for number, _ in others)])
 
-    def _elsewhere(self, served: ServedSchedule) -> list[tuple[int, int]]:
+    def _in_other_engines(self, served: ServedSchedule) -> list[tuple[int, int]]:
         return runs_elsewhere(self._store, *served.key, self._resources.executions.engine_id)
 
-    def _waits_elsewhere(self, served: ServedSchedule, now: float) -> Waiting | None:
-        for number, pid in self._elsewhere(served):
+    def _blocked_by_other_engine(self, served: ServedSchedule, now: float) -> Waiting | None:
+        for number, pid in self._in_other_engines(served):
             message = f"waits for execution {number}, a run of schedule {served.name!r} in process {pid}"
             return Waiting("schedule", message, now, held_by=(number,))
         return None
@@ -173,7 +174,7 @@ class ScheduleRuns:
         """Whether this engine has the execution, and it has not ended."""
         return self._resources.live.get(execution_id) is not None
 
-    def begin(
+    def start(
         self,
         served: ServedSchedule,
         trigger: Trigger,
@@ -182,7 +183,7 @@ class ScheduleRuns:
         *,
         force: bool = False,
     ) -> Submitted:
-        """Begin a run of a schedule. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
+        """Start a run of a schedule. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
 
         ``force``: also jobs whose run key has succeeded before.
         """
@@ -192,7 +193,7 @@ class ScheduleRuns:
         return self._start(served, call)
 
     def take_over(self, call: Call) -> Submitted:
-        """Go on with an execution that another engine left; if it is a schedule's run, others that must wait for it do."""
+        """Resume an execution that another engine left. If it is a schedule's run, later runs of the schedule wait for it."""
         served = self._served.get((call.job.flow.name, schedule_of(call.options)))
         if served is None:
             return self._caller.start(call)
@@ -200,9 +201,9 @@ class ScheduleRuns:
         return self._start(served, call)
 
     def take_over_tick(self, opened: Opened, now: float) -> None:
-        """Begin the run of a tick that the server which had claimed it could not begin.
+        """Start the run of a tick that another server claimed and did not start.
 
-        It is cancelled if its schedule is gone, or begins with another job now.
+        It is cancelled if its schedule is gone, or starts with another job now.
         """
         row = self._resources.executions.call_of(opened.id)
         served = self._served.get((opened.flow, schedule_of(row.options)))
@@ -216,7 +217,7 @@ class ScheduleRuns:
         self.take_over(call)
 
     def leave(self, now: float) -> None:
-        """Leave the runs of ticks that have not begun to the next server."""
+        """Leave the runs of ticks that have not started to the next server."""
         waiting = Waiting("schedule", "waits for a server: the one that had it stopped before its turn came", now)
         for execution in self._resources.live.all():
             if execution.call.trigger is Trigger.SCHEDULE and execution.parent is None:
@@ -240,10 +241,10 @@ class ScheduleRuns:
 
     def _start(self, served: ServedSchedule, call: Call) -> Submitted:
         if served.schedule.overlap != "allow":
-            call.elsewhere = partial(self._waits_elsewhere, served)
+            call.blocked_by_other_engine = partial(self._blocked_by_other_engine, served)
         started = self._caller.start(call)
-        with self._begun_lock:
-            self._begun[served.key].add(started.execution)
-        if self.is_together:
-            self._joint.begun.append(started.execution)
+        with self._started_lock:
+            self._started[served.key].add(started.execution)
+        if self.in_transaction:
+            self._joint.started.append(started.execution)
         return started

@@ -1,7 +1,7 @@
 """The scheduler: the loop that finds what is due, and what people ask of schedules.
 
 What is due, what is caught up and what overlaps are pure rules (``model/schedules.py``). A tick that runs is claimed and its
-execution opened in one transaction (``claims.py``), so that it fires exactly once, whatever dies. Between ticks the loop waits:
+execution opened in one transaction (``ticks.py``), so that it fires exactly once, whatever dies. Between ticks the loop waits:
 until the next one is due, and not longer than ``longest_wait``, since a machine that slept and a clock that was set tell nobody.
 """
 
@@ -34,23 +34,23 @@ class SchedulerConfig(msgspec.Struct, frozen=True):
     """Seconds. ``longest_wait``: between two looks. ``jump``: by how much the clock differs after it was set or the machine slept.
 
     ``ahead``: before a tick, when workers are made ready for it. ``again``: until a tick that the store refused is tried again.
-    ``together``: how many schedules are dealt with in one transaction; none of them runs before it is committed.
+    ``per_transaction``: how many schedules share a transaction; their runs start once it is committed.
     """
 
     longest_wait: float = 30.0
     ahead: float = 5.0
     jump: float = 30.0
     again: float = 1.0
-    together: int = 8
+    per_transaction: int = 8
 
 
 class Swept(NamedTuple):
-    """What a look at the schedules did: ticks whose run was begun, ticks recorded without one, schedules whose turn failed.
+    """What a look at the schedules did: ticks whose run was started, ticks recorded without a run, schedules that failed.
 
     ``wait``: seconds until the next look.
     """
 
-    begun: int
+    started: int
     recorded: int
     failed: int
     wait: float
@@ -113,7 +113,7 @@ class Scheduler:
         self._loop.stop()
 
     def open(self, now: float) -> None:
-        """Begin to serve: new and changed schedules count from now, ticks that were claimed and not begun go on.
+        """Start to serve: new and changed schedules count from now; the runs of ticks that were claimed and not started follow.
 
         1. What each flow's code says is compared with what the store knows, and what differs is written, in one transaction for
            each flow. 2. Runs that a server left queued are taken over. 3. Every schedule is looked at as soon as possible.
@@ -124,7 +124,7 @@ class Scheduler:
     def _open(self, now: float) -> None:
         for flow in self._flows:
             self._reconcile(flow, self.served.values(), now)
-        for opened in self.not_begun():
+        for opened in self.not_started():
             self._runs.take_over_tick(opened, now)
         self._claims.watched_since = now
         self._expected = self._clock.monotonic()
@@ -160,11 +160,11 @@ class Scheduler:
         if self._loop.is_running or (self._is_started and served):
             self._loop.wake()
 
-    def not_begun(self) -> list[Opened]:
+    def not_started(self) -> list[Opened]:
         """The runs of ticks that a server left queued, and that nobody has taken over yet, in the order of their ticks."""
         return [
             opened
-            for opened in self._store.not_begun()
+            for opened in self._store.not_started()
             if opened.flow in self._flows and not self._runs.is_live(opened.id)
         ]
 
@@ -218,11 +218,11 @@ class Scheduler:
         failures: list[str] = []
         again: dict[ServedSchedule, float] = {}
         while due_now := self._take_due(now):
-            done, left = self._claims.together(due_now, now)
+            done, left = self._claims.claim_together(due_now, now)
             counts = counts.plus(done)
             for served in left:
                 try:
-                    counts = counts.plus(self._claims.alone(served, now))
+                    counts = counts.plus(self._claims.claim_alone(served, now))
                 except StoreError as error:
                     failures.append(f"schedule {served.name!r}: {error}")
                     again[served] = now + self._config.again
@@ -231,18 +231,18 @@ class Scheduler:
                     failures.append(served.name)
                     again[served] = now + self._config.longest_wait
             looked += due_now
-        for served in looked:  # after what is due has begun, since it takes time
+        for served in looked:  # after the due runs have started, since this takes time
             self._expect(served, now, again.get(served))
         if failures:
             logger.error("The ticks of %d schedules are tried again; the first: %s", len(failures), failures[0])
         wait = min(self._prepare(), self._config.longest_wait)
         self._expected = self._clock.monotonic() + wait
-        return Swept(counts.begun, counts.recorded, len(failures), wait)
+        return Swept(counts.started, counts.recorded, len(failures), wait)
 
     def _take_due(self, now: float) -> list[ServedSchedule]:
         """The schedules that may have a tick by now, as many as one transaction is for; they are taken from the plan."""
         taken: list[ServedSchedule] = []
-        while self._plan and self._plan[0][0] <= now and len(taken) < self._config.together:
+        while self._plan and self._plan[0][0] <= now and len(taken) < self._config.per_transaction:
             if self._ended.is_set():
                 break
             taken.append(heapq.heappop(self._plan)[2])
@@ -318,7 +318,7 @@ class Scheduler:
     def run(
         self, served: ServedSchedule, trigger: Trigger, scheduled_at: float | None = None, *, force: bool = False
     ) -> Submitted:
-        """Begin a run now, paused or not. It is no tick, though it may be another try of one, with its ``scheduled_at``.
+        """Start a run now, paused or not. It is not a tick, though it may retry one, with that tick's ``scheduled_at``.
 
         Raises ``ConflictError`` if a run is still going that it must not overlap.
         """
@@ -329,4 +329,4 @@ class Scheduler:
                     f"Schedule {served.name!r} is still running (execution {running[-1]}), and its overlap is 'skip'. Wait for its "
                     "end, cancel it, or execute its job by itself."
                 )
-            return self._runs.begin(served, trigger, scheduled_at, force=force)
+            return self._runs.start(served, trigger, scheduled_at, force=force)
