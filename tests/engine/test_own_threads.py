@@ -135,7 +135,7 @@ def test_a_row_that_makes_no_sense_keeps_no_server_from_starting(
 
     rows = second.database.read_text("SELECT status, error FROM executions WHERE id = ?", (run.id,))
     assert rows[0][0] == "error"
-    assert "It can't go on" in rows[0][1]
+    assert "It can't be resumed" in rows[0][1]
 
 
 def _all() -> Any:

@@ -68,7 +68,7 @@ def test_what_a_dead_engine_left_is_interrupted(flow: Flow, start: Start, store:
         (unknown, f"The server engine (process {2**22}) that ran this ended before the execution did."),
         (
             never,
-            f"This never started: the server engine (process {2**22}) that had accepted it ended first. It can't go on: "
+            f"This never started: the server engine (process {2**22}) that had accepted it ended first. It can't be resumed: "
             "'a job that is no more' is no job of flow 'shop' any more.",
         ),
     ):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microflow.engine.recovery.resume import resumable
+from microflow.engine.recovery.takeover import resumable
 from microflow.model.results import Kind
 from microflow.store.executions import Opened
 

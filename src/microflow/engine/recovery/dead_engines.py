@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import psutil
 
@@ -18,7 +17,8 @@ from ...store.executions import Executions, Opened
 from ...store.liveness import is_alive
 from ..runs.mappings import Mappings
 from ..schedules.runs import ScheduleRuns
-from .resume import Leftover, Resumption, gone, never_started
+from .resume import Resumption
+from .takeover import DeadEngine, Leftover, plan_takeover
 
 logger = logging.getLogger("microflow")
 
@@ -111,69 +111,42 @@ def sign_on(executions: Executions, kind: str, now: float) -> None:
 def take_over(executions: Executions, resumption: Resumption, now: float, *, serves: bool) -> list[Leftover]:
     """Take over what dead engines left unfinished, and end what can't be resumed.
 
-    Returns what is to be resumed, in the order in which it was accepted; it is queued already as this engine's.
+    Returns what is to be resumed, in the order in which it was accepted; it is already queued as this engine's.
 
-    An engine is dead when its process is gone: never because of its age. What a server left is resumed by servers of its flow alone
-    (``serves``); other engines leave it queued.
+    An engine is dead when its process is gone: never because of its age. ``serves``: this engine is a server.
     """
     taken: list[Leftover] = []
     for engine_id, pid, started, kind in executions.engines():
         if not is_alive(pid, started):
             name = f"{kind} engine (process {pid})"
-            dead = _Dead(engine_id, name, kind == "server", f"The {name} that ran this ended before the execution did.")
-            taken += _settle(dead, executions, resumption, now, serves=serves)
+            error = f"The {name} that ran this ended before the execution did."
+            dead = DeadEngine(engine_id, name, kind == "server", error)
+            taken += _take_over_from(dead, executions, resumption, now, serves=serves)
     if serves:
-        stopped = "The server that ran this stopped, and its job has no attempt left, or is gone."
-        taken += _settle(_Dead(NOBODY, "server", True, stopped), executions, resumption, now, serves=True)
+        error = "The server that ran this stopped, and its job has no attempt left, or is gone."
+        taken += _take_over_from(DeadEngine(NOBODY, "server", True, error), executions, resumption, now, serves=True)
     return sorted(taken, key=lambda left: left.root.id)
 
 
-class _Dead(NamedTuple):
-    """An engine that has ended, by its ``id``; ``ended`` is said of what it ran and nobody tries again."""
+def _take_over_from(
+    dead: DeadEngine, executions: Executions, resumption: Resumption, now: float, *, serves: bool
+) -> list[Leftover]:
+    """Carry out the takeover of a dead engine's executions in one transaction; what this engine resumes of them.
 
-    id: int
-    name: str
-    served: bool
-    ended: str
-
-
-def _settle(dead: _Dead, executions: Executions, resumption: Resumption, now: float, *, serves: bool) -> list[Leftover]:
-    """Take over what this engine resumes, leave to other servers what is theirs, and end the rest, all in one transaction.
-
-    Returns what is taken over. Of two engines that do this at the same time, one finds nothing left.
+    If two engines do this at the same time, one finds nothing left.
     """
     with executions.together():
         if executions.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
             return []
-        # what has been left to a server of other flows already stays as it is
-        spared = {
-            opened.id
-            for opened, _ in executions.unfinished(dead.id)
-            if dead.id == NOBODY and not resumption.serves(opened)
-        }
-        unfinished = [known for known in executions.unfinished(dead.id) if known[0].id not in spared]
-        left = resumption.left_by_server(unfinished) if dead.served else resumption.left_by_script(unfinished)
-        mine = [each for each in left if resumption.serves(each.root) and (serves or not dead.served)]
-        kept = resumption.awaiting_server(left, now)
+        unfinished = executions.unfinished(dead.id)
+        plan = plan_takeover(dead, unfinished, resumption.retries_of, executions.call_of, serves=serves, now=now)
         executions.interrupt(
             dead.id,
-            ExecutionError(Interrupted.__name__, dead.ended),
+            ExecutionError(Interrupted.__name__, dead.error),
             now,
-            kept | resumption.resuming(mine, now),
-            nobodys=kept.keys() - {number for each in mine for number in each.numbers},
-            errors={
-                opened.id: _why(opened, dead, resumption)
-                for opened, kind in unfinished
-                if opened.started_at is None or not kind.has_code
-            },
-            spared=spared,
+            plan.queued,
+            nobodys=plan.unowned,
+            errors=plan.errors,
+            spared=plan.untouched,
         )
-    return mine
-
-
-def _why(opened: Opened, dead: _Dead, resumption: Resumption) -> ExecutionError:
-    """Why what never began, or a run, ends."""
-    message = never_started(dead.name) if opened.started_at is None else f"The {dead.name} that ran this ended."
-    if resumption.serves(opened) and not resumption.has_job(opened):
-        message += f" It can't go on: {gone(opened)}"
-    return ExecutionError(Interrupted.__name__, message)
+    return plan.resumed

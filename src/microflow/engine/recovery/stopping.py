@@ -13,6 +13,7 @@ from ...store.executions import Waiting
 from ..execution.resources import Live, Resources
 from ..execution.state import State
 from .resume import Resumption
+from .takeover import awaiting_server, left_by_server
 
 logger = logging.getLogger("microflow")
 
@@ -86,8 +87,8 @@ def sign_off(resources: Resources, resumption: Resumption, flows: Container[str]
         with executions.together():
             kept: dict[int, Waiting] = {}
             if resources.leaves:
-                left = resumption.left_by_server(executions.unfinished(executions.engine_id))
-                kept = resumption.awaiting_server(left, now)
+                left = left_by_server(executions.unfinished(executions.engine_id), resumption.retries_of)
+                kept = awaiting_server(left, executions.call_of, now)
             errors = {}
             for opened, ending in tuple(resources.left.values()):
                 if opened.id not in kept:

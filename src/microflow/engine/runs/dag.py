@@ -51,7 +51,7 @@ class DagRun:
         self._template = template
         self.edges = _edges(targets)
         self.nodes = closure([job.name for job in targets], self.edges)
-        _check_resumed(resumed, self.edges)
+        _check_calls(resumed, self.edges)
         self._position = reserve(len(self.nodes))
         self._readiness = Readiness(self.nodes, self.edges)
         self._order = {name: index for index, name in enumerate(self.nodes)}
@@ -124,7 +124,12 @@ def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
     return edges
 
 
-def _check_resumed(resumed: ResumedDag, edges: Mapping[str, Sequence[str]]) -> None:
+def check_resumed(targets: Sequence[Job[Any]], resumed: ResumedDag) -> None:
+    """Raise what ``DagRun`` would: ``DefinitionError`` or ``InputCountError`` if the run can't be resumed."""
+    _check_calls(resumed, _edges(targets))
+
+
+def _check_calls(resumed: ResumedDag, edges: Mapping[str, Sequence[str]]) -> None:
     """Raise ``DefinitionError`` unless every call made before is part of the run, and had its inputs."""
     for name in (*resumed.results, *resumed.opened):
         if name not in edges:
