@@ -36,6 +36,7 @@ from .execution.execution import Execution
 from .execution.pausing import PauseSwitch, Pausing
 from .execution.resources import Resources, refusal
 from .execution.settling import waiting_at
+from .partitions.grids import PartitionGrids
 from .recovery.dead_engines import Recovery, sign_on, take_over
 from .recovery.resume import Resumption
 from .recovery.stopping import end_live, leave_queued, sign_off
@@ -137,7 +138,8 @@ class Engine(Served):
             HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock
         )
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
-        self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
+        self.partitions = PartitionGrids(PartitionStatuses(self.database), self._clock)
+        self.partition_runs = PartitionRuns(self.partitions, self._resources.limits)
         self._mappings = Mappings(
             MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
@@ -148,7 +150,7 @@ class Engine(Served):
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
         self._resumption = Resumption(
-            self.executions, ResumedRuns(self.database), self.flows, served, self.partitions, self._mappings
+            self.executions, ResumedRuns(self.database), self.flows, served, self.partition_runs, self._mappings
         )
         self.recovery = Recovery(self.executions, self._resumption, self._schedule_runs, self._mappings, self._clock)
         self.scheduler = Scheduler(
@@ -165,7 +167,7 @@ class Engine(Served):
         return Caller(
             self._resources,
             self._threads,
-            self.partitions,
+            self.partition_runs,
             parent,
             trigger=trigger,
             refresh_function=self._pool.functions.renew if parent is None else None,
@@ -280,7 +282,7 @@ class Engine(Served):
         with_inputs: bool = False,
     ) -> Submitted:
         """Begin a run over partitions, as one execution with children. Raises ``PartitionError``."""
-        plan = self.partitions.plan(job, selection, batch_size, max_concurrency, with_inputs)
+        plan = self.partition_runs.plan(job, selection, batch_size, max_concurrency, with_inputs)
         return self._submit_plan(plan, selection, trigger)
 
     def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: Trigger) -> Submitted:
@@ -322,7 +324,7 @@ class Engine(Served):
         if served is not None and served.runs_as(row.job, row.kind):
             return self.scheduler.run(served, Trigger.RETRY, row.scheduled_at, force=True)
         if row.kind is Kind.PARTITIONS:
-            plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
+            plan, selection = self.partition_runs.again(self.job(row.flow, row.job), execution_id, row.options)
             return self._submit_plan(plan, selection, Trigger.RETRY)
         if row.kind is Kind.MAP:
             raise ConflictError(

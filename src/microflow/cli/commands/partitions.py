@@ -262,11 +262,13 @@ def _submit(engine: Engine, job: Job[Any], asked: Asked) -> Submitted:
 def _plan_here(where: Where, job: Job[Any], asked: Asked, *, counted: bool) -> Estimate:
     from ...engine.admission.limits import Limits
     from ...engine.admission.slots import Admission
+    from ...engine.partitions.grids import PartitionGrids
     from ...engine.runs.partition_plans import PartitionRuns
 
     job.flow.check()
     with _store(where) as store:
-        runs = PartitionRuns(PartitionStatuses(store), Limits(Admission()), SystemClock())
+        grids = PartitionGrids(PartitionStatuses(store), SystemClock())
+        runs = PartitionRuns(grids, Limits(Admission()))
         return runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=counted))
 
 

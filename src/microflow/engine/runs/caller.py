@@ -220,32 +220,21 @@ class Caller:
         keep: bool = True,
         at_hand: bool = True,
         resumed: ResumedCalls = NEW_MAPPING,
+        with_inputs: bool = False,
     ) -> Calls:
-        """The mapping itself: calls of one job; ``ended`` is told how many have ended, ``keep`` says whether results are kept.
+        """The mapping itself: calls of one job. ``ended`` is called with the number of calls that have ended.
 
+        ``keep``: the results are kept. ``with_inputs``: each call is a DAG run of the job, whose jobs have in common what it holds.
         ``at_hand``: asking for the next call never waits. ``resumed``: the calls that the mapping made before it was interrupted.
         """
         self._position(resumed.position)
+        if with_inputs:  # a DAG run takes no slots; its jobs do
+            calls, capacity, keyed = (dag_call([job], call) for call in calls), UNLIMITED, False
+        else:
+            capacity = self._resources.limits.capacity(job, job.kind is Kind.TASK)
+            keyed = any(group.key for group in job.limits)
         source = Calls(self._placed, calls, ended, keep, resumed)
-        capacity = self._resources.limits.capacity(job, job.kind is Kind.TASK)
-        width = min(capacity, max_concurrency or capacity)
-        self.fan_out(source, width, keyed=any(group.key for group in job.limits), at_hand=at_hand)
-        return source
-
-    def dag_runs(
-        self,
-        job: Job[Any],
-        calls: Iterable[Call],
-        max_concurrency: int | None,
-        *,
-        ended: Callable[[int], None] | None = None,
-        keep: bool = True,
-        resumed: ResumedCalls = NEW_MAPPING,
-    ) -> Calls:
-        """One DAG run of ``job`` for each call, which holds what all jobs of that run have in common; as ``map_calls``."""
-        self._position(resumed.position)
-        source = Calls(self._placed, (dag_call([job], call) for call in calls), ended, keep, resumed)
-        self.fan_out(source, min(UNLIMITED, max_concurrency or UNLIMITED))
+        self.fan_out(source, min(capacity, max_concurrency or capacity), keyed=keyed, at_hand=at_hand)
         return source
 
     def fan_out(
@@ -314,9 +303,15 @@ class Caller:
         resumed: ResumedCalls = NEW_MAPPING,
     ) -> Calls:
         """Carry out a plan, one execution for each cell or batch; arguments as for ``map_calls``."""
-        carry_out = self.dag_runs if plan.with_inputs else self.map_calls
-        calls = calls_of(plan, Trigger.PARTITIONS)
-        return carry_out(plan.job, calls, plan.max_concurrency, ended=ended, keep=keep, resumed=resumed)
+        return self.map_calls(
+            plan.job,
+            calls_of(plan, Trigger.PARTITIONS),
+            plan.max_concurrency,
+            ended=ended,
+            keep=keep,
+            resumed=resumed,
+            with_inputs=plan.with_inputs,
+        )
 
 
 def _wait_for(woken: SimpleQueue[None]) -> None:

@@ -116,7 +116,7 @@ def plan_partitions(site: Site, call: Call) -> PartitionPreview:
     Nothing is executed. What would be wrong with the run is told as when it is begun.
     """
     asked: PlannedRun = call.body
-    runs = site.engine.partitions
+    runs = site.engine.partition_runs
     plan = runs.plan(
         _job(site, call), asked.selection, asked.batch_size, asked.max_concurrency, asked.with_inputs, counted=True
     )

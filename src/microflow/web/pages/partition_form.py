@@ -74,11 +74,11 @@ def plan_form(engine: Engine, job: Job[Any], form: PartitionForm) -> str:
     if form.mistakes:
         return ""
     try:
-        plan = engine.partitions.plan(job, form.selection, **options)
+        plan = engine.partition_runs.plan(job, form.selection, **options)
     except (PartitionError, InputCountError, PayloadError) as error:
         _blame(form, error)
         return ""
-    asked = engine.partitions.estimate(plan)
+    asked = engine.partition_runs.estimate(plan)
     if not asked.partitions:
         return "None of these partitions is to be run."
     partitions = f"{number(asked.partitions)} partition{'' if asked.partitions == 1 else 's'}"
