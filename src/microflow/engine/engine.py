@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import CallError, ConflictError
+from ..errors import ConflictError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock
+from ..model.events import EventBus
 from ..model.results import ExecutionStatus, Kind, Trigger
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress
@@ -27,25 +28,27 @@ from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from ..store.views import utc
 from .admission.limits import LimitState, state_of
+from .admission.slots import Limit
 from .background.housekeeping import Housekeeping, HousekeepingConfig
 from .background.thread_pool import ThreadPool
 from .background.timers import Timers
-from .execution.call import Call, how_asked, inputs_again
+from .execution.call import Call, inputs_again
 from .execution.dispatch import Dispatch
 from .execution.execution import Execution
-from .execution.pausing import PauseSwitch, Pausing
+from .execution.pausing import Pausing
 from .execution.resources import Resources, refusal
 from .execution.settling import waiting_at
 from .partitions.grids import PartitionGrids
 from .recovery.dead_engines import Recovery, sign_on, take_over
 from .recovery.resume import Resumption
 from .recovery.stopping import end_live, leave_queued, sign_off
-from .runs.caller import Caller, Submitted, dag_call, partitions_body
+from .runs import submissions
+from .runs.caller import Caller, Submitted
 from .runs.mappings import Mappings
-from .runs.partition_plans import PartitionPlan, PartitionRuns, check_closure_key, encode_options
+from .runs.partition_plans import PartitionRuns
 from .schedules.runs import ScheduleRuns, served_schedules
-from .schedules.scheduler import Scheduler, SchedulerConfig
-from .served import Served
+from .schedules.scheduler import DEFAULT_SCHEDULING, Scheduler, SchedulerConfig
+from .served import Reloading, Served
 
 GRACE = 30.0
 """Seconds that what runs is given to end by itself when the engine stops."""
@@ -54,13 +57,15 @@ _THREADS = 4096
 _THREADS_OF_FANOUTS = 1024
 
 
-class Engine(Served):
+class Engine:
     """What carries out executions in one process.
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
     holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
-    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``left``: once the
-    engine has stopped, how many executions wait for the next server.
+    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``scheduling``: how
+    the scheduler waits. ``left``: once the engine has stopped, how many executions wait for the next server.
+
+    Raises ``DefinitionError``, ``FlowCheckError`` for flows that it can't serve.
     """
 
     def __init__(
@@ -73,9 +78,13 @@ class Engine(Served):
         echo: Callable[[bytes], None] | None = None,
         keep: float = HousekeepingConfig().keep,
         copying: Copying = KEEP_COPY,
+        scheduling: SchedulerConfig = DEFAULT_SCHEDULING,
     ) -> None:
-        super().__init__(flows, store)
+        self.events = EventBus()
         self.kind = kind
+        self._served = Served(flows, store)
+        self._scheduling = scheduling
+        self.flow, self.job, self.changed_files = self._served.flow, self._served.job, self._served.changed_files
         self._clock = clock or SystemClock()
         self._echo = echo
         self._keep = keep
@@ -93,7 +102,7 @@ class Engine(Served):
 
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
-        self.database = Database(self._url, copying=self._copying)
+        self.database = Database(self._served.store, copying=self._copying)
         serves = self.kind == "server"
         try:
             if serves and self.database.path is not None:
@@ -108,7 +117,7 @@ class Engine(Served):
                 self._lock.release()
             self.database.close()
             raise
-        self._bind()
+        self._served.bind(self._outside)
         self.recovery.start(taken, ticks, looks=serves)
         if serves:
             self.changed_files()  # from now on files outside the flows' folders are looked at too
@@ -154,8 +163,12 @@ class Engine(Served):
         )
         self.recovery = Recovery(self.executions, self._resumption, self._schedule_runs, self._mappings, self._clock)
         self.scheduler = Scheduler(
-            SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
+            self._scheduling, self.flows, served, self.schedules, self._schedule_runs, self._clock
         )
+        reloading = Reloading(
+            self._served, self._resources, self.scheduler, self._schedule_runs, self._resumption, self._dispatch
+        )
+        self.serve, self.reload = reloading.serve, reloading.reload
 
     def _log_folder(self) -> Path:
         if (folder := log_folder(self.database.path)) is not None:
@@ -180,7 +193,7 @@ class Engine(Served):
         attempts left. ``reason`` is recorded. ``hurry`` cuts all waiting short, also for what was cancelled before; calling it
         again is fine.
         """
-        with self._stop_lock:
+        with self._served.lock:
             if self._stopped:
                 return True
             self.scheduler.stop()
@@ -188,7 +201,7 @@ class Engine(Served):
             self.recovery.stop()
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
-            self._unbind()
+            self._served.unbind()
             self._gates.interrupt()
             leave_queued(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
@@ -211,6 +224,18 @@ class Engine(Served):
         self._hurried = True
         self._resources.live.hurry()
 
+    # What it serves
+
+    @property
+    def flows(self) -> Mapping[str, Flow]:
+        """The flows that it serves, by their names."""
+        return self._served.flows
+
+    @property
+    def reloads(self) -> int:
+        """How often other definitions have replaced the first ones."""
+        return self._served.replacements
+
     # What it is asked to do
 
     def submit(
@@ -231,27 +256,10 @@ class Engine(Served):
 
         Raises ``PayloadError``, ``InputCountError``, ``PartitionError``, ``CallError``; nothing has happened then.
         """
-        options = how_asked(with_inputs=with_inputs, force=force)
-        scheduled_at = None if at is None else at.timestamp()
-        if with_inputs:
-            if inputs:
-                raise CallError(
-                    f"Job {job.name!r} was to run with its inputs and was given inputs too; its declared inputs are what it gets."
-                )
-            time, cat = check_closure_key(job, time_partition, cat_partition)
-            template = Call(job=job, trigger=Trigger.CALL, force=force, time_partition=time, cat_partition=cat)
-            return self._start(dag_call([job], template, trigger=trigger, options=options, scheduled_at=scheduled_at))
-        call = Call(
-            job=job,
-            inputs=tuple(inputs),
-            trigger=trigger,
-            force=force,
-            scheduled_at=scheduled_at,
-            time_partition=time_partition,
-            cat_partition=cat_partition,
-            options=options,
+        call = submissions.job_call(
+            job, inputs, trigger, force=force, time_partition=time_partition, cat_partition=cat_partition, at=at
         )
-        return self._outside.start(call)
+        return self._start(submissions.with_inputs(call)) if with_inputs else self._outside.start(call)
 
     def submit_map(
         self,
@@ -283,16 +291,7 @@ class Engine(Served):
     ) -> Submitted:
         """Begin a run over partitions, as one execution with children. Raises ``PartitionError``."""
         plan = self.partition_runs.plan(job, selection, batch_size, max_concurrency, with_inputs)
-        return self._submit_plan(plan, selection, trigger)
-
-    def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: Trigger) -> Submitted:
-        body, options = partitions_body(plan), encode_options(plan, selection)
-        return self._submit(plan.job, Kind.PARTITIONS, trigger, body, options=options, gate=PauseSwitch())
-
-    def _submit(
-        self, job: Job[Any], kind: Kind, trigger: Trigger, body: Callable[[Caller], Any], **more: Any
-    ) -> Submitted:
-        return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
+        return self._start(submissions.partitions_call(plan, selection, trigger))
 
     def _start(self, call: Call) -> Submitted:
         self._pool.functions.renew(call.job)
@@ -325,7 +324,7 @@ class Engine(Served):
             return self.scheduler.run(served, Trigger.RETRY, row.scheduled_at, force=True)
         if row.kind is Kind.PARTITIONS:
             plan, selection = self.partition_runs.again(self.job(row.flow, row.job), execution_id, row.options)
-            return self._submit_plan(plan, selection, Trigger.RETRY)
+            return self._start(submissions.partitions_call(plan, selection, Trigger.RETRY))
         if row.kind is Kind.MAP:
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
@@ -366,19 +365,18 @@ class Engine(Served):
 
     def held_by(self, execution_id: int) -> list[int]:
         """The executions that hold what a queued one waits for; empty if it waits for no place."""
-        execution = self._resources.live.get(execution_id)
-        limit = execution.waits_at if execution is not None else None
-        return (
-            sorted(place.execution_id for place in tuple(limit.holders) if place.execution_id)
-            if limit is not None
-            else []
-        )
+        limit = self._waits_at(execution_id)
+        holders = () if limit is None else tuple(limit.holders)
+        return sorted(holder.execution_id for holder in holders if holder.execution_id)
 
     def waits_for(self, execution_id: int) -> Waiting | None:
         """Why a queued execution has no place at this moment, which another limit may have become since it was queued."""
-        execution = self._resources.live.get(execution_id)
-        limit = execution.waits_at if execution is not None else None
+        limit = self._waits_at(execution_id)
         return None if limit is None else waiting_at(limit, self._clock.now())
+
+    def _waits_at(self, execution_id: int) -> Limit | None:
+        execution = self._resources.live.get(execution_id)
+        return None if execution is None else execution.waits_at
 
     def is_being_stopped(self, execution_id: int) -> bool:
         """Whether an execution that has not ended was asked to: by a cancel, a timeout, or the stop of this engine."""

@@ -44,6 +44,9 @@ class SchedulerConfig(msgspec.Struct, frozen=True):
     per_transaction: int = 8
 
 
+DEFAULT_SCHEDULING = SchedulerConfig()
+
+
 class Swept(NamedTuple):
     """What a look at the schedules did: ticks whose run was started, ticks recorded without a run, schedules that failed.
 
