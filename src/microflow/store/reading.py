@@ -41,6 +41,7 @@ from .views import (
     newest_view,
     tree_node,
     utc,
+    wrong_cursor,
 )
 
 __all__ = [
@@ -382,7 +383,7 @@ def read_cursor(cursor: str) -> int:
             return found
     except (ValueError, binascii.Error):
         pass  # the same message as for a cursor that decodes to something else
-    raise ValueError(f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew.")
+    raise ValueError(wrong_cursor(cursor))
 
 
 def _cursor(id_: int) -> str:

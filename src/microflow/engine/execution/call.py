@@ -247,7 +247,8 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
         raise PayloadError(
-            f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).'
+            f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).',
+            path='inputs[0]["run_key"]',
         )
     return key_text(value)
 

@@ -217,7 +217,8 @@ def _refuse_backwards(partitions: Partitions, start: Any, end: Any) -> None:
     if start is None or end is None:
         return
     if partitions.period(start).astimezone(UTC) > partitions.period(end).astimezone(UTC):
-        raise PartitionError(f"start is {start}, after end, which is {end}; both are included.")
+        message = f"start is {start}, after end, which is {end}; both are included."
+        raise PartitionError(message, time_partition=start)
 
 
 def _refuse_times(partitions: Partitions, area: PartitionArea) -> None:

@@ -24,7 +24,7 @@ from ...views.live import with_live_state
 from ...views.partitions import PartitionMatrix
 from ...views.schedules import ScheduleState
 from ..http import metrics
-from ..http.parameters import part_of, tick_of
+from ..http.parameters import bad_cursor, part_of, tick_of
 from ..http.problems import Problem
 from ..http.stream import StreamResponse
 from .endpoints import Answer, Call, Endpoint
@@ -159,8 +159,8 @@ def list_executions(site: Site, call: Call) -> ExecutionList:
     if asked.cursor is not None:
         try:
             read_cursor(asked.cursor)
-        except ValueError as error:
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), kind="invalid-query") from None
+        except ValueError:
+            raise bad_cursor(asked.cursor) from None
     filters = Filters(**{name: getattr(asked, name) for name in Filters.__struct_fields__ if name != "top_level"})
     page = site.reading.executions(filters, asked.limit, asked.cursor)
     return ExecutionList([with_live_state(site.engine, item) for item in page.items], page.next)

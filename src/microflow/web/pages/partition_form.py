@@ -118,8 +118,11 @@ def _count(form: PartitionForm, name: str) -> int | None:
 
 
 def _blame(form: PartitionForm, error: Exception) -> None:
-    """Put a mistake beside the field that it names."""
-    message = str(error)
-    named = [name for name in ("start", "end") if getattr(form, name) and getattr(form, name) in message]
-    field = "cat" if form.cats and "categor" in message else named[0] if named else "form"
-    form.mistakes = {field: message}
+    """Put a mistake beside the field whose value is wrong."""
+    field = "form"
+    if isinstance(error, PartitionError):
+        if form.cats and error.cat_partition is not None:
+            field = "cat"
+        elif error.time_partition in (form.start, form.end):
+            field = "start" if error.time_partition == form.start else "end"
+    form.mistakes = {field: str(error)}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_FIELDS = 1_000
 
-_PLACE = re.compile(r"\binputs\[(\d+)\]")
+_PLACE = re.compile(r"inputs\[(\d+)\]")
 
 
 class InputField(NamedTuple):
@@ -110,9 +110,9 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
             cat_partition=form.cat_partition or None,
         ).id
     except PartitionError as error:
-        form.mistakes = {_partition_field(job, form, error): str(error)}
+        form.mistakes = {_partition_field(job, error): str(error)}
     except PayloadError as error:
-        place = _PLACE.search(str(error))
+        place = _PLACE.match(error.path)
         index = int(place[1]) if place else -1
         if 0 <= index < len(form.inputs):
             form.inputs[index] = form.inputs[index]._replace(mistake=str(error))
@@ -123,13 +123,12 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
     return None
 
 
-def _partition_field(job: Job[Any], form: RunForm, error: PartitionError) -> str:
+def _partition_field(job: Job[Any], error: PartitionError) -> str:
     """Beside which field a partition's mistake stands: there is one for each dimension that the job has."""
     dimensions = job.partitions
     if dimensions is None:
         return "form"
-    about_category = bool(form.cat_partition) and "categor" in str(error)
-    if dimensions.cat is not None and (about_category or dimensions.time is None):
+    if dimensions.cat is not None and (error.cat_partition is not None or dimensions.time is None):
         return "cat_partition"
     return "form" if dimensions.time is None else "time_partition"
 
