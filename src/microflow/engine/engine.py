@@ -189,9 +189,9 @@ class Engine:
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left with its ``cancel_grace``, and close the store.
 
-        Whether all that ran had ended by itself. A server leaves to the next one what has not begun, its runs, and what has
-        attempts left. ``reason`` is recorded. ``hurry`` cuts all waiting short, also for what was cancelled before; calling it
-        again is fine.
+        Returns whether all executions had ended by themselves. A server leaves to the next one its runs and the executions that
+        have not started or have attempts left. ``reason`` is recorded. ``hurry`` cuts all waiting short, also for what was
+        cancelled before; calling it again is fine.
         """
         with self._served.lock:
             if self._stopped:

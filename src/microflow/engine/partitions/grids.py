@@ -161,7 +161,7 @@ class _Columns:
         return earliest if earliest.astimezone(UTC) < self._start(self._axis.texts[0]).astimezone(UTC) else None
 
     def of(self, area: PartitionArea) -> tuple[int, int]:
-        """The first column of an area, and the one behind its last. What has not begun to exist is left out."""
+        """The first column of an area, and the one behind its last. Columns that do not exist yet are left out."""
         if self._axis is None:
             _refuse_times(self._partitions, area)
             return 0, 1

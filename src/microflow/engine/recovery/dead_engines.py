@@ -1,4 +1,4 @@
-"""Clearing up after engines that died: what they left is resumed by the next server, or ended."""
+"""Clears up after engines that died: what they left is resumed, by this engine or the next server, or ended."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _FAILURE = "What dead engines left can't be cleared up now"
 
 
 class Recovery:
-    """Resumes what engines that died have left, at the start and, on a server, whenever a script or command has died.
+    """Resumes what dead engines have left: at the start and, on a server, whenever a script or command has died.
 
-    ``runs`` begins what is resumed; ``mappings`` keeps the inputs of those that are.
+    ``runs`` starts what is resumed; ``mappings`` keeps the inputs of mappings.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Recovery:
         )
 
     def start(self, taken: Iterable[Leftover], ticks: Iterable[Opened], *, looks: bool) -> None:
-        """Resume what was taken over; ``ticks``: the runs of ticks that have not begun. ``looks``: look again from time to time."""
+        """Resume what was taken over; ``ticks``: the runs of ticks that have not started. ``looks``: look again every ``LOOK``."""
         try:
             self.resume(taken, self._clock.now(), ticks)
         except Exception as error:  # noqa: BLE001 - what has been taken over is resumed after the next look
@@ -74,9 +74,9 @@ class Recovery:
         self.resume(take_over(self._executions, self._resumption, now, serves=True), now)
 
     def resume(self, taken: Iterable[Leftover], now: float, ticks: Iterable[Opened] = ()) -> None:
-        """Resume what has been taken over, in the order in which it was accepted; what can't be resumed after all ends.
+        """Resume what has been taken over, in the order in which it was accepted. What can't be resumed after all is ended.
 
-        The ``ticks`` that come before the last of it begin at their place in that order. Raises ``StoreError``.
+        The runs of ``ticks`` that were accepted before the last of it start at their place in that order. Raises ``StoreError``.
         """
         self._taken.extend(taken)
         waiting = deque(ticks)
@@ -88,11 +88,11 @@ class Recovery:
                 submitted = self._runs.take_over(self._resumption.call(left))
                 if left.kind is Kind.MAP:
                     submitted.future.add_done_callback(self._mappings.forget)
-            except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
+            except ConflictError:  # this engine is stopping: its last act leaves this to the next one
                 logger.info("Execution %s is left to the next server.", left.root.id)
             except StoreError:
                 raise
-            except Exception as error:  # a filter of the user's may raise anything, and the others are resumed
+            except Exception as error:  # a user's filter may raise anything, and the others are resumed
                 logger.exception("Execution %s can't be resumed.", left.root.id)
                 self._resumption.end(left, error, now)
             self._taken.popleft()

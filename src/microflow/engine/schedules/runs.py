@@ -54,7 +54,7 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def worker_job(self) -> Job[Any] | None:
-        """A task in a worker process that its run begins with, as far as that can be told before; None if there is none."""
+        """The task in a worker process with which its run starts, as far as that is known before; None if there is none."""
         jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind is not Kind.TASK else self.jobs
         return next((job for job in jobs if job.kind is Kind.TASK and job.runner in (None, "process")), None)
 
@@ -156,7 +156,7 @@ class ScheduleRuns:
         return None
 
     def prepare(self, coming: Iterable[ServedSchedule]) -> None:
-        """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them.
+        """Have workers ready for runs that will start soon: one for each, as far as their flows' limits have slots for them.
 
         Raises ``WorkerDied`` if none can be started.
         """

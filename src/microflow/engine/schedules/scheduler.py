@@ -76,7 +76,7 @@ class Scheduler:
         self._runs = runs
         self._clock = clock
         self._looking = threading.Lock()  # held for a whole look; taken before the other one
-        self._lock = threading.Lock()  # one thread at a time looks, pauses, resumes or begins a run
+        self._lock = threading.Lock()  # one thread at a time looks, pauses, resumes or starts a run
         self._plan: list[tuple[float, int, ServedSchedule]] = []
         self._offset = 0.0
         self._expected = 0.0
@@ -141,11 +141,11 @@ class Scheduler:
     def serve(
         self, flows: Iterable[str], served: Sequence[ServedSchedule], swapped: Callable[[], None] = lambda: None
     ) -> None:
-        """Serve other flows and schedules instead, as a new server would, but for the ticks between two servers: there are none.
+        """Serve other flows and schedules instead, as a new server would; here no ticks pass between two servers.
 
-        1. What is due by now begins as it was served. 2. What the flows' code says is compared with what the store knows, in one
-        transaction: new and changed schedules count from now, and removed ones are recorded. 3. ``swapped`` is called, while nobody
-        else begins a run. Raises ``StoreError``; then everything is served as before.
+        1. The ticks that are due by now start as they were served. 2. What the flows' code says is compared with what the store
+        knows, in one transaction: new and changed schedules count from now, and removed ones are recorded. 3. ``swapped`` is
+        called, while nobody else starts a run. Raises ``StoreError``; then everything is served as before.
         """
         with self._looking:
             now = self._clock.now()
@@ -189,7 +189,7 @@ class Scheduler:
                     self._store.remove(flow, row.name, now)
 
     def _serve(self, served: ServedSchedule, row: ScheduleRow | None, now: float) -> None:
-        """A schedule that is as it was served before goes on where it was; any other one begins now."""
+        """An unchanged schedule continues where it was; a new or changed one starts now."""
         cron, timezone = served.schedule.cron, str(served.zone)
         if row is not None and row.served_since is not None and row.removed_at is None:
             if (row.cron, row.timezone) == (cron, timezone):

@@ -1,7 +1,7 @@
 """What is due of schedules is claimed: each tick gets its record, and its run where it has one.
 
 Several schedules share a transaction, so that many that are due at the same time cost little. Where that fails each has its own, so
-that none keeps another from running. The runs begin once their ticks are committed.
+that none keeps another from running. The runs start once their ticks are committed.
 """
 
 from __future__ import annotations
