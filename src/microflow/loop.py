@@ -77,10 +77,10 @@ class Loop:
 
     def _start(self, after: float) -> None:
         if self._thread is None and not self.is_stopped:
-            self._thread = start_thread(partial(self._live, after), self._name)
+            self._thread = start_thread(partial(self._live, self._clock.monotonic() + after), self._name)
 
-    def _live(self, after: float) -> None:
-        wait: float | None = after
+    def _live(self, first: float) -> None:
+        wait: float | None = first - self._clock.monotonic()
         while True:
             if wait is None:
                 with self._lock:

@@ -100,19 +100,21 @@ def test_a_loop_that_is_woken_does_not_wait(make: Callable[..., Loop], clock: An
     turns.next()
 
 
-def test_a_wake_during_a_turn_is_followed_by_another_turn(make: Callable[..., Loop], clock: Any) -> None:
-    taken: queue.SimpleQueue[int] = queue.SimpleQueue()
+@pytest.mark.parametrize("wait", [1e6, None])
+def test_a_wake_during_a_turn_is_followed_by_another_turn(make: Callable[..., Loop], wait: float | None) -> None:
+    turns = Turns(wait, None)
 
     def turn() -> float | None:
-        taken.put(1)
-        if taken.qsize() == 1:
+        if not woken:
+            woken.append(True)
             loop.wake()
-        return 10.0 if taken.qsize() == 1 else None
+        return turns()
 
+    woken: list[bool] = []
     loop = make(turn)
     loop.start()
 
-    assert [taken.get(timeout=PATIENCE) for _ in range(2)] == [1, 1]
+    assert turns.next() is turns.next()
 
 
 def test_the_thread_ends_when_nothing_is_left_and_a_wake_starts_another(make: Callable[..., Loop]) -> None:
