@@ -125,7 +125,7 @@ def look(reading: Reading, name: str, filters: Filters) -> None:
 def forget(database: Database, logs: Logs) -> tuple[int, float]:
     """One whole round of a server's housekeeping: how many steps it took, and the longest."""
     config, waits, longest, steps = HousekeepingConfig(keep=KEEP), 0.0, 0.0, 0
-    housekeeping = Housekeeping(config, Retention(database, logs), SystemClock(), lambda seconds, action: None)
+    housekeeping = Housekeeping(config, Retention(database, logs), SystemClock())
     now = time.time()
     while waits != config.rest:
         begin = time.perf_counter()

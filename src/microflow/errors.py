@@ -108,7 +108,14 @@ class InputCountError(CallError, TypeError):
 
 
 class PayloadError(MicroflowError, TypeError):
-    """Inputs and outputs are dicts or lists of dicts of JSON values, datetimes and dates."""
+    """Inputs and outputs are dicts or lists of dicts of JSON values, datetimes and dates.
+
+    ``path``: where the wrong value stands, such as ``inputs[0]["n"]``; "" if the error is not about one value.
+    """
+
+    def __init__(self, message: str = "", *, path: str = "") -> None:
+        self.path = path
+        super().__init__(message)
 
 
 class PayloadTooLarge(PayloadError):
@@ -116,7 +123,15 @@ class PayloadTooLarge(PayloadError):
 
 
 class PartitionError(MicroflowError, ValueError):
-    """There is no such partition."""
+    """There is no such partition.
+
+    ``time_partition``, ``cat_partition``: the given value that is wrong, if the error is about one value of that dimension.
+    """
+
+    def __init__(self, message: str = "", *, time_partition: object = None, cat_partition: object = None) -> None:
+        self.time_partition = time_partition
+        self.cat_partition = cat_partition
+        super().__init__(message)
 
 
 class Skip(MicroflowError):

@@ -31,7 +31,7 @@ from .model.arguments import says_what_it_takes
 from .model.graph import cycles
 from .model.groups import name_groups
 from .model.names import NAME_RULE, is_name
-from .model.results import ExecutionResult
+from .model.results import ExecutionResult, Kind
 from .model.schedules import Schedule
 from .model.stores import url_mistake
 from .runtime import Context, Runtime, active_execution, runtime_for
@@ -348,11 +348,11 @@ def referenced_flow(module: str | None, attribute: str | None, name: str) -> Flo
 
 
 def _referenced_job(
-    module: str | None, attribute: str | None, flow_name: str, name: str, kind: str, fn: Callable[..., Any] | None
+    module: str | None, attribute: str | None, flow_name: str, name: str, kind: Kind, fn: Callable[..., Any] | None
 ) -> Job[Any]:
     flow = referenced_flow(module, attribute, flow_name)
     known = flow.jobs.get(name)
-    return known if known is not None else (Task if kind == "task" else Manager)(flow, fn or _no_function, name=name)
+    return known if known is not None else (Task if kind is Kind.TASK else Manager)(flow, fn or _no_function, name=name)
 
 
 def _no_function(*_: Any) -> None:

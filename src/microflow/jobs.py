@@ -14,7 +14,7 @@ from .model.groups import ConcurrencyGroup
 from .model.names import NAME_RULE, is_name
 from .model.partitions import Partitions, TimePartitions
 from .model.payloads import DEFAULT_MAX_PAYLOAD
-from .model.results import ExecutionResult, RunStrategy
+from .model.results import ExecutionResult, Kind, RunStrategy
 from .model.schedules import Schedule
 from .runtime import runtime_for
 
@@ -127,7 +127,7 @@ class Job(Generic[P]):
     does so in the background.
     """
 
-    kind: ClassVar[str] = "job"
+    kind: ClassVar[Kind]
 
     def __init__(
         self,
@@ -323,13 +323,13 @@ def takes_arguments(arguments: type[ManagerArguments]) -> Callable[[F], F]:
 class Task(Job[P]):
     """A job that does the work, in a subprocess or another runner."""
 
-    kind = "task"
+    kind = Kind.TASK
 
 
 class Manager(Job[P]):
     """A job that runs in a thread of the main process and calls other jobs."""
 
-    kind = "manager"
+    kind = Kind.MANAGER
 
 
 def _as_inputs(value: Any) -> tuple[Any, ...]:

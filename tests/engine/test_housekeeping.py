@@ -29,33 +29,49 @@ class Rounds:
             yield step
 
 
-def living(retention: Any, clock: Any) -> tuple[Housekeeping, list[tuple[float, Callable[[], None]]]]:
-    later: list[tuple[float, Callable[[], None]]] = []
-    housekeeping = Housekeeping(CONFIG, retention, clock, lambda seconds, action: later.append((seconds, action)))
-    housekeeping.start()
-    return housekeeping, later
+@pytest.fixture
+def keep_house(clock: Any) -> Iterator[Callable[[Any], None]]:
+    """Starts the housekeeping of a retention; it is stopped at the end."""
+    started: list[Housekeeping] = []
+
+    def start(retention: Any) -> None:
+        housekeeping = Housekeeping(CONFIG, retention, clock)
+        housekeeping.start()
+        started.append(housekeeping)
+
+    yield start
+    for housekeeping in started:
+        housekeeping.stop()
 
 
-def test_a_round_is_steps_with_pauses_and_then_a_rest(clock: Any) -> None:
+def let_pass(clock: Any, *waits: float) -> None:
+    """It waits so long, again and again."""
+    for seconds in waits:
+        clock.until_asleep(seconds)
+        clock.advance(seconds)
+
+
+def test_a_round_is_steps_with_pauses_and_then_a_rest(clock: Any, keep_house: Callable[[Any], None]) -> None:
     retention = Rounds([200, 3], [0])
-    _, later = living(retention, clock)
     begin = clock.now()
+    keep_house(retention)
 
-    for number in range(5):
-        later[number][1]()
-        clock.advance(10)
+    let_pass(clock, 60.0, 0.5, 0.5, 3600.0, 0.5)
+    clock.until_asleep(3600.0)
 
-    assert [seconds for seconds, _ in later] == [60.0, 0.5, 0.5, 3600.0, 0.5, 3600.0]
-    assert retention.asked == [begin - 100, begin + 30 - 100]
+    assert retention.asked == [begin + 60 - 100, begin + 3661 - 100]
 
 
-def test_a_round_that_fails_is_followed_by_another(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
-    _, later = living(Rounds([200, StoreError("the disk is full")], [0]), clock)
+def test_a_round_that_fails_is_followed_by_another(
+    clock: Any, keep_house: Callable[[Any], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    retention = Rounds([200, StoreError("the disk is full")], [0])
+    keep_house(retention)
 
-    for number in range(4):
-        later[number][1]()
+    let_pass(clock, 60.0, 0.5, 3600.0, 0.5)
+    clock.until_asleep(3600.0)
 
-    assert [seconds for seconds, _ in later] == [60.0, 0.5, 3600.0, 0.5, 3600.0]
+    assert len(retention.asked) == 2
     assert "the disk is full" in caplog.text
 
 

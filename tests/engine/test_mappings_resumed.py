@@ -196,7 +196,7 @@ def test_inputs_that_the_job_no_longer_takes_end_the_mapping(
 
     error = look(second, run.id)["error"]
     assert error["type"] == "Interrupted"
-    assert error["message"].startswith("The server that ran this ended. It can't go on: load(a, b) takes 2 inputs")
+    assert error["message"].startswith("The server that ran this ended. It can't be resumed: load(a, b) takes 2 inputs")
     assert {status for (status,) in rows(second, "status")} == {"error"}
     assert runner.none_began()
     until_forgotten(clock, second)
@@ -212,7 +212,7 @@ def test_a_mapping_whose_job_is_gone_ends(serve: Start, end: End, runner: Any, l
     second = serve(create_flow("shop"))
 
     error = look(second, run.id)["error"]
-    assert error["message"].endswith("ended. It can't go on: 'load' is no job of flow 'shop' any more.")
+    assert error["message"].endswith("ended. It can't be resumed: 'load' is no job of flow 'shop' any more.")
     assert {status for (status,) in rows(second, "status")} == {"error"}
     until_forgotten(clock, second)
 
@@ -228,7 +228,7 @@ def test_a_mapping_of_a_store_that_kept_no_inputs_yet_ends(serve: Start, end: En
     second = serve(flow)
 
     assert look(second, run.id)["error"]["message"] == (
-        "The server that ran this ended. It can't go on: its inputs are not in the store."
+        "The server that ran this ended. It can't be resumed: its inputs are not in the store."
     )
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from microflow.engine.background.timers import Timers
 from microflow.engine.engine import Engine
 from microflow.engine.recovery.dead_engines import LOOK, Recovery
 from microflow.engine.schedules.runs import ScheduleRuns
+from microflow.loop import Loop
 from microflow.model.events import Event, EventBus
 from microflow.runners.local.channels import Silence, ThreadedChannel
 from microflow.runners.local.pool import ProcessPool
@@ -36,17 +36,13 @@ def throw(error: BaseException) -> Callable[..., Any]:
     return raised
 
 
-def action_of(later: list[tuple[float, Callable[[], None]]], error: BaseException) -> None:
-    """Do what is due next, as the timers' thread does."""
-    with suppress(type(error)):  # the thread logs it
-        later[-1][1]()
-
-
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_timers_go_on(clock: Any, caplog: pytest.LogCaptureFixture, error: BaseException) -> None:
+def test_timers_go_on(
+    clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
     done: list[int] = []
+    monkeypatch.setattr(Loop, "wake", lambda loop: None)  # no thread: the test is it
     timers = Timers(clock)
-    timers._running = True  # no thread: the test is it
     timers.later(1, throw(error))
     timers.later(1, lambda: done.append(1))
 
@@ -60,36 +56,37 @@ def test_timers_go_on(clock: Any, caplog: pytest.LogCaptureFixture, error: BaseE
 def test_recovery_looks_again(
     clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
-    later: list[tuple[float, Callable[[], None]]] = []
     nothing: Any = None
-    recovery = Recovery(nothing, nothing, nothing, nothing, clock, lambda seconds, act: later.append((seconds, act)))
+    recovery = Recovery(nothing, nothing, nothing, nothing, clock)
     monkeypatch.setattr("microflow.engine.recovery.dead_engines.take_over", throw(error))
     recovery.start([], [], looks=True)
 
     for _ in range(3):
-        action_of(later, error)
+        clock.until_asleep(LOOK)
+        clock.advance(LOOK)
+    clock.until_asleep(LOOK)
+    recovery.stop()
 
-    assert [seconds for seconds, _ in later] == [LOOK] * 4
-    assert isinstance(error, SystemExit) or caplog.text.count("What dead engines left can't be cleared up now") == 3
+    assert caplog.text.count("What dead engines left can't be cleared up now") == 3
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_housekeeping_begins_another_round(clock: Any, caplog: pytest.LogCaptureFixture, error: BaseException) -> None:
-    later: list[tuple[float, Callable[[], None]]] = []
-
     class Retention:
         steps = staticmethod(throw(error))
 
     config = HousekeepingConfig(rest=50)
     retention: Any = Retention()
-    housekeeping = Housekeeping(config, retention, clock, lambda seconds, act: later.append((seconds, act)))
+    housekeeping = Housekeeping(config, retention, clock)
     housekeeping.start()
 
     for _ in range(3):
-        action_of(later, error)
+        clock.until_asleep(50)
+        clock.advance(50)
+    clock.until_asleep(50)
+    housekeeping.stop()
 
-    assert [seconds for seconds, _ in later] == [50] * 4
-    assert isinstance(error, SystemExit) or caplog.text.count("Old history can't be deleted now") == 3
+    assert caplog.text.count("Old history can't be deleted now") == 3
 
 
 def test_what_can_not_be_taken_over_ends_and_the_rest_goes_on(
@@ -139,7 +136,7 @@ def test_a_row_that_makes_no_sense_keeps_no_server_from_starting(
 
     rows = second.database.read_text("SELECT status, error FROM executions WHERE id = ?", (run.id,))
     assert rows[0][0] == "error"
-    assert "It can't go on" in rows[0][1]
+    assert "It can't be resumed" in rows[0][1]
 
 
 def _all() -> Any:

@@ -64,12 +64,12 @@ def test_what_a_dead_engine_left_is_interrupted(flow: Flow, start: Start, store:
     for opened, message in (
         (manager, f"The server engine (process {2**22}) that ran this ended before the execution did."),
         (child, f"The server engine (process {2**22}) that ran this ended before the execution did."),
-        (waiting, f"This never began: the server engine (process {2**22}) that had accepted it ended first."),
+        (waiting, f"This never started: the server engine (process {2**22}) that had accepted it ended first."),
         (unknown, f"The server engine (process {2**22}) that ran this ended before the execution did."),
         (
             never,
-            f"This never began: the server engine (process {2**22}) that had accepted it ended first. It can't go on: 'a job that "
-            "is no more' is no job of flow 'shop' any more.",
+            f"This never started: the server engine (process {2**22}) that had accepted it ended first. It can't be resumed: "
+            "'a job that is no more' is no job of flow 'shop' any more.",
         ),
     ):
         row = look(engine, opened.id)
@@ -142,7 +142,7 @@ def test_what_a_script_or_command_had_queued_ends_with_it(
     assert (attempt.request.execution_id, attempt.request.attempt) == (again.id, 2)
     attempt.succeed({})
     assert look(engine, queued.id)["error"]["message"] == (
-        f"This never began: the local engine (process {2**22}) that had accepted it ended first."
+        f"This never started: the local engine (process {2**22}) that had accepted it ended first."
     )
     for opened in (queued, called, run, member):
         assert look(engine, opened.id)["error"]["type"] == "Interrupted"

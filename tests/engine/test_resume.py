@@ -325,7 +325,7 @@ def test_a_run_whose_definition_is_another_one_ends_with_the_reason(
 
     error = look(second, run.id)["error"]
     assert error["type"] == "Interrupted"
-    assert f"It can't go on: {why}" in error["message"]
+    assert f"It can't be resumed: {why}" in error["message"]
     assert {status for (status,) in rows(second, "status")} == {"error"}
 
 

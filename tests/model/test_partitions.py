@@ -326,3 +326,32 @@ def test_a_partition_executed_ahead_of_its_time_does_not_hide_those_before() -> 
     axis = Partitions("job", TimePartitions("daily", timezone=BERLIN)).time_axis(None, None, NOW, "2027-01-01")
     assert axis is not None
     assert axis.texts == ["2026-11-22"]
+
+
+@pytest.mark.parametrize(
+    ("time", "category", "wrong"),
+    [
+        ("2026-13", "red", ("2026-13", None)),
+        ("2026-10-01", "red", ("2026-10-01", None)),
+        ("2026-12-01", "red", ("2026-12-01", None)),
+        ("2026-11-21", "blue", (None, "blue")),
+        ("2026-11-21", 5, (None, 5)),
+    ],
+)
+def test_an_error_has_the_value_that_is_wrong(time: str, category: object, wrong: tuple[object, object]) -> None:
+    days = TimePartitions("daily", "2026-11-01", "2026-11-30")
+
+    with pytest.raises(PartitionError) as raised:
+        Partitions("load", days, cat=("red",)).check(time, category)  # type: ignore[arg-type]
+
+    assert (raised.value.time_partition, raised.value.cat_partition) == wrong
+
+
+def test_an_error_of_a_filter_is_about_no_value() -> None:
+    def fail(time: object, category: object) -> bool:
+        raise ValueError("no such category")
+
+    with pytest.raises(PartitionError, match="no such category") as raised:
+        Partitions("load", None, cat=("red",), filter=fail).check(None, "red")
+
+    assert (raised.value.time_partition, raised.value.cat_partition) == (None, None)

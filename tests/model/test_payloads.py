@@ -301,3 +301,18 @@ class Unshown:
 def test_what_raises_while_it_is_read_is_named_with_its_path(value: Any, what: str) -> None:
     with pytest.raises(PayloadError, match=what):
         encode_output(value, job="load")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path"),
+    [
+        ([{}, {"n": {1}}], 'inputs[1]["n"]'),
+        ([5], "inputs[0]"),
+        ([[{}, 5]], "inputs[0][1]"),
+    ],
+)
+def test_an_error_has_the_path_of_the_wrong_value(inputs: list[Any], path: str) -> None:
+    with pytest.raises(PayloadError) as raised:
+        encode_inputs(inputs, job="load")
+
+    assert raised.value.path == path

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+from enum import StrEnum
 from itertools import product
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +21,7 @@ from microflow import (
     RunStrategy,
     Skip,
 )
-from microflow.model.results import combined_status, decide
+from microflow.model.results import Kind, Trigger, combined_status, decide
 
 FAILED = ExecutionResult(
     status="error",
@@ -225,3 +228,16 @@ def test_a_list_of_results_is_an_error_if_any_is_else_a_success_if_any_is_else_s
     assert combined("skipped", "success") == "success"
     assert combined("skipped", "skipped") == "skipped"
     assert combined() == "success"
+
+
+def test_only_jobs_have_code_and_runs_call_them() -> None:
+    assert [kind for kind in Kind if kind.has_code] == ["task", "manager"]
+
+
+@pytest.mark.parametrize("enum", [Kind, Trigger])
+def test_kinds_and_triggers_are_plain_strings_for_others(enum: type[StrEnum]) -> None:
+    for member in enum:
+        assert msgspec.json.encode({"given": member}) == b'{"given":"%s"}' % member.encode()
+        assert type(msgspec.to_builtins(member)) is str
+        assert f"{member}" == str(member) == member.value
+        assert pickle.loads(pickle.dumps(member)) is member

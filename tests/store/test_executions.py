@@ -11,6 +11,7 @@ import pytest
 
 from microflow import ExecutionError, ExecutionStatus, UnknownNameError
 from microflow.model.events import Event, EventBus
+from microflow.model.results import Kind, Trigger
 from microflow.store.database import Database, _statements
 from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
 from microflow.store.partitions import PartitionStatuses
@@ -122,6 +123,21 @@ def test_a_row_holds_what_was_called(executions: Executions, database: Database)
     assert executions.call_of(task.id).inputs == b'[{"a":1}]'
     assert executions.call_of(manager.id).options == '{"force":true}'
     assert row(database, manager.id)["root_id"] is None
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("trigger", Trigger)
+def test_a_row_holds_kind_and_trigger_as_plain_text(
+    executions: Executions, database: Database, kind: Kind, trigger: Trigger
+) -> None:
+    load = opened(executions, kind=kind, trigger=trigger)
+
+    held = row(database, load.id)
+    assert (type(held["kind"]), type(held["trigger"])) == (str, str)
+    assert (held["kind"], held["trigger"]) == (kind.value, trigger.value)
+    known = executions.call_of(load.id)
+    assert (known.kind, known.trigger) == (kind, trigger)
+    assert (type(known.kind), type(known.trigger)) == (Kind, Trigger)
 
 
 def test_from_queued_to_its_end(executions: Executions, database: Database) -> None:

@@ -162,7 +162,7 @@ def test_only_runs_of_ticks_that_never_began_are_left_to_the_next_server(
     began = open_run(database, schedules, NOW + 120, waiting=True)
     database.execute_text("UPDATE executions SET started_at = 1 WHERE id = ?", (began,))
 
-    assert [(opened.id, opened.job, opened.started_at) for opened in schedules.not_begun()] == [(left, "load", None)]
+    assert [(opened.id, opened.job, opened.started_at) for opened in schedules.not_started()] == [(left, "load", None)]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_what_is_looked_for_often_is_found_by_an_index(database: Database) -> No
 
     for name, values in (
         ("open_top_level", {}),
-        ("ticks_not_begun", {}),
+        ("ticks_not_started", {}),
         ("top_level_elsewhere", {"flow": "", "engine_id": 0}),
         ("newest_ticks", {"flow": "", "schedule": "", "before": 0, "limit": 1}),
         ("schedule", {"flow": "", "name": ""}),

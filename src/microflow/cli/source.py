@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from ..errors import StoreMissing
-from ..model.results import ExecutionStatus
+from ..model.results import ExecutionStatus, Kind
 from ..model.stores import MEMORY
 from ..store.database import Database, default_url
 from ..store.engines import killed_servers
@@ -91,7 +91,7 @@ class Store:
         if not any(engine in killed for (engine,) in self._store.read("engine_of_execution", {"id": view.id})):
             return view
         since = view.queued_at if view.waiting is None else view.waiting.since
-        waiting = waiting_for_server(view.kind, view.started_at is not None, since.timestamp())
+        waiting = waiting_for_server(Kind(view.kind), view.started_at is not None, since.timestamp())
         return msgspec.structs.replace(view, waiting=WaitingView(waiting.reason, waiting.message, since))
 
     def log(self, id: int, after: int) -> LogText:  # noqa: A002

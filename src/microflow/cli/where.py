@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 from click.core import ParameterSource
 
-from ..errors import DefinitionError, LoadError, UnknownNameError
+from ..errors import LoadError, UnknownNameError
 from ..model.zones import read_moment
 from ..store.database import default_url
 from ..store.migrations import Copying
@@ -103,10 +103,9 @@ class Where(NamedTuple):
 
     def store_of_flow(self) -> str | None:
         """The store that the flows that were named have; None if they name none. Raises ``DefinitionError`` if they differ."""
-        urls = {flow.store for flow in self.flows() if flow.store is not None} if self.specs else set()
-        if len(urls) > 1:
-            raise DefinitionError("The flows have different stores; say which one with --store.")
-        return urls.pop() if urls else None
+        from ..engine.names import named_store
+
+        return named_store(self.flows()) if self.specs else None
 
 
 def flow_option(help: str, *, short: bool = True) -> Callable[[F], F]:  # noqa: A002 - as click calls it

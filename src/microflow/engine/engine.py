@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import CallError, ConflictError
+from ..errors import ConflictError
 from ..flow import Flow
 from ..jobs import Job
 from ..model.clock import Clock, SystemClock, utc
-from ..model.results import ExecutionStatus
+from ..model.events import EventBus
+from ..model.results import ExecutionStatus, Kind, Trigger
 from ..runners.local.pool import ProcessPool, local_runners
 from ..runtime import PartitionSelection, Progress
-from ..store.begun import BegunRuns
 from ..store.database import Database
 from ..store.executions import Executions, Waiting
 from ..store.lock import ServerLock
@@ -23,27 +23,30 @@ from ..store.logs import Logs, log_folder
 from ..store.mappings import MappingInputs
 from ..store.migrations import KEEP_COPY, Copying
 from ..store.partitions import PartitionStatuses
+from ..store.resumed_runs import ResumedRuns
 from ..store.retention import Retention
 from ..store.schedules import Schedules, schedule_of
 from .admission.limits import LimitState, state_of
+from .admission.slots import Limit
 from .background.housekeeping import Housekeeping, HousekeepingConfig
 from .background.thread_pool import ThreadPool
 from .background.timers import Timers
-from .execution.call import Call, how_asked, inputs_again
+from .execution.call import Call, inputs_again
 from .execution.dispatch import Dispatch
 from .execution.live import LiveExecution, Pausing, refusal
-from .execution.pausing import PauseSwitch
 from .execution.resources import Resources
 from .execution.settling import waiting_at
+from .partitions.grids import PartitionGrids
 from .recovery.dead_engines import Recovery, sign_on, take_over
-from .recovery.resume import Succession
+from .recovery.resume import Resumption
 from .recovery.stopping import end_live, leave_queued, sign_off
-from .runs.caller import Caller, Submitted, dag_call, partitions_body
+from .runs import submissions
+from .runs.caller import Caller, Submitted
 from .runs.mappings import Mappings
-from .runs.partition_plans import PartitionPlan, PartitionRuns, check_closure_key, encode_options
+from .runs.partition_plans import PartitionRuns
 from .schedules.runs import ScheduleRuns, served_schedules
-from .schedules.scheduler import Scheduler, SchedulerConfig
-from .served import Served
+from .schedules.scheduler import DEFAULT_SCHEDULING, Scheduler, SchedulerConfig
+from .served import Reloading, Served
 
 GRACE = 30.0
 """Seconds that what runs is given to end by itself when the engine stops."""
@@ -52,13 +55,15 @@ _THREADS = 4096
 _THREADS_OF_FANOUTS = 1024
 
 
-class Engine(Served):
+class Engine:
     """What carries out executions in one process.
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
     holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
-    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``left``: once the
-    engine has stopped, how many executions wait for the next server.
+    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``scheduling``: how
+    the scheduler waits. ``left``: once the engine has stopped, how many executions wait for the next server.
+
+    Raises ``DefinitionError``, ``FlowCheckError`` for flows that it can't serve.
     """
 
     def __init__(
@@ -71,9 +76,13 @@ class Engine(Served):
         echo: Callable[[bytes], None] | None = None,
         keep: float = HousekeepingConfig().keep,
         copying: Copying = KEEP_COPY,
+        scheduling: SchedulerConfig = DEFAULT_SCHEDULING,
     ) -> None:
-        super().__init__(flows, store)
+        self.events = EventBus()
         self.kind = kind
+        self._served = Served(flows, store)
+        self._scheduling = scheduling
+        self.flow, self.job, self.changed_files = self._served.flow, self._served.job, self._served.changed_files
         self._clock = clock or SystemClock()
         self._echo = echo
         self._keep = keep
@@ -91,7 +100,7 @@ class Engine(Served):
 
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
-        self.database = Database(self._url, copying=self._copying)
+        self.database = Database(self._served.store, copying=self._copying)
         serves = self.kind == "server"
         try:
             if serves and self.database.path is not None:
@@ -99,14 +108,14 @@ class Engine(Served):
                 self._lock.take()
             self._build()
             sign_on(self.executions, self.kind, self._clock.now())
-            taken = take_over(self.executions, self._succession, self._clock.now(), serves=serves)
-            ticks = self.scheduler.not_begun() if serves else ()
+            taken = take_over(self.executions, self._resumption, self._clock.now(), serves=serves)
+            ticks = self.scheduler.not_started() if serves else ()
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
             self.database.close()
             raise
-        self._bind()
+        self._served.bind(self._outside)
         self.recovery.start(taken, ticks, looks=serves)
         if serves:
             self.changed_files()  # from now on files outside the flows' folders are looked at too
@@ -133,30 +142,33 @@ class Engine(Served):
             hands_over=self.kind == "server",
         )
         self._housekeeping = Housekeeping(
-            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
+            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock
         )
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
-        self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
+        self.partitions = PartitionGrids(PartitionStatuses(self.database), self._clock)
+        self.partition_runs = PartitionRuns(self.partitions, self._resources.limits)
         self._mappings = Mappings(
             MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
         self._pausing = Pausing(self._resources.live, self.executions, self._clock)
-        self._outside = self._caller(None, trigger="python")
+        self._outside = self._caller(None, trigger=Trigger.PYTHON)
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
         self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(
             served, self._outside, self._resources, self.schedules, self._dispatch.starts, self._dispatch.warm
         )
-        self._succession = Succession(
-            self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
+        self._resumption = Resumption(
+            self.executions, ResumedRuns(self.database), self.flows, served, self.partition_runs, self._mappings
         )
-        self.recovery = Recovery(
-            self.executions, self._succession, self._schedule_runs, self._mappings, self._clock, self._timers.later
-        )
+        self.recovery = Recovery(self.executions, self._resumption, self._schedule_runs, self._mappings, self._clock)
         self.scheduler = Scheduler(
-            SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
+            self._scheduling, self.flows, served, self.schedules, self._schedule_runs, self._clock
         )
+        reloading = Reloading(
+            self._served, self._resources, self.scheduler, self._schedule_runs, self._resumption, self._dispatch
+        )
+        self.serve, self.reload = reloading.serve, reloading.reload
 
     def _log_folder(self) -> Path:
         if (folder := log_folder(self.database.path)) is not None:
@@ -164,24 +176,24 @@ class Engine(Served):
         self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
         return Path(self._own_folder.name)
 
-    def _caller(self, parent: LiveExecution | None, trigger: str = "call") -> Caller:
+    def _caller(self, parent: LiveExecution | None, trigger: Trigger = Trigger.CALL) -> Caller:
         return Caller(
             self._resources,
             self._threads,
-            self.partitions,
+            self.partition_runs,
             parent,
             trigger=trigger,
-            before=self._dispatch.refresh_function if parent is None else None,
+            refresh_function=self._dispatch.refresh_function if parent is None else None,
         )
 
     def stop(self, grace: float = GRACE, reason: str = "stopped") -> bool:
         """Take no new work, wait ``grace`` seconds for what runs, end what is left with its ``cancel_grace``, and close the store.
 
-        Whether all that ran had ended by itself. A server leaves to the next one what has not begun, its runs, and what has
-        attempts left. ``reason`` is recorded. ``hurry`` cuts all waiting short, also for what was cancelled before; calling it
-        again is fine.
+        Returns whether all executions had ended by themselves. A server leaves to the next one its runs and the executions that
+        have not started or have attempts left. ``reason`` is recorded. ``hurry`` cuts all waiting short, also for what was
+        cancelled before; calling it again is fine.
         """
-        with self._stop_lock:
+        with self._served.lock:
             if self._stopped:
                 return True
             self.scheduler.stop()
@@ -189,7 +201,7 @@ class Engine(Served):
             self.recovery.stop()
             self._housekeeping.stop()
             self._schedule_runs.leave(self._clock.now())
-            self._unbind()
+            self._served.unbind()
             self._pausing.interrupt()
             leave_queued(self._resources)
             ended = self._resources.live.wait_until_empty(grace, unless=lambda: self._hurried)
@@ -198,7 +210,7 @@ class Engine(Served):
             self._dispatch.close()
             self._timers.stop()
             self._threads.close(wait=ended)
-            self.left = sign_off(self._resources, self._succession, self.flows, reason=reason)
+            self.left = sign_off(self._resources, self._resumption, self.flows, reason=reason)
             self.database.close()
             if self._lock is not None:
                 self._lock.release()
@@ -212,6 +224,18 @@ class Engine(Served):
         self._hurried = True
         self._resources.live.hurry()
 
+    # What it serves
+
+    @property
+    def flows(self) -> Mapping[str, Flow]:
+        """The flows that it serves, by their names."""
+        return self._served.flows
+
+    @property
+    def reloads(self) -> int:
+        """How often other definitions have replaced the first ones."""
+        return self._served.replacements
+
     # What it is asked to do
 
     def submit(
@@ -219,7 +243,7 @@ class Engine(Served):
         job: Job[Any],
         inputs: Sequence[Any] = (),
         *,
-        trigger: str = "python",
+        trigger: Trigger = Trigger.PYTHON,
         with_inputs: bool = False,
         force: bool = False,
         time_partition: Any = None,
@@ -232,34 +256,17 @@ class Engine(Served):
 
         Raises ``PayloadError``, ``InputCountError``, ``PartitionError``, ``CallError``; nothing has happened then.
         """
-        options = how_asked(with_inputs=with_inputs, force=force)
-        scheduled_at = None if at is None else at.timestamp()
-        if with_inputs:
-            if inputs:
-                raise CallError(
-                    f"Job {job.name!r} was to run with its inputs and was given inputs too; its declared inputs are what it gets."
-                )
-            time, cat = check_closure_key(job, time_partition, cat_partition)
-            template = Call(job=job, trigger="call", force=force, time_partition=time, cat_partition=cat)
-            return self._start(dag_call([job], template, trigger=trigger, options=options, scheduled_at=scheduled_at))
-        call = Call(
-            job=job,
-            inputs=tuple(inputs),
-            trigger=trigger,
-            force=force,
-            scheduled_at=scheduled_at,
-            time_partition=time_partition,
-            cat_partition=cat_partition,
-            options=options,
+        call = submissions.job_call(
+            job, inputs, trigger, force=force, time_partition=time_partition, cat_partition=cat_partition, at=at
         )
-        return self._outside.start(call)
+        return self._start(submissions.with_inputs(call)) if with_inputs else self._outside.start(call)
 
     def submit_map(
         self,
         job: Job[Any],
         inputs: Sequence[Any],
         *,
-        trigger: str = "map",
+        trigger: Trigger = Trigger.MAP,
         batch_size: int | None = None,
         max_concurrency: int | None = None,
     ) -> Submitted:
@@ -277,21 +284,14 @@ class Engine(Served):
         job: Job[Any],
         selection: PartitionSelection,
         *,
-        trigger: str = "partitions",
+        trigger: Trigger = Trigger.PARTITIONS,
         batch_size: int | None = None,
         max_concurrency: int | None = None,
         with_inputs: bool = False,
     ) -> Submitted:
         """Begin a run over partitions, as one execution with children. Raises ``PartitionError``."""
-        plan = self.partitions.plan(job, selection, batch_size, max_concurrency, with_inputs)
-        return self._submit_plan(plan, selection, trigger)
-
-    def _submit_plan(self, plan: PartitionPlan, selection: PartitionSelection, trigger: str) -> Submitted:
-        body, options = partitions_body(plan), encode_options(plan, selection)
-        return self._submit(plan.job, "partitions", trigger, body, options=options, pause_switch=PauseSwitch())
-
-    def _submit(self, job: Job[Any], kind: str, trigger: str, body: Callable[[Caller], Any], **more: Any) -> Submitted:
-        return self._start(Call(job=job, trigger=trigger, kind=kind, body=body, **more))
+        plan = self.partition_runs.plan(job, selection, batch_size, max_concurrency, with_inputs)
+        return self._start(submissions.partitions_call(plan, selection, trigger))
 
     def _start(self, call: Call) -> Submitted:
         self._dispatch.refresh_function(call.job)
@@ -321,19 +321,19 @@ class Engine(Served):
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         served = self.scheduler.served.get((row.flow, schedule_of(row.options)))
         if served is not None and served.runs_as(row.job, row.kind):
-            return self.scheduler.run(served, "retry", row.scheduled_at, force=True)
-        if row.kind == "partitions":
-            plan, selection = self.partitions.again(self.job(row.flow, row.job), execution_id, row.options)
-            return self._submit_plan(plan, selection, "retry")
-        if row.kind not in ("task", "manager", "dag"):
+            return self.scheduler.run(served, Trigger.RETRY, row.scheduled_at, force=True)
+        if row.kind is Kind.PARTITIONS:
+            plan, selection = self.partition_runs.again(self.job(row.flow, row.job), execution_id, row.options)
+            return self._start(submissions.partitions_call(plan, selection, Trigger.RETRY))
+        if row.kind is Kind.MAP:
             raise ConflictError(
                 f"Execution {execution_id} is a run over many inputs ({row.kind}); start a new one with what is to be run again."
             )
         return self.submit(
             self.job(row.flow, row.job),
-            () if row.kind == "dag" else inputs_again(execution_id, row.inputs),
-            trigger="retry",
-            with_inputs=row.kind == "dag",
+            () if row.kind is Kind.DAG else inputs_again(execution_id, row.inputs),
+            trigger=Trigger.RETRY,
+            with_inputs=row.kind is Kind.DAG,
             force=True,
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
@@ -348,7 +348,9 @@ class Engine(Served):
         """From now on its ticks run again; none of those that passed meanwhile does. Raises ``UnknownNameError``."""
         self.scheduler.resume(self.scheduler.find(flow, name))
 
-    def run_schedule(self, flow: str, name: str, *, trigger: str = "python", at: datetime | None = None) -> Submitted:
+    def run_schedule(
+        self, flow: str, name: str, *, trigger: Trigger = Trigger.PYTHON, at: datetime | None = None
+    ) -> Submitted:
         """Start a run of a schedule now, as of the tick ``at`` (aware; default: now), which its jobs see as ``scheduled_at``.
 
         It is not a tick, and takes no tick's record. Raises ``UnknownNameError``; ``ConflictError`` if it must not overlap.
@@ -363,19 +365,18 @@ class Engine(Served):
 
     def held_by(self, execution_id: int) -> list[int]:
         """The executions that hold what a queued one waits for; empty if it waits for no place."""
-        execution = self._resources.live.get(execution_id)
-        limit = execution.waits_at if execution is not None else None
-        return (
-            sorted(holder.execution_id for holder in tuple(limit.holders) if holder.execution_id)
-            if limit is not None
-            else []
-        )
+        limit = self._waits_at(execution_id)
+        holders = () if limit is None else tuple(limit.holders)
+        return sorted(holder.execution_id for holder in holders if holder.execution_id)
 
     def waits_for(self, execution_id: int) -> Waiting | None:
         """Why a queued execution has no place at this moment, which another limit may have become since it was queued."""
-        execution = self._resources.live.get(execution_id)
-        limit = execution.waits_at if execution is not None else None
+        limit = self._waits_at(execution_id)
         return None if limit is None else waiting_at(limit, self._clock.now())
+
+    def _waits_at(self, execution_id: int) -> Limit | None:
+        execution = self._resources.live.get(execution_id)
+        return None if execution is None else execution.waits_at
 
     def is_being_stopped(self, execution_id: int) -> bool:
         """Whether an execution that has not ended was asked to: by a cancel, a timeout, or the stop of this engine."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,14 +20,19 @@ def by_name(flows: Sequence[Flow]) -> dict[str, Flow]:
     return named
 
 
-def store_of(flows: Sequence[Flow]) -> str:
-    """The URL of the store of flows that share an engine. Raises ``DefinitionError`` where they name different ones."""
+def store_of(flows: Iterable[Flow]) -> str:
+    """The URL of the store of flows that share an engine. Raises ``DefinitionError`` if they name different stores."""
+    return named_store(flows) or default_url()
+
+
+def named_store(flows: Iterable[Flow]) -> str | None:
+    """The URL of the store that flows name; None if they name none. Raises ``DefinitionError`` if they name different stores."""
     urls = {flow.store for flow in flows if flow.store is not None}
     if len(urls) > 1:
         raise DefinitionError(
-            f"The flows name different stores ({', '.join(sorted(urls))}); one engine has one: name it with --store."
+            f"The flows name different stores ({', '.join(sorted(urls))}). Say with --store which one they are to share."
         )
-    return urls.pop() if urls else default_url()
+    return urls.pop() if urls else None
 
 
 def named(known: Mapping[str, Any], name: str, kind: str, where: str) -> Any:

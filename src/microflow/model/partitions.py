@@ -143,11 +143,13 @@ class Partitions:
         Raises ``PartitionError`` as ``check`` does otherwise.
         """
         if self.time is None:
-            raise PartitionError(f"{self._where} has no time partitions, and time_partition {value!r} was given.")
+            raise PartitionError(
+                f"{self._where} has no time partitions, and time_partition {value!r} was given.", time_partition=value
+            )
         try:
             return self.time.checked(value)
         except PartitionError as error:
-            raise PartitionError(f"{self._where}: {error}") from error
+            raise self._placed(error) from error
 
     def key(self, time_partition: str | date | datetime | None, cat_partition: str | None) -> PartitionKey:
         """The texts under which the store knows a partition; raises ``PartitionError`` as ``check`` does."""
@@ -172,7 +174,7 @@ class Partitions:
         try:
             return self.time.axis(first, last, now, earliest)
         except PartitionError as error:
-            raise PartitionError(f"{self._where}: {error}") from error
+            raise self._placed(error) from error
 
     def time_axis_of(self, values: Iterable[str | date | datetime]) -> TimeAxis:
         """The given time partitions in order, each once. Raises ``PartitionError`` for one the job does not have."""
@@ -183,7 +185,7 @@ class Partitions:
         try:
             return self.time.axis_of(values)
         except PartitionError as error:
-            raise PartitionError(f"{self._where}: {error}") from error
+            raise self._placed(error) from error
 
     def categories(self, chosen: Iterable[str] | None = None) -> tuple[str | None, ...]:
         """The chosen categories in the order of the definition, each once; all of them by default.
@@ -222,18 +224,24 @@ class Partitions:
     def _where(self) -> str:
         return f"Job {self.job!r}"
 
+    def _placed(self, error: PartitionError) -> PartitionError:
+        """The same error, which names the job."""
+        return PartitionError(f"{self._where}: {error}", time_partition=error.time_partition)
+
     def _checked_category(self, value: str) -> str:
         if self.cat is None:
-            raise PartitionError(f"{self._where} has no categories, and cat_partition {value!r:.200} was given.")
+            message = f"{self._where} has no categories, and cat_partition {value!r:.200} was given."
+            raise PartitionError(message, cat_partition=value)
         if not isinstance(value, str):
-            raise PartitionError(f"{self._where}: cat_partition is {value!r:.200}; a category is a string.")
+            message = f"{self._where}: cat_partition is {value!r:.200}; a category is a string."
+            raise PartitionError(message, cat_partition=value)
         if value in self.cat:
             return value
         from difflib import get_close_matches
 
         near = get_close_matches(value[:200], self.cat, 3)
         advice = f"did you mean {_listed(near, ' or ')}?" if near else f"it has {_listed(self.cat)}."
-        raise PartitionError(f"{self._where} has no category {value!r:.200}; {advice}")
+        raise PartitionError(f"{self._where} has no category {value!r:.200}; {advice}", cat_partition=value)
 
     def _exists(self, start: datetime | None, category: str | None) -> bool:
         if self.filter is None:

@@ -92,13 +92,14 @@ def check_result(result: ExecutionResult, *, job: str, place: str, limit: int = 
     key: object = result.run_key
     if key is not None and (key == "" or isinstance(key, bool) or not isinstance(key, (str, int))):
         raise PayloadError(
-            f"Job {job!r}: the run_key of {place} is {key!r}; a run key is a string that is not empty (or a whole number)."
+            f"Job {job!r}: the run_key of {place} is {key!r}; a run key is a string that is not empty (or a whole number).",
+            path=place,
         )
     for name, kind in (("cat_partition", str), ("reason", str), ("error", ExecutionError)):
         value = getattr(result, name)
         if value is not None and not isinstance(value, kind):
             what = "an ExecutionError(type, message)" if kind is ExecutionError else "a string"
-            raise PayloadError(f"Job {job!r}: the {name} of {place} is {value!r}; give {what} or None.")
+            raise PayloadError(f"Job {job!r}: the {name} of {place} is {value!r}; give {what} or None.", path=place)
     for name in ("run_key", "cat_partition"):
         encode_value(getattr(result, name), job=job, place=f"the {name} of {place}", limit=limit)
 
@@ -158,7 +159,7 @@ def _encode(value: Any, place: str, job: str) -> bytes:
         plain = _tag(value, 0)
     except _Misplaced as found:
         path = found.path if len(found.path) <= _LONG_PATH else f"{found.path[:_LONG_PATH]}…"
-        raise PayloadError(f"Job {job!r}: {place}{path} {found.words}") from None
+        raise PayloadError(f"Job {job!r}: {place}{path} {found.words}", path=f"{place}{path}") from None
     return _encoder.encode(plain)
 
 
@@ -208,12 +209,14 @@ def _check_shape(value: Any, place: str, job: str, may_lack: Sequence[Any]) -> N
                 continue
             raise PayloadError(
                 f"Job {job!r}: {place}[{index}] is {described(item)}, but a list must hold dicts. "
-                'Wrap each item, as in [{"value": …}].'
+                'Wrap each item, as in [{"value": …}].',
+                path=f"{place}[{index}]",
             )
         return
     raise PayloadError(
         f"Job {job!r}: {place} is {described(value)}, but it must be a dict or a list of dicts. "
-        'Wrap it in a dict, as in {"value": …}.'
+        'Wrap it in a dict, as in {"value": …}.',
+        path=place,
     )
 
 

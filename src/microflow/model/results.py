@@ -1,4 +1,4 @@
-"""Statuses and triggers, the result of an execution, and what a job's run strategy makes of its inputs' statuses."""
+"""Statuses, kinds and triggers, the result of an execution, and what a job's run strategy makes of its inputs' statuses."""
 
 from __future__ import annotations
 
@@ -43,6 +43,24 @@ class Trigger(StrEnum):
     RETRY = "retry"
     MAP = "map"
     PARTITIONS = "partitions"
+
+
+class Kind(StrEnum):
+    """What an execution is of: a job's function, or a run that only calls jobs (a DAG run, a mapping, a run over partitions)."""
+
+    TASK = "task"
+    MANAGER = "manager"
+    DAG = "dag"
+    MAP = "map"
+    PARTITIONS = "partitions"
+
+    @property
+    def has_code(self) -> bool:
+        """Whether such an execution runs a function of the user's; the others only call jobs."""
+        return self in _HAVE_CODE
+
+
+_HAVE_CODE = frozenset({Kind.TASK, Kind.MANAGER})
 
 
 class ExecutionError(msgspec.Struct, frozen=True):

@@ -146,6 +146,13 @@ class TimePartitions:
         wall; a naive ``datetime`` too (its ``fold`` counts). Raises ``PartitionError`` if it is not the start of a
         period. ``start`` and ``end`` are not looked at here: see ``checked``.
         """
+        try:
+            return self._parse(value)
+        except PartitionError as error:
+            error.time_partition = value
+            raise
+
+    def _parse(self, value: str | date | datetime) -> datetime:
         # a datetime is a date as well, so it has to be asked first
         if isinstance(value, datetime):
             return self._parse_datetime(value, _shown(value))
@@ -160,9 +167,11 @@ class TimePartitions:
         found = self.parse(value)
         instant, first, last = found.astimezone(UTC), self.first, self.last
         if first is not None and instant < first.astimezone(UTC):
-            raise PartitionError(f"{self._text(found)} is before the first partition, which is {self._text(first)}.")
+            message = f"{self._text(found)} is before the first partition, which is {self._text(first)}."
+            raise PartitionError(message, time_partition=value)
         if last is not None and instant > last.astimezone(UTC):
-            raise PartitionError(f"{self._text(found)} is after the last partition, which is {self._text(last)}.")
+            message = f"{self._text(found)} is after the last partition, which is {self._text(last)}."
+            raise PartitionError(message, time_partition=value)
         return found
 
     def text(self, value: str | date | datetime) -> str:

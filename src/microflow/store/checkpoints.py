@@ -1,13 +1,11 @@
-"""When the write-ahead log is moved to the file: by a thread of its own, so that no commit has to wait for the disk."""
+"""Moves the write-ahead log to the store's file in a thread of its own, so that no commit has to wait for the disk."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 
-from ..errors import StoreError
-from ..runtime import start_thread
+from ..loop import Loop
 
 logger = logging.getLogger("microflow")
 
@@ -16,47 +14,28 @@ EVERY = 2_500
 
 
 class Checkpoints:
-    """Has the log moved whenever it has grown. The thread is there from the first time on, and sleeps while nothing is written.
+    """Moves the log whenever it has grown.
 
-    ``checkpoint`` moves it, and raises ``StoreError`` where it can't; then it is tried again after as many changes.
+    ``checkpoint`` moves it, and raises ``StoreError`` if it can't. The error is logged, because no caller waits for the move, and
+    the next try follows after as many changes.
     """
 
     def __init__(self, checkpoint: Callable[[], None]) -> None:
-        self._checkpoint = checkpoint
         self._next = EVERY
-        self._due = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        self._loop = Loop(
+            "microflow-checkpoints", checkpoint, failure="The store's log could not be moved to its file", again=None
+        )
 
     def wrote(self, changes: int) -> None:
         """So many rows have been changed and committed until now. Called by the thread that has the write connection."""
-        if changes < self._next or self._closed:
+        if changes < self._next:
             return
         self._next = changes + EVERY
-        self._due.set()
-        if self._thread is None:
-            try:
-                self._thread = start_thread(self._live, "microflow-checkpoints")
-            except RuntimeError as error:  # as long as there can be none, the log is moved by a commit when it is long
-                logger.warning("The store's log can't be moved to its file in the background: %s", error)
-
-    def run_once(self) -> None:
-        """Move the log. What goes wrong is logged: nothing is lost by it, and nobody could be told."""
         try:
-            self._checkpoint()
-        except StoreError as error:
-            logger.warning("The store's log could not be moved to its file: %s", error)
-        except Exception:  # without this thread it would be moved by a commit, which everybody waits for
-            logger.exception("The store's log could not be moved to its file.")
+            self._loop.wake()
+        except RuntimeError as error:  # until a thread can be started, a commit moves the log when it has grown long
+            logger.warning("The store's log can't be moved to its file in the background: %s", error)
 
     def close(self) -> None:
-        """Begin no more, and wait for the end of the one that is under way."""
-        self._closed = True
-        self._due.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _live(self) -> None:
-        while self._due.wait() and not self._closed:
-            self._due.clear()
-            self.run_once()
+        """Start no further move, and wait until the one under way is over."""
+        self._loop.stop()

@@ -14,7 +14,7 @@ import msgspec
 
 from ..errors import UnknownNameError
 from ..model.events import Event, EventBus
-from ..model.results import ExecutionError, ExecutionStatus
+from ..model.results import ExecutionError, ExecutionStatus, Kind, Trigger
 from .contexts import Remembered, remembered
 from .database import Database
 from .engines import NOBODY, Engines
@@ -46,8 +46,8 @@ class NewExecution(msgspec.Struct, kw_only=True):
 
     flow: str
     job: str
-    kind: str
-    trigger: str
+    kind: Kind
+    trigger: Trigger
     inputs: bytes
     parent_id: int | None = None
     root_id: int | None = None
@@ -112,9 +112,9 @@ class CallRow(NamedTuple):
 
     flow: str
     job: str
-    kind: str
+    kind: Kind
     status: str
-    trigger: str
+    trigger: Trigger
     inputs: bytes
     time_partition: str | None
     cat_partition: str | None
@@ -122,10 +122,6 @@ class CallRow(NamedTuple):
     options: str | None
     waiting: Waiting | None
     engine_id: int
-
-
-HAVE_CODE = ("task", "manager")
-"""The kinds of executions that run a function of the user's; the others make calls of such."""
 
 
 class Executions(Engines):
@@ -151,9 +147,9 @@ class Executions(Engines):
         values = (
             new.flow,
             new.job,
-            new.kind,
+            str(new.kind),
             status,
-            new.trigger,
+            str(new.trigger),
             new.parent_id,
             new.root_id,
             new.position,
@@ -331,7 +327,9 @@ class Executions(Engines):
             )
         flow, job, kind, status, trigger, inputs, *others, waiting, engine_id = rows[0]
         why = None if waiting is None else msgspec.json.decode(waiting, type=Waiting)
-        return CallRow._make((flow, job, kind, status, trigger, inputs.encode(), *others, why, engine_id))
+        return CallRow._make(
+            (flow, job, Kind(kind), status, Trigger(trigger), inputs.encode(), *others, why, engine_id)
+        )
 
     def interrupt(
         self,
@@ -359,7 +357,7 @@ class Executions(Engines):
                     owner = NOBODY if opened.id in nobodys else self.engine_id
                     values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
                     self._database.execute("queue_interrupted", {**values, "started_at": opened.started_at})
-                    if kind in HAVE_CODE:  # a run goes on where it was; only what has code is tried again
+                    if kind.has_code:  # a run goes on where it was; only what has code is tried again
                         self._open_attempt(opened, ExecutionStatus.ERROR, why, now)
                     self._publish(opened, "queued")
                 else:
@@ -367,19 +365,20 @@ class Executions(Engines):
             self._database.execute("close_engine", {"id": engine_id, "ended_at": now, "reason": error.message})
         return len(unfinished)
 
-    def unfinished(self, engine_id: int) -> list[tuple[Opened, str]]:
+    def unfinished(self, engine_id: int) -> list[tuple[Opened, Kind]]:
         """(execution, kind) of all that an engine has queued or running, children before their parents."""
         return _opened(self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall())
 
-    def unfinished_calls(self, run: Opened) -> list[tuple[Opened, str]]:
+    def unfinished_calls(self, run: Opened) -> list[tuple[Opened, Kind]]:
         """(execution, kind) of what an execution has called that is queued or running."""
         return _opened(self._database.execute("unfinished_calls", {"parent_id": run.id}).fetchall())
 
 
-def _opened(rows: Iterable[Row]) -> list[tuple[Opened, str]]:
+def _opened(rows: Iterable[Row]) -> list[tuple[Opened, Kind]]:
     found = []
-    for id_, flow, job, kind, parent, root, attempt, started, time, category in rows:
-        has_code = kind in HAVE_CODE  # a DAG run is called for a partition, its jobs stand for it
+    for id_, flow, job, kind_text, parent, root, attempt, started, time, category in rows:
+        kind = Kind(kind_text)
+        has_code = kind.has_code  # a DAG run is called for a partition, its jobs stand for it
         keys = ((time or "", category or ""),) if has_code and (time or category) else ()
         found.append((Opened(id_, flow, job, parent, root or id_, started, attempt, has_code, keys), kind))
     return found

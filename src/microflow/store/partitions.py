@@ -15,6 +15,7 @@ import msgspec
 
 from ..model.frequencies import Frequency
 from ..model.partitions import LETTERLESS, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
+from ..model.results import Kind
 from .database import Database
 from .readers import Readable, Row
 
@@ -207,9 +208,9 @@ class PartitionStatuses:
         rows = self._database.read("live_partition", _names(flow, job, key))
         return LivePartition(*rows[0]) if rows else None
 
-    def seconds_each(self, flow: str, job: str, kind: str) -> float | None:
+    def seconds_each(self, flow: str, job: str, kind: Kind) -> float | None:
         """How long the newest successes of a kind took for each of the partitions they stood for; None if there is none."""
-        rows = self._database.read("partition_run_times", {"flow": flow, "job": job, "kind": kind})
+        rows = self._database.read("partition_run_times", {"flow": flow, "job": job, "kind": str(kind)})
         partitions = sum(max(count, 1) for _, count in rows)
         return sum(max(seconds, 0.0) for seconds, _ in rows) / partitions if partitions else None
 

@@ -21,7 +21,7 @@ import msgspec
 
 from ..errors import UnknownNameError
 from ..model.clock import utc
-from ..model.results import ExecutionStatus, Trigger
+from ..model.results import ExecutionStatus, Kind, Trigger
 from .database import statement
 from .readers import Readable
 from .schedules import schedule_of
@@ -41,6 +41,7 @@ from .views import (
     execution_view,
     newest_view,
     tree_node,
+    wrong_cursor,
 )
 
 __all__ = [
@@ -174,7 +175,7 @@ class Reading:
             del children[limit - count :]
             caller.children += sorted(children, key=lambda node: (node.position, node.id))
             callers.extend(
-                (child, depth + 1) for child in caller.children if child.kind != "task"
+                (child, depth + 1) for child in caller.children if child.kind != Kind.TASK
             )  # a task calls nothing
             count += len(children)
         return Tree(top, count, truncated or is_deep)
@@ -382,7 +383,7 @@ def read_cursor(cursor: str) -> int:
             return found
     except (ValueError, binascii.Error):
         pass  # the same message as for a cursor that decodes to something else
-    raise ValueError(f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew.")
+    raise ValueError(wrong_cursor(cursor))
 
 
 def _cursor(id_: int) -> str:

@@ -238,11 +238,11 @@ class Schedules(ScheduleHistory):
         found = self._database.execute("top_level_elsewhere", {"flow": flow, "engine_id": engine_id})
         return [(id_, pid, started) for id_, pid, started, options in found if schedule_of(options) == name]
 
-    def not_begun(self) -> list[Opened]:
+    def not_started(self) -> list[Opened]:
         """The runs of ticks that a server left queued when it ended, in the order of their ticks."""
         return [
             Opened(id_, flow, job, None, id_, None, attempt, True)
-            for id_, flow, job, attempt in self._database.read("ticks_not_begun")
+            for id_, flow, job, attempt in self._database.read("ticks_not_started")
         ]
 
     def _tell(self, flow: str, name: str, status: str, execution_id: int = 0) -> None:

@@ -60,7 +60,7 @@ WHERE e.status = 'running' AND e.status <> 'success' AND e.status <> 'skipped' A
     AND e.engine_id <> :engine_id AND g.ended_at IS NULL
 ORDER BY e.id
 
--- name: ticks_not_begun
+-- name: ticks_not_started
 SELECT id, flow, job, attempt FROM executions
 WHERE status = 'queued' AND status <> 'success' AND status <> 'skipped' AND trigger = 'schedule' AND parent_id IS NULL
     AND started_at IS NULL

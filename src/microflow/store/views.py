@@ -130,6 +130,11 @@ class Remark(msgspec.Struct, frozen=True):
     inputs: msgspec.Raw
 
 
+def wrong_cursor(cursor: str) -> str:
+    """The message about a ``cursor`` that no list gave as its ``next``."""
+    return f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew."
+
+
 class Page(msgspec.Struct, frozen=True):
     """A part of a list, and the ``next`` cursor that continues it (null: this is the end)."""
 

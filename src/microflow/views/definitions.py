@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..jobs import DEFAULT_RUNNER, Backoff, Job
+from ..model.results import Kind
 from ..model.schedules import describe, next_ticks
 from ..store.views import Moment
 
@@ -185,7 +186,7 @@ def _retry_delay(given: Any) -> float | tuple[float, ...] | BackoffView:
 
 
 def _runner_name(job: Job[Any]) -> str | None:
-    if job.kind == "manager":
+    if job.kind is Kind.MANAGER:
         return None
     if job.runner is None:
         return DEFAULT_RUNNER

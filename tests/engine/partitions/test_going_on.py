@@ -309,7 +309,7 @@ def test_a_filter_that_raises_by_now_ends_its_run_and_keeps_nothing_else_from_go
     attempt.succeed({})
     wait(until, second, look, other.id)
 
-    assert "It can't go on: " in look(second, run.id)["error"]["message"]
+    assert "It can't be resumed: " in look(second, run.id)["error"]["message"]
     assert "the list of shops is not there" in look(second, run.id)["error"]["message"]
 
 

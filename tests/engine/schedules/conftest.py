@@ -13,8 +13,7 @@ import pytest
 from microflow import Flow, Schedule, create_flow
 from microflow.engine.engine import Engine
 from microflow.engine.execution.state import State
-from microflow.engine.schedules.runs import served_schedules
-from microflow.engine.schedules.scheduler import Scheduler, SchedulerConfig, Swept
+from microflow.engine.schedules.scheduler import SchedulerConfig, Swept
 from microflow.model.results import ExecutionStatus
 from microflow.runners.base import Outcome
 from microflow.store.reading import ExecutionView, Reading
@@ -109,12 +108,10 @@ class Server:
 
     def start(self, *flows: Flow, opened: bool = True) -> None:
         assert self.engine is None
-        engine = self.engine = Engine(flows, store=self._store, clock=self.clock)
+        config = SchedulerConfig(longest_wait=LONGEST_WAIT, jump=JUMP)
+        engine = self.engine = Engine(flows, store=self._store, clock=self.clock, scheduling=config)
         engine.start()
         self._watch(engine)
-        config = SchedulerConfig(longest_wait=LONGEST_WAIT, jump=JUMP)
-        served = served_schedules(flows)
-        engine.scheduler = Scheduler(config, engine.flows, served, engine.schedules, engine._schedule_runs, self.clock)
         if opened:
             engine.scheduler.open(self.clock.now())
 

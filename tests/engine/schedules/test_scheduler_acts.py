@@ -188,12 +188,12 @@ def test_a_store_that_fails_for_one_schedule_keeps_no_other_from_running(server:
     server.look()
     server.clock.advance(3600)
     swept = server.look()
-    assert (swept.begun, swept.failed, swept.wait) == (2, 1, 1.0)
+    assert (swept.started, swept.failed, swept.wait) == (2, 1, 1.0)
     assert [execution.job for execution in server.executions()] == ["a", "c"]
 
     database.execute_text = carry_out
     server.clock.advance(1)
-    assert server.look().begun == 1
+    assert server.look().started == 1
     assert [execution.job for execution in server.executions()] == ["a", "c", "b"]
     assert server.executions()[2].scheduled_at == utc("2026-05-04T01:00")
 
@@ -220,7 +220,7 @@ def test_schedules_that_are_due_together_share_a_transaction_before_which_none_r
     database.execute_text = count
     server.runner.hold(*flow.jobs)  # so that no place is free again for those that wait for one
     server.clock.advance(3600)
-    assert server.look().begun == 5
+    assert server.look().started == 5
     database.execute_text = carry_out
     assert len(begun) == 1
     server.runner.release()

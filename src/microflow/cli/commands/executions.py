@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...errors import MicroflowError
-from ...model.results import ExecutionStatus, Trigger
+from ...model.results import ExecutionStatus, Kind, Trigger
 from ...store.reading import Filters
 from ...store.views import ExecutionView, Page
 from ...views.formats import duration
@@ -144,6 +144,6 @@ def _print(executions: list[ExecutionView]) -> None:
 
 def _name(execution: ExecutionView) -> str:
     """The job, the kind of a run that is not a plain execution of it, and of a queued one why it does not run."""
-    kind = "" if execution.kind in ("task", "manager") else f" ({execution.kind})"
+    kind = "" if Kind(execution.kind).has_code else f" ({execution.kind})"
     why = f": {execution.waiting.message}" if execution.status is ExecutionStatus.QUEUED and execution.waiting else ""
     return f"{execution.flow}/{execution.job}{kind}{why}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ...model.results import Trigger
 from ..display import open_display
 from ..inputs import decoded, read_lines
 from ..outcome import finish
@@ -75,7 +76,7 @@ def command(
             lambda engine: engine.submit_map(
                 known,
                 decoded(given),
-                trigger="cli",
+                trigger=Trigger.CLI,
                 batch_size=batch_size,
                 max_concurrency=max_concurrency,
             ),

@@ -13,6 +13,7 @@ import click
 from ...model.clock import SystemClock
 from ...model.frequencies import Frequency
 from ...model.partitions import STATUS_LETTERS
+from ...model.results import Trigger
 from ...runtime import PartitionSelection
 from ...store.partitions import PartitionStatuses
 from ...store.readers import Readable
@@ -260,17 +261,19 @@ def _execute(where: Where, text: str, asked: Asked, dry_run: bool, as_json: bool
 
 
 def _submit(engine: Engine, job: Job[Any], asked: Asked) -> Submitted:
-    return engine.submit_partitions(job, asked.selection, trigger="cli", **asked.how)
+    return engine.submit_partitions(job, asked.selection, trigger=Trigger.CLI, **asked.how)
 
 
 def _plan_here(where: Where, job: Job[Any], asked: Asked, *, counted: bool) -> Estimate:
     from ...engine.admission.limits import Limits
     from ...engine.admission.slots import Admission
+    from ...engine.partitions.grids import PartitionGrids
     from ...engine.runs.partition_plans import PartitionRuns
 
     job.flow.check()
     with _store(where) as store:
-        runs = PartitionRuns(PartitionStatuses(store), Limits(Admission()), SystemClock())
+        grids = PartitionGrids(PartitionStatuses(store), SystemClock())
+        runs = PartitionRuns(grids, Limits(Admission()))
         return runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=counted))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ...model.results import Trigger
 from ...model.zones import resolve_zone
 from ..display import open_display
 from ..inputs import decoded, read_inputs
@@ -95,7 +96,7 @@ def command(
             lambda engine: engine.submit(
                 known,
                 decoded(given),
-                trigger="cli",
+                trigger=Trigger.CLI,
                 with_inputs=with_inputs,
                 force=force,
                 time_partition=time_partition,

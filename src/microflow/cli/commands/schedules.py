@@ -12,6 +12,7 @@ import msgspec
 
 from ...errors import DefinitionError
 from ...model.clock import utc
+from ...model.results import Trigger
 from ...model.schedules import resolve_zone
 from ...store.engines import server_state
 from ...store.readers import Readable
@@ -211,7 +212,7 @@ def _run(where: Where, schedule: str, at: str | None, as_json: bool) -> None:
         ended = run_here(
             flows,
             where.store,
-            lambda engine: engine.run_schedule(*served.key, trigger="cli", at=tick),
+            lambda engine: engine.run_schedule(*served.key, trigger=Trigger.CLI, at=tick),
             open_display(),
         )
     finish(ended, as_json=as_json)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from ...model.results import Kind
 from ...store.views import ExecutionView, Tree, TreeNode
 from ...views.formats import duration, number, size
 from ..outcome import COLORS, payload_text, print_json, seconds_taken
@@ -40,7 +41,7 @@ def command(where: Where, id: int, whole_tree: bool, as_json: bool) -> None:  # 
             print_json(source.tree(id) if whole_tree else source.execution(id))
             return
         execution = source.execution(id)
-        tree = source.tree(id) if execution.kind != "task" else None
+        tree = source.tree(id) if execution.kind != Kind.TASK else None
     _print(execution)
     if tree is not None and tree.execution.children:
         _print_tree(tree, None if whole_tree else LINES)

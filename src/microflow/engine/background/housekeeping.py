@@ -1,18 +1,17 @@
-"""History is kept within bounds by itself: a step now and then, an hour's rest when there is nothing left to delete."""
+"""Deletes old history while a server runs: in short steps, with an hour's rest when nothing is left to delete."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
-from ...errors import StoreError
+from ...loop import Loop
 from ...model.clock import Clock
 from ...store.retention import Retention
 
-logger = logging.getLogger("microflow")
+FIRST = 60.0
+"""Seconds until the first round at most: the server has come up by then."""
 
 
 class HousekeepingConfig(msgspec.Struct, frozen=True):
@@ -26,44 +25,31 @@ class HousekeepingConfig(msgspec.Struct, frozen=True):
 class Housekeeping:
     """Deletes old history while a server runs."""
 
-    def __init__(
-        self,
-        config: HousekeepingConfig,
-        retention: Retention,
-        clock: Clock,
-        later: Callable[[float, Callable[[], None]], Any],
-    ) -> None:
+    def __init__(self, config: HousekeepingConfig, retention: Retention, clock: Clock) -> None:
         self._config = config
         self._retention = retention
-        self._clock = clock
-        self._later = later
         self._round: Iterator[int] | None = None
-        self._timer: Any = None
+        self._loop = Loop(
+            "microflow-housekeeping",
+            lambda: self.run_once(clock.now()),
+            failure="Old history can't be deleted now",
+            again=config.rest,
+            clock=clock,
+        )
 
     def start(self) -> None:
-        """Begin the first round soon, when the server has come up."""
-        self._timer = self._later(min(self._config.rest, 60.0), self._live)
+        """Start the first round soon."""
+        self._loop.start(after=min(self._config.rest, FIRST))
 
     def stop(self) -> None:
-        """Make no further step."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Make no further step, and wait until the one under way is over."""
+        self._loop.stop()
 
     def run_once(self, now: float) -> float:
-        """One step, of a new round if none is under way; seconds until the next one."""
-        if self._round is None:
-            self._round = self._retention.steps(now - self._config.keep)
-        if next(self._round, None) is not None:
-            return self._config.pause
+        """Make one step, of a new round if none is under way; seconds until the next one. A step that raises ends the round."""
+        steps = self._round or self._retention.steps(now - self._config.keep)
         self._round = None
-        return self._config.rest
-
-    def _live(self) -> None:
-        wait = self._config.rest
-        try:
-            wait = self.run_once(self._clock.now())
-        except Exception as error:
-            logger.error("Old history can't be deleted now: %s", error, exc_info=not isinstance(error, StoreError))
-            self._round = None
-        finally:  # whatever it was, the next round is tried
-            self._timer = self._later(wait, self._live)
+        if next(steps, None) is None:
+            return self._config.rest
+        self._round = steps
+        return self._config.pause

@@ -16,7 +16,7 @@ logger = logging.getLogger("microflow")
 
 
 class ThreadPool:
-    """At most ``maximum`` threads. Mappings, parallel calls and DAG runs begin nothing in another thread while ``spared`` are busy.
+    """At most ``maximum`` threads. Mappings, parallel calls and DAG runs start nothing in another thread while ``spared`` are busy.
 
     Who calls a manager waits for it, so where every thread does that, nobody would carry out what all wait for. Hence
     ``try_start``: the thread that it refuses has nothing to do but wait, and carries out the call itself.
@@ -74,7 +74,7 @@ class ThreadPool:
             self._busy -= 1
 
     def refuse(self, end: Callable[[], None]) -> None:
-        """End what no thread can carry out: after what was refused before it, whose ends let others begin that are refused too."""
+        """End a call that no thread can carry out, after those refused before it: an end may start calls that are refused too."""
         self._refused.append(end)
         while self._refused and self._refusing.acquire(blocking=False):
             try:
@@ -92,7 +92,7 @@ class ThreadPool:
             try:
                 call()
             except BaseException:
-                logger.exception("What a thread carried out failed; the thread goes on.")
+                logger.exception("A call in a thread failed; the thread continues.")
             del call  # or what it holds would stay as long as the thread is idle
 
     def _next(self) -> Callable[[], None] | None:
@@ -108,7 +108,7 @@ class ThreadPool:
             return None
 
     def close(self, *, wait: bool) -> None:
-        """Begin nothing more that was not begun; ``wait`` until every thread has ended."""
+        """Start no further call; ``wait`` until every thread has ended."""
         with self._changed:
             self._closed = True
             self._calls.clear()

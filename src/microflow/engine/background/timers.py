@@ -9,8 +9,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from ...loop import Loop
 from ...model.clock import Clock
-from ...runtime import start_thread
 
 logger = logging.getLogger("microflow")
 
@@ -50,9 +50,13 @@ class Timers:
         self._due: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self.cancelled = 0
-        self._wake = threading.Event()
-        self._running = False
-        self._stopped = False
+        self._loop = Loop(
+            "microflow-timers",
+            lambda: self.run_once(clock.monotonic()),
+            failure="Timers failed",
+            again=1.0,
+            clock=clock,
+        )
         if for_script and _NO_THREAD_AT_EXIT:
             self.later(threading.TIMEOUT_MAX, lambda: None)
 
@@ -67,21 +71,12 @@ class Timers:
                 self.cancelled = 0
             heapq.heappush(self._due, entry)
             is_next = self._due[0] is entry
-            start = not self._running and not self._stopped
-            self._running = self._running or start
-        if start:
-            self._start()
-        elif is_next:
-            self._wake.set()
+        if is_next or not self._loop.is_running:
+            try:
+                self._loop.wake()
+            except RuntimeError as error:  # the next call of this method tries again
+                logger.error("Timers have to wait until a thread can be started: %s", error)
         return timer
-
-    def _start(self) -> None:
-        try:
-            start_thread(self._live, "microflow-timers")
-        except RuntimeError as error:
-            logger.error("What is due later has to wait until a thread can be started: %s", error)
-            with self._lock:
-                self._running = False  # whoever adds something next tries again
 
     def run_once(self, now: float) -> float | None:
         """Do what is due at this (monotonic) moment; seconds until the next is due, None if nothing is left."""
@@ -90,8 +85,7 @@ class Timers:
                 while self._due and self._due[0][2].action is None:
                     heapq.heappop(self._due)
                     self.cancelled = max(self.cancelled - 1, 0)
-                if not self._due or self._stopped:
-                    self._running = False
+                if not self._due or self._loop.is_stopped:
                     return None
                 if self._due[0][0] > now:
                     return self._due[0][0] - now
@@ -100,19 +94,11 @@ class Timers:
             if action is not None:
                 try:
                     action()
-                except (
-                    BaseException
-                ):  # a user's code may raise anything, and without this thread nothing is due any more
+                except BaseException:  # users' code may raise anything
                     logger.exception("Something that was due failed; the others go on.")
 
-    def _live(self) -> None:
-        while (seconds := self.run_once(self._clock.monotonic())) is not None:
-            self._clock.wait(self._wake, min(seconds, threading.TIMEOUT_MAX))
-            self._wake.clear()
-
     def stop(self) -> None:
-        """Do nothing more."""
+        """Do nothing more. An action under way is not waited for: it may be the one that stops the engine."""
+        self._loop.stop(wait=False)
         with self._lock:
-            self._stopped = True
             self._due.clear()
-        self._wake.set()

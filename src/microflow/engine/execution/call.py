@@ -11,7 +11,16 @@ import msgspec
 from ...errors import ConflictError, PayloadError
 from ...jobs import Job
 from ...model.payloads import check_result, decode, encode_inputs, key_text
-from ...model.results import ExecutionError, ExecutionResult, ExecutionStatus, RunStrategy, Verdict, decide
+from ...model.results import (
+    ExecutionError,
+    ExecutionResult,
+    ExecutionStatus,
+    Kind,
+    RunStrategy,
+    Trigger,
+    Verdict,
+    decide,
+)
 from ...runners.base import InputStatus, Request
 from ...store.executions import Claim, Ending, Executions, NewExecution, Opened, Waiting
 from ...store.partitions import StoredKey
@@ -27,14 +36,15 @@ class Call(msgspec.Struct, kw_only=True):
     ``upstream`` are the results of declared inputs, which decide whether the job runs also where its function takes none of them;
     None outside a DAG run.
     ``limits`` are those that this call is under besides its job's. ``claim`` is part of the transaction that opens the execution;
-    ``blocked_by_other_engine`` says, as part of the one in which it starts, why it must wait for an execution of another engine.
+    ``blocked_by_other_engine`` is called in the transaction in which the execution starts; it returns why the execution must wait
+    for one of another engine, or None.
     ``planned`` is the partition of a run that was planned. ``pause_switch`` is that of a run over many inputs, which can be paused.
-    ``opened`` is the row that it has already, queued: an engine that ended has left it, and this one resumes it.
+    ``opened`` is the queued row that it already has: an engine that ended has left it, and this one resumes it.
     """
 
     job: Job[Any]
     inputs: tuple[Any, ...] = ()
-    trigger: str = "call"
+    trigger: Trigger = Trigger.CALL
     position: int = 0
     force: bool = False
     scheduled_at: float | None = None
@@ -42,7 +52,7 @@ class Call(msgspec.Struct, kw_only=True):
     cat_partition: str | None = None
     planned: Planned | None = None
     options: bytes | None = None
-    kind: str = ""
+    kind: Kind | None = None
     body: Callable[..., Any] | None = None
     upstream: tuple[ExecutionResult, ...] | None = None
     limits: tuple[Limit, ...] = ()
@@ -240,7 +250,8 @@ def _run_key(first: Mapping[str, Any], job: str) -> str | None:
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
         raise PayloadError(
-            f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).'
+            f'Job {job!r}: inputs[0]["run_key"] is {value!r}; a run key is a string that is not empty (or a whole number).',
+            path='inputs[0]["run_key"]',
         )
     return key_text(value)
 

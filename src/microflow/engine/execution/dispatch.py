@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ...flow import Flow
 from ...jobs import Job
+from ...model.results import Kind
 from ...runners.base import Asked, Outcome, Request, Runner, Started, StartsAttempts
 from ...runners.guarded import Guarded
 from ...runners.refusal import Refusal
@@ -36,7 +37,7 @@ class Dispatch:
         job, body = execution.job, execution.call.body
         runner: Runner = self._threads
         caller = None
-        if body is None and job.kind == "task":
+        if body is None and job.kind is Kind.TASK:
             in_worker = _of_name(self._in_workers, job)
             if in_worker is not None:
                 return in_worker.run(job, request, execution.observation)
@@ -62,7 +63,7 @@ class Dispatch:
 
     def starts(self, job: Job[Any]) -> bool:
         """Whether the job is a task whose runner starts attempts, and can be made ready for them."""
-        return job.kind == "task" and _of_name(self._starters, job) is not None
+        return job.kind is Kind.TASK and _of_name(self._starters, job) is not None
 
     def start(self, job: Job[Any], asked: Sequence[Asked]) -> Started:
         """Start an attempt, or a chunk of attempts that one worker runs one after the other."""

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ...errors import DeadlockError, StoreError
-from ...model.results import ExecutionResult, ExecutionStatus
+from ...model.results import ExecutionResult, ExecutionStatus, Kind
 from ...runners.base import Outcome, Stop
 from ...runners.calling import error_of
 from ...store.executions import Ending, Opened, Waiting
@@ -58,7 +58,7 @@ class Execution:
             call.scheduled_at = parent.call.scheduled_at  # whatever a tick's run calls is of that tick
         self.call = call
         self.job = call.job
-        self.kind = call.kind or call.job.kind
+        self.kind: Kind = call.kind or call.job.kind
         self.parent = parent
         self.children: set[LiveExecution] = set()
         self.resources = resources

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from ...errors import ConflictError
 from ...jobs import Job
 from ...model.clock import Clock, longest_wait
-from ...model.results import ExecutionStatus
+from ...model.results import ExecutionStatus, Kind
 from ...runners.base import Stop
-from ...store.executions import HAVE_CODE, Executions, Opened, Waiting
+from ...store.executions import Executions, Opened, Waiting
 from ..admission.slots import Limit, SlotRequest
 from .call import Call
 from .observation import Observation
@@ -44,7 +44,7 @@ class LiveExecution(Protocol):
         ...
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         """What it is: a job's kind, or that of a run."""
         ...
 
@@ -103,7 +103,7 @@ class LiveExecution(Protocol):
 def outlives_engine(execution: LiveExecution) -> bool:
     """Whether the next server resumes it: a root, or a member of a run. What a manager called ends with its engine."""
     above = execution.parent
-    while above is not None and above.kind not in HAVE_CODE:
+    while above is not None and not above.kind.has_code:
         above = above.parent
     return above is None
 

@@ -160,7 +160,7 @@ class _Columns:
         return earliest if earliest.astimezone(UTC) < self._start(self._axis.texts[0]).astimezone(UTC) else None
 
     def of(self, area: PartitionArea) -> tuple[int, int]:
-        """The first column of an area, and the one behind its last. What has not begun to exist is left out."""
+        """The first column of an area, and the one behind its last. Columns that do not exist yet are left out."""
         if self._axis is None:
             _refuse_times(self._partitions, area)
             return 0, 1
@@ -216,7 +216,8 @@ def _refuse_backwards(partitions: Partitions, start: Any, end: Any) -> None:
     if start is None or end is None:
         return
     if partitions.period(start).astimezone(UTC) > partitions.period(end).astimezone(UTC):
-        raise PartitionError(f"start is {start}, after end, which is {end}; both are included.")
+        message = f"start is {start}, after end, which is {end}; both are included."
+        raise PartitionError(message, time_partition=start)
 
 
 def _refuse_times(partitions: Partitions, area: PartitionArea) -> None:

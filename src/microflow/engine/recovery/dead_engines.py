@@ -1,73 +1,82 @@
-"""Clearing up after engines that died: what they left is resumed by the next server, or ended."""
+"""Clears up after engines that died: what they left is resumed, by this engine or the next server, or ended."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
 
 import psutil
 
 from ...errors import ConflictError, Interrupted, StoreError
+from ...loop import Loop, log_failure
 from ...model.clock import Clock
-from ...model.results import ExecutionError
+from ...model.results import ExecutionError, Kind
 from ...store.engines import NOBODY
-from ...store.executions import HAVE_CODE, Executions, Opened
+from ...store.executions import Executions, Opened
 from ...store.liveness import is_alive
 from ..runs.mappings import Mappings
 from ..schedules.runs import ScheduleRuns
-from .resume import Left, Succession, gone, never_began
+from .resume import Resumption
+from .takeover import DeadEngine, Leftover, plan_takeover
 
 logger = logging.getLogger("microflow")
 
 LOOK = 5.0
 """Seconds between looks for engines that died while a server runs."""
 
+_FAILURE = "What dead engines left can't be cleared up now"
+
 
 class Recovery:
-    """Resumes what engines that died have left, at the start and, on a server, whenever a script or command has died.
+    """Resumes what dead engines have left: at the start and, on a server, whenever a script or command has died.
 
-    ``runs`` begins what is resumed; ``mappings`` keeps the inputs of those that are.
+    ``runs`` starts what is resumed; ``mappings`` keeps the inputs of mappings.
     """
 
     def __init__(
         self,
         executions: Executions,
-        succession: Succession,
+        resumption: Resumption,
         runs: ScheduleRuns,
         mappings: Mappings,
         clock: Clock,
-        later: Callable[[float, Callable[[], None]], Any],
     ) -> None:
         self._executions = executions
-        self._succession = succession
+        self._resumption = resumption
         self._runs = runs
         self._clock = clock
-        self._later = later
         self._mappings = mappings
-        self._timer: Any = None
-        self._taken: deque[Left] = deque()
+        self._taken: deque[Leftover] = deque()
+        self._loop = Loop(
+            "microflow-recovery",
+            self._look,
+            failure=_FAILURE,
+            again=LOOK,
+            clock=clock,
+        )
 
-    def start(self, taken: Iterable[Left], ticks: Iterable[Opened], *, looks: bool) -> None:
-        """Resume what was taken over; ``ticks``: the runs of ticks that have not begun. ``looks``: look again from time to time."""
-        self._try(lambda now: self.resume(taken, now, ticks))
+    def start(self, taken: Iterable[Leftover], ticks: Iterable[Opened], *, looks: bool) -> None:
+        """Resume what was taken over; ``ticks``: the runs of ticks that have not started. ``looks``: look again every ``LOOK``."""
+        try:
+            self.resume(taken, self._clock.now(), ticks)
+        except Exception as error:  # noqa: BLE001 - what has been taken over is resumed after the next look
+            log_failure(_FAILURE, error)
         if looks:
-            self._timer = self._later(LOOK, self._live)
+            self._loop.start(after=LOOK)
 
     def stop(self) -> None:
-        """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Look no more. A look under way is not waited for: it may call users' code, and what it still takes over is refused."""
+        self._loop.stop(wait=False)
 
     def run_once(self, now: float) -> None:
         """One look. Raises ``StoreError``; what has been taken over by then is resumed after the next look."""
-        self.resume(take_over(self._executions, self._succession, now, serves=True), now)
+        self.resume(take_over(self._executions, self._resumption, now, serves=True), now)
 
-    def resume(self, taken: Iterable[Left], now: float, ticks: Iterable[Opened] = ()) -> None:
-        """Resume what has been taken over, in the order in which it was accepted; what can't be resumed after all ends.
+    def resume(self, taken: Iterable[Leftover], now: float, ticks: Iterable[Opened] = ()) -> None:
+        """Resume what has been taken over, in the order in which it was accepted. What can't be resumed after all is ended.
 
-        The ``ticks`` that come before the last of it begin at their place in that order. Raises ``StoreError``.
+        The runs of ``ticks`` that were accepted before the last of it start at their place in that order. Raises ``StoreError``.
         """
         self._taken.extend(taken)
         waiting = deque(ticks)
@@ -76,30 +85,21 @@ class Recovery:
             while waiting and waiting[0].id < left.root.id:
                 self._runs.take_over_tick(waiting.popleft(), now)
             try:
-                submitted = self._runs.take_over(self._succession.call(left))
-                if left.kind == "map":
+                submitted = self._runs.take_over(self._resumption.call(left))
+                if left.kind is Kind.MAP:
                     submitted.future.add_done_callback(self._mappings.forget)
-            except ConflictError:  # this engine has begun to stop: its last act is to leave this to the next one
+            except ConflictError:  # this engine is stopping: its last act leaves this to the next one
                 logger.info("Execution %s is left to the next server.", left.root.id)
             except StoreError:
                 raise
-            except Exception as error:  # a filter of the user's may raise anything, and the others are resumed
+            except Exception as error:  # a user's filter may raise anything, and the others are resumed
                 logger.exception("Execution %s can't be resumed.", left.root.id)
-                self._succession.end(left, error, now)
+                self._resumption.end(left, error, now)
             self._taken.popleft()
 
-    def _live(self) -> None:
-        try:
-            self._try(self.run_once)
-        finally:  # whatever it was, the next look follows
-            self._timer = self._later(LOOK, self._live)
-
-    def _try(self, act: Callable[[float], None]) -> None:
-        try:
-            act(self._clock.now())
-        except Exception as error:
-            told = isinstance(error, (StoreError, OSError))
-            logger.error("What dead engines left can't be cleared up now: %s", error, exc_info=not told)
+    def _look(self) -> float:
+        self.run_once(self._clock.now())
+        return LOOK
 
 
 def sign_on(executions: Executions, kind: str, now: float) -> None:
@@ -108,72 +108,45 @@ def sign_on(executions: Executions, kind: str, now: float) -> None:
     executions.register(pid=own.pid, process_started=own.create_time(), kind=kind, now=now)
 
 
-def take_over(executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
+def take_over(executions: Executions, resumption: Resumption, now: float, *, serves: bool) -> list[Leftover]:
     """Take over what dead engines left unfinished, and end what can't be resumed.
 
-    Returns what is to be resumed, in the order in which it was accepted; it is queued already as this engine's.
+    Returns what is to be resumed, in the order in which it was accepted; it is already queued as this engine's.
 
-    An engine is dead when its process is gone: never because of its age. What a server left is resumed by servers of its flow alone
-    (``serves``); other engines leave it queued.
+    An engine is dead when its process is gone: never because of its age. ``serves``: this engine is a server.
     """
-    taken: list[Left] = []
+    taken: list[Leftover] = []
     for engine_id, pid, started, kind in executions.engines():
         if not is_alive(pid, started):
             name = f"{kind} engine (process {pid})"
-            dead = _Dead(engine_id, name, kind == "server", f"The {name} that ran this ended before the execution did.")
-            taken += _settle(dead, executions, succession, now, serves=serves)
+            error = f"The {name} that ran this ended before the execution did."
+            dead = DeadEngine(engine_id, name, kind == "server", error)
+            taken += _take_over_from(dead, executions, resumption, now, serves=serves)
     if serves:
-        stopped = "The server that ran this stopped, and its job has no attempt left, or is gone."
-        taken += _settle(_Dead(NOBODY, "server", True, stopped), executions, succession, now, serves=True)
+        error = "The server that ran this stopped, and its job has no attempt left, or is gone."
+        taken += _take_over_from(DeadEngine(NOBODY, "server", True, error), executions, resumption, now, serves=True)
     return sorted(taken, key=lambda left: left.root.id)
 
 
-class _Dead(NamedTuple):
-    """An engine that has ended, by its ``id``; ``ended`` is said of what it ran and nobody tries again."""
+def _take_over_from(
+    dead: DeadEngine, executions: Executions, resumption: Resumption, now: float, *, serves: bool
+) -> list[Leftover]:
+    """Carry out the takeover of a dead engine's executions in one transaction; what this engine resumes of them.
 
-    id: int
-    name: str
-    served: bool
-    ended: str
-
-
-def _settle(dead: _Dead, executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
-    """Take over what this engine resumes, leave to other servers what is theirs, and end the rest, all in one transaction.
-
-    Returns what is taken over. Of two engines that do this at the same time, one finds nothing left.
+    If two engines do this at the same time, one finds nothing left.
     """
     with executions.together():
         if executions.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
             return []
-        # what has been left to a server of other flows already stays as it is
-        spared = {
-            opened.id
-            for opened, _ in executions.unfinished(dead.id)
-            if dead.id == NOBODY and not succession.serves(opened)
-        }
-        unfinished = [known for known in executions.unfinished(dead.id) if known[0].id not in spared]
-        left = succession.left_by_server(unfinished) if dead.served else succession.left_by_script(unfinished)
-        mine = [each for each in left if succession.serves(each.root) and (serves or not dead.served)]
-        kept = succession.awaiting_server(left, now)
+        unfinished = executions.unfinished(dead.id)
+        plan = plan_takeover(dead, unfinished, resumption.retries_of, executions.call_of, serves=serves, now=now)
         executions.interrupt(
             dead.id,
-            ExecutionError(Interrupted.__name__, dead.ended),
+            ExecutionError(Interrupted.__name__, dead.error),
             now,
-            kept | succession.resuming(mine, now),
-            nobodys=kept.keys() - {number for each in mine for number in each.numbers},
-            errors={
-                opened.id: _why(opened, dead, succession)
-                for opened, kind in unfinished
-                if opened.started_at is None or kind not in HAVE_CODE
-            },
-            spared=spared,
+            plan.queued,
+            nobodys=plan.unowned,
+            errors=plan.errors,
+            spared=plan.untouched,
         )
-    return mine
-
-
-def _why(opened: Opened, dead: _Dead, succession: Succession) -> ExecutionError:
-    """Why what never began, or a run, ends."""
-    message = never_began(dead.name) if opened.started_at is None else f"The {dead.name} that ran this ended."
-    if succession.serves(opened) and not succession.has_job(opened):
-        message += f" It can't go on: {gone(opened)}"
-    return ExecutionError(Interrupted.__name__, message)
+    return plan.resumed

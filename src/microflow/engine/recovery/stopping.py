@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Container
 
 from ...errors import Interrupted, StoreError
-from ...model.results import ExecutionError
-from ...store.executions import HAVE_CODE, Waiting
+from ...model.results import ExecutionError, Kind
+from ...store.executions import Waiting
 from ..execution.live import Live, LiveExecution
 from ..execution.resources import Resources
 from ..execution.state import State
-from .resume import Succession
+from .resume import Resumption
+from .takeover import awaiting_server, left_by_server
 
 logger = logging.getLogger("microflow")
 
@@ -24,9 +25,9 @@ HURRIED_SECONDS = 1.0
 
 
 def leave_queued(resources: Resources) -> None:
-    """Leave to the next server what only waits, and let the runs begin nothing more; what has begun may end.
+    """Leave queued executions to the next server, and have runs start nothing more. Started executions may end.
 
-    A script leaves nothing: what it has queued still runs while it stops.
+    A script leaves nothing: its queued executions still run while it stops.
     """
     if resources.leaves:
         for execution in resources.live.all():
@@ -38,7 +39,7 @@ def _leave(execution: LiveExecution) -> None:
     """Leave a root or a member of a run. A run is asked to end before its members, which it must not go by any more."""
     if execution.state is State.PARKED:
         execution.cancel("interrupted")
-    elif execution.kind not in HAVE_CODE:
+    elif not execution.kind.has_code:
         execution.drain("interrupted")
         for member in tuple(execution.children):
             _leave(member)
@@ -69,11 +70,11 @@ def end_live(live: Live, hurried: Callable[[], bool]) -> None:
 def _ending_seconds(execution: LiveExecution) -> float:
     """How long an execution may take to end. What can't be killed is waited for as long as a task would live on."""
     job = execution.job
-    is_killed = job.kind == "task" and job.runner != "thread" and execution.call.body is None
+    is_killed = job.kind is Kind.TASK and job.runner != "thread" and execution.call.body is None
     return float(job.cancel_grace) + (ENDING_SECONDS if is_killed else HURRIED_SECONDS)
 
 
-def sign_off(resources: Resources, succession: Succession, flows: Container[str], *, reason: str) -> int:
+def sign_off(resources: Resources, resumption: Resumption, flows: Container[str], *, reason: str) -> int:
     """Record that this engine ended, the ends it still owes, and what it leaves to the next server, as after a kill.
 
     How many executions of these flows wait for the next server.
@@ -86,8 +87,8 @@ def sign_off(resources: Resources, succession: Succession, flows: Container[str]
         with executions.together():
             kept: dict[int, Waiting] = {}
             if resources.leaves:
-                left = succession.left_by_server(executions.unfinished(executions.engine_id))
-                kept = succession.awaiting_server(left, now)
+                left = left_by_server(executions.unfinished(executions.engine_id), resumption.retries_of)
+                kept = awaiting_server(left, executions.call_of, now)
             errors = {}
             for opened, ending in tuple(resources.left.values()):
                 if opened.id not in kept:

@@ -14,7 +14,7 @@ import msgspec
 from ...errors import CallError, OutsideExecutionError
 from ...jobs import Job
 from ...model.clock import longest_wait
-from ...model.results import ExecutionResult
+from ...model.results import ExecutionResult, Kind, Trigger
 from ...runners.base import Outcome
 from ...runners.cpython import let_go
 from ...runtime import PartitionSelection, Progress
@@ -26,11 +26,11 @@ from ..execution.live import LiveExecution
 from ..execution.resources import Resources
 from ..execution.settling import outcome_of
 from ..execution.state import State
-from .dag import NEW_RUN, BegunDag, DagRun, closure_of, outcome_of_run
+from .dag import NEW_RUN, DagRun, ResumedDag, closure_of, outcome_of_run
 from .fanout import FanOut
 from .futures import ExecutionFuture
 from .partition_plans import PartitionPlan, PartitionRuns, calls_of
-from .sources import NEW_MAPPING, BegunCalls, Calls, Source, refuse_cancelled
+from .sources import NEW_MAPPING, Calls, ResumedCalls, Source, refuse_cancelled
 
 logger = logging.getLogger("microflow")
 
@@ -39,7 +39,7 @@ WINDOW = 256
 
 
 class Submitted(NamedTuple):
-    """An execution that was begun, and its result when it ends."""
+    """An execution that was accepted, and its result when it ends."""
 
     execution: Execution
     future: Future[ExecutionResult]
@@ -60,19 +60,19 @@ class Caller:
         partition_runs: PartitionRuns,
         parent: LiveExecution | None = None,
         *,
-        trigger: str = "call",
-        before: Callable[[Job[Any]], None] | None = None,
+        trigger: Trigger = Trigger.CALL,
+        refresh_function: Callable[[Job[Any]], None] | None = None,
     ) -> None:
         self._resources = resources
         self._threads = threads
         self._partition_runs = partition_runs
         self._parent = parent
         self._trigger = trigger
-        self._before = before
+        self._refresh_function = refresh_function
         self._closed = False
 
     def close(self) -> None:
-        """The attempt whose code makes these calls is over. What it has begun goes on; a thread that it left can begin no more."""
+        """The attempt whose code makes these calls is over. Its calls continue; a thread that it left behind can make no more."""
         self._closed = True
 
     def _check(self) -> None:
@@ -96,8 +96,8 @@ class Caller:
     def _call(self, job: Job[Any], inputs: tuple[Any, ...]) -> Call:
         if self._closed:
             self._check()
-        if self._before is not None:
-            self._before(job)
+        if self._refresh_function is not None:
+            self._refresh_function(job)
         return Call(job=job, inputs=inputs, trigger=self._trigger, position=self._position())
 
     def call(self, job: Job[Any], inputs: tuple[Any, ...]) -> ExecutionResult:
@@ -200,8 +200,8 @@ class Caller:
     def map_parallel(self, job: Job[Any], inputs: Iterable[Any], max_concurrency: int | None) -> list[ExecutionResult]:
         """Carry out one job over many inputs; a tuple is several positional ones."""
         self._check()
-        if self._before is not None:
-            self._before(job)
+        if self._refresh_function is not None:
+            self._refresh_function(job)
         calls = (
             Call(job=job, inputs=item if isinstance(item, tuple) else (item,), trigger=self._trigger) for item in inputs
         )
@@ -219,33 +219,22 @@ class Caller:
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
         at_hand: bool = True,
-        begun: BegunCalls = NEW_MAPPING,
+        resumed: ResumedCalls = NEW_MAPPING,
+        with_inputs: bool = False,
     ) -> Calls:
-        """The mapping itself: calls of one job; ``ended`` is told how many have ended, ``keep`` says whether results are kept.
+        """The mapping itself: calls of one job. ``ended`` is called with the number of calls that have ended.
 
-        ``at_hand``: asking for the next call never waits. ``begun``: it goes on from there.
+        ``keep``: the results are kept. ``with_inputs``: each call is a DAG run of the job, whose jobs have in common what it holds.
+        ``at_hand``: asking for the next call never waits. ``resumed``: the calls that the mapping made before it was interrupted.
         """
-        self._position(begun.position)
-        source = Calls(self._placed, calls, ended, keep, begun)
-        capacity = self._resources.limits.capacity(job)
-        width = min(capacity, max_concurrency or capacity)
-        self.fan_out(source, width, keyed=any(group.key for group in job.limits), at_hand=at_hand)
-        return source
-
-    def dag_runs(
-        self,
-        job: Job[Any],
-        calls: Iterable[Call],
-        max_concurrency: int | None,
-        *,
-        ended: Callable[[int], None] | None = None,
-        keep: bool = True,
-        begun: BegunCalls = NEW_MAPPING,
-    ) -> Calls:
-        """One DAG run of ``job`` for each call, which holds what all jobs of that run have in common; as ``map_calls``."""
-        self._position(begun.position)
-        source = Calls(self._placed, (dag_call([job], call) for call in calls), ended, keep, begun)
-        self.fan_out(source, min(UNLIMITED, max_concurrency or UNLIMITED))
+        self._position(resumed.position)
+        if with_inputs:  # a DAG run takes no slots; its jobs do
+            calls, capacity, keyed = (dag_call([job], call) for call in calls), UNLIMITED, False
+        else:
+            capacity = self._resources.limits.capacity(job)
+            keyed = any(group.key for group in job.limits)
+        source = Calls(self._placed, calls, ended, keep, resumed)
+        self.fan_out(source, min(capacity, max_concurrency or capacity), keyed=keyed, at_hand=at_hand)
         return source
 
     def fan_out(
@@ -276,17 +265,17 @@ class Caller:
         self,
         jobs: Sequence[Job[Any]],
         template: Call,
-        begun: BegunDag = NEW_RUN,
+        resumed: ResumedDag = NEW_RUN,
     ) -> list[ExecutionResult]:
-        """The DAG run itself; ``template`` holds what its calls have in common. It goes on from what has ``begun``."""
-        run = DagRun(jobs, template, self._position, begun)
+        """The DAG run itself; ``template`` holds what its calls have in common; ``resumed``, the calls it made before."""
+        run = DagRun(jobs, template, self._position, resumed)
         flow = jobs[0].flow
         nodes = [flow.jobs[name] for name in run.nodes]
-        if self._before is not None:
+        if self._refresh_function is not None:
             for job in nodes:
-                self._before(job)
-        # where all need the flow's places and no others, whatever is begun beyond them would only wait
-        alike = all(job.kind == "task" and not job.limits for job in nodes)
+                self._refresh_function(job)
+        # if all need only the flow's slots, executions beyond that number would only wait
+        alike = all(job.kind is Kind.TASK and not job.limits for job in nodes)
         width = self._resources.limits.of_flow(flow).slots if alike else UNLIMITED
         self.fan_out(run, width, window=WINDOW)
         return [run.results[job.name] for job in jobs]
@@ -302,9 +291,9 @@ class Caller:
         """Carry out a partitioned job over partitions."""
         self._check()
         plan = self._partition_runs.plan(job, selection, batch_size, max_concurrency, with_inputs)
-        if self._before is not None:
+        if self._refresh_function is not None:
             for known in closure_of(job) if with_inputs else [job]:
-                self._before(known)
+                self._refresh_function(known)
         return self.partition_calls(plan, ended=self.reporter(plan.executions)).results
 
     def partition_calls(
@@ -313,12 +302,18 @@ class Caller:
         *,
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
-        begun: BegunCalls = NEW_MAPPING,
+        resumed: ResumedCalls = NEW_MAPPING,
     ) -> Calls:
         """Carry out a plan, one execution for each cell or batch; arguments as for ``map_calls``."""
-        carry_out = self.dag_runs if plan.with_inputs else self.map_calls
-        calls = calls_of(plan, "partitions")
-        return carry_out(plan.job, calls, plan.max_concurrency, ended=ended, keep=keep, begun=begun)
+        return self.map_calls(
+            plan.job,
+            calls_of(plan, Trigger.PARTITIONS),
+            plan.max_concurrency,
+            ended=ended,
+            keep=keep,
+            resumed=resumed,
+            with_inputs=plan.with_inputs,
+        )
 
 
 def _wait_for(woken: SimpleQueue[None]) -> None:
@@ -333,31 +328,31 @@ def _wait_for(woken: SimpleQueue[None]) -> None:
 def dag_call(
     jobs: Sequence[Job[Any]],
     template: Call,
-    begun: BegunDag = NEW_RUN,
+    resumed: ResumedDag = NEW_RUN,
     **given: Any,
 ) -> Call:
     """A DAG run that is an execution of its own; ``template`` is what its calls have in common, ``given`` the rest of its own."""
     call = Call(
         job=jobs[0],
         trigger=template.trigger,
-        kind="dag",
-        body=lambda caller: outcome_of_run(caller.run_dag_calls(jobs, template, begun)),
+        kind=Kind.DAG,
+        body=lambda caller: outcome_of_run(caller.run_dag_calls(jobs, template, resumed)),
         time_partition=template.time_partition,
         cat_partition=template.cat_partition,
     )
     return msgspec.structs.replace(call, **given)
 
 
-def partitions_body(plan: PartitionPlan, begun: BegunCalls = NEW_MAPPING) -> Callable[[Caller], Outcome]:
-    """What a run over partitions does that is an execution of its own.
+def partitions_body(plan: PartitionPlan, resumed: ResumedCalls = NEW_MAPPING) -> Callable[[Caller], Outcome]:
+    """The body of a run over partitions that is an execution of its own.
 
-    ``begun``: what the run has called before; then the plan is the rest of it.
+    ``resumed``: the calls that the run made before it was interrupted; the plan is then the rest of the run.
     """
-    done = sum(begun.counts.values())
-    total = done + len(begun.unfinished) + plan.executions
+    done = sum(resumed.counts.values())
+    total = done + len(resumed.unfinished) + plan.executions
 
     def carry_out(caller: Caller) -> Outcome:
         ended = caller.reporter(total, done)
-        return caller.partition_calls(plan, ended=ended, keep=False, begun=begun).summary(plan.job.name)
+        return caller.partition_calls(plan, ended=ended, keep=False, resumed=resumed).summary(plan.job.name)
 
     return carry_out

@@ -19,25 +19,25 @@ from ...store.executions import Opened
 from ..execution.call import Call
 
 
-class BegunDag(NamedTuple):
-    """What a DAG run that is gone on with has called by now, by the names of the jobs.
+class ResumedDag(NamedTuple):
+    """The calls that a DAG run made before it was interrupted, by the names of the jobs.
 
-    ``results`` are of those that have ended, ``opened`` the rows of the others, which are queued.
+    ``results``: those of the calls that have ended; ``opened``: the rows of the others, which are queued.
     """
 
     results: Mapping[str, ExecutionResult] = {}
     opened: Mapping[str, Opened] = {}
 
 
-NEW_RUN = BegunDag()
-"""It has called nothing."""
+NEW_RUN = ResumedDag()
+"""A new run, which has made no calls."""
 
 
 class DagRun:
     """The closure of some targets, each job once. ``template`` is what every call of the run has in common.
 
     ``reserve`` gives the first of so many new positions among the caller's calls: a job's is that of its place in the run.
-    Raises ``DefinitionError`` if what has ``begun`` is of another run than the jobs declare now.
+    Raises ``DefinitionError`` if what is ``resumed`` is another run than the one that the jobs declare now.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class DagRun:
         targets: Sequence[Job[Any]],
         template: Call,
         reserve: Callable[[int], int],
-        begun: BegunDag = NEW_RUN,
+        resumed: ResumedDag = NEW_RUN,
     ) -> None:
         self._flow = targets[0].flow
         self._template = template
         self.edges = _edges(targets)
         self.nodes = closure([job.name for job in targets], self.edges)
-        _check_begun(begun, self.edges)
+        _check_calls(resumed, self.edges)
         self._position = reserve(len(self.nodes))
         self._readiness = Readiness(self.nodes, self.edges)
         self._order = {name: index for index, name in enumerate(self.nodes)}
-        self._opened = begun.opened
-        self.results: dict[str, ExecutionResult] = dict(begun.results)
+        self._opened = resumed.opened
+        self.results: dict[str, ExecutionResult] = dict(resumed.results)
         ready = self._readiness.ready()
         for name in self.nodes:  # inputs come before what needs them
             if name in self.results:
@@ -124,12 +124,17 @@ def _edges(targets: Sequence[Job[Any]]) -> dict[str, list[str]]:
     return edges
 
 
-def _check_begun(begun: BegunDag, edges: Mapping[str, Sequence[str]]) -> None:
-    """Raise ``DefinitionError`` unless everything that has begun is of the run, and had its inputs when it began."""
-    for name in (*begun.results, *begun.opened):
+def check_resumed(targets: Sequence[Job[Any]], resumed: ResumedDag) -> None:
+    """Raise what ``DagRun`` would: ``DefinitionError`` or ``InputCountError`` if the run can't be resumed."""
+    _check_calls(resumed, _edges(targets))
+
+
+def _check_calls(resumed: ResumedDag, edges: Mapping[str, Sequence[str]]) -> None:
+    """Raise ``DefinitionError`` unless every call made before is part of the run, and had its inputs."""
+    for name in (*resumed.results, *resumed.opened):
         if name not in edges:
             raise DefinitionError(f"it has run job {name!r}, which is no part of it any more.")
-        lacking = next((known for known in edges[name] if known not in begun.results), None)
+        lacking = next((known for known in edges[name] if known not in resumed.results), None)
         if lacking is not None:
             raise DefinitionError(f"it has run job {name!r} without job {lacking!r}, which is an input of it by now.")
 

@@ -16,13 +16,14 @@ import msgspec
 from ...errors import DefinitionError, StoreError
 from ...jobs import Job
 from ...model.payloads import decode
+from ...model.results import Kind, Trigger
 from ...runners.base import Outcome
 from ...runtime import batches
 from ...store.executions import Claim, Executions, Opened, Waiting
 from ...store.mappings import MappingInputs
 from ..execution.call import Call, prepare
 from ..execution.pausing import PauseSwitch
-from .sources import NEW_MAPPING, BegunCalls
+from .sources import NEW_MAPPING, ResumedCalls
 
 if TYPE_CHECKING:
     from .caller import Caller
@@ -57,7 +58,12 @@ class Mappings:
         self._keeps_inputs = keeps_inputs
 
     def call(
-        self, job: Job[Any], inputs: Sequence[Any], trigger: str, batch_size: int | None, max_concurrency: int | None
+        self,
+        job: Job[Any],
+        inputs: Sequence[Any],
+        trigger: Trigger,
+        batch_size: int | None,
+        max_concurrency: int | None,
     ) -> Call:
         """A new mapping. Its inputs are checked first, and stored if they are kept.
 
@@ -81,26 +87,28 @@ class Mappings:
         return Call(
             job=job,
             trigger=trigger,
-            kind="map",
+            kind=Kind.MAP,
             body=_body(job, calls, size, max_concurrency),
             options=None if options == MappingOptions() else msgspec.json.encode(options),
             pause_switch=PauseSwitch(),
             claim=claim,
         )
 
-    def rest(self, job: Job[Any], run: Opened, options: str | None, begun: BegunCalls) -> Callable[[Caller], Outcome]:
-        """What an earlier server's mapping still has to do, given what it has ``begun``.
+    def rest(
+        self, job: Job[Any], run: Opened, options: str | None, resumed: ResumedCalls
+    ) -> Callable[[Caller], Outcome]:
+        """The body of an earlier server's mapping, with the calls that are left; ``resumed``: those it has made.
 
         Raises ``DefinitionError`` if its inputs are not in the store, and as ``call`` does if the job no longer takes them.
         """
         mapping = self._inputs.find(run.id)
         if mapping is None:
             raise DefinitionError("its inputs are not in the store.")
-        for call in self._calls(job, self._inputs.read(mapping, begun.position)):
+        for call in self._calls(job, self._inputs.read(mapping, resumed.position)):
             prepare(call)  # as at the first time
         asked = msgspec.json.decode(options or b"{}", type=MappingOptions)
-        calls = self._calls(job, self._inputs.read(mapping, begun.position))
-        return _body(job, calls, mapping.size, asked.max_concurrency, begun)
+        calls = self._calls(job, self._inputs.read(mapping, resumed.position))
+        return _body(job, calls, mapping.size, asked.max_concurrency, resumed)
 
     def _calls(self, job: Job[Any], inputs: Iterable[msgspec.Raw]) -> Iterator[Call]:
         return (_member(job, tuple(decode(bytes(encoded)))) for encoded in inputs)
@@ -119,16 +127,16 @@ class Mappings:
 
 
 def _member(job: Job[Any], inputs: tuple[Any, ...]) -> Call:
-    return Call(job=job, inputs=inputs, trigger="map")
+    return Call(job=job, inputs=inputs, trigger=Trigger.MAP)
 
 
 def _body(
-    job: Job[Any], calls: Iterable[Call], size: int, max_concurrency: int | None, begun: BegunCalls = NEW_MAPPING
+    job: Job[Any], calls: Iterable[Call], size: int, max_concurrency: int | None, resumed: ResumedCalls = NEW_MAPPING
 ) -> Callable[[Caller], Outcome]:
-    done = sum(begun.counts.values())
+    done = sum(resumed.counts.values())
 
     def carry_out(caller: Caller) -> Outcome:
         ended = caller.reporter(size, done)
-        return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False, begun=begun).summary(job.name)
+        return caller.map_calls(job, calls, max_concurrency, ended=ended, keep=False, resumed=resumed).summary(job.name)
 
     return carry_out

@@ -9,12 +9,12 @@ import msgspec
 
 from ...errors import ConflictError, PartitionError
 from ...jobs import Job
-from ...model.clock import Clock
 from ...model.partitions import Cells, Only, Order, PartitionKey, Partitions, count_taken
 from ...model.payloads import decode
+from ...model.results import Kind, Trigger
 from ...runtime import PartitionArea, PartitionSelection, batches
-from ...store.begun import LastCall
-from ...store.partitions import PartitionStatuses, StoredKey
+from ...store.partitions import StoredKey
+from ...store.resumed_runs import LastCall
 from ..admission.limits import Limits
 from ..execution.call import Call, prepare
 from ..partitions.grids import Grid, PartitionGrids, partitions_of
@@ -23,7 +23,7 @@ from .dag import closure_of
 
 
 class PartitionPlan(NamedTuple):
-    """A run over partitions that may begin: everything has been checked, and nothing has happened."""
+    """A run over partitions that may start: everything has been checked, and nothing has happened."""
 
     job: Job[Any]
     cells: Cells
@@ -54,11 +54,12 @@ class Estimate(NamedTuple):
     counts: dict[str, int] | None
 
 
-class PartitionRuns(PartitionGrids):
-    """Plans and carries out runs over partitions."""
+class PartitionRuns:
+    """Plans runs over partitions: what they take of ``grids``, and how long they are likely to take."""
 
-    def __init__(self, statuses: PartitionStatuses, limits: Limits, clock: Clock) -> None:
-        super().__init__(statuses, clock)
+    def __init__(self, grids: PartitionGrids, limits: Limits) -> None:
+        self._grids = grids
+        self._statuses = grids.statuses
         self._limits = limits
 
     def plan(
@@ -83,22 +84,27 @@ class PartitionRuns(PartitionGrids):
         """
         if with_inputs and batch_size is not None:
             raise PartitionError("with_inputs runs a DAG for each partition, so it can't be combined with batch_size.")
-        only = selection.only
-        counted = counted or only != "all"
-        grid = self.selected(job, selection, counted)
+        counted = counted or selection.only != "all"
+        grid = self._grids.selected(job, selection, counted)
         if again is not None:
-            read = self.statuses.failed_before if only == "missing" else self.statuses.succeeded_after
-            grid = grid.without(read(job.flow.name, job.name, again))
-            only = "missing_or_failed" if only == "missing" else only
+            grid = grid.without(self._left_out(job, selection, again))
         if behind is not None:
             grid = grid.behind(behind, selection.order)
-        cells = Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
+        cells = _cells(grid, selection, is_again=again is not None)
         plan = PartitionPlan(job, cells, grid, batch_size, max_concurrency, with_inputs, counted, again)
         if with_inputs:
             _check_closure(plan)
         else:
             _check_first_call(plan)
         return plan
+
+    def _left_out(self, job: Job[Any], selection: PartitionSelection, earlier: int) -> list[StoredKey]:
+        """The cells that a retry of an ``earlier`` run leaves out: those that have succeeded since.
+
+        A run over missing cells did not take the cells that had failed before it: its retry leaves these out.
+        """
+        read = self._statuses.failed_before if selection.only == "missing" else self._statuses.succeeded_after
+        return read(job.flow.name, job.name, earlier)
 
     def again(
         self, job: Job[Any], execution_id: int, options: str | bytes | None
@@ -132,12 +138,18 @@ class PartitionRuns(PartitionGrids):
         job = plan.job
         capacity = self._limits.capacity(job)
         concurrency = max(1, min(capacity, plan.max_concurrency or capacity, plan.executions))
-        kind = "dag" if plan.with_inputs else job.kind
-        each = self.statuses.seconds_each(job.flow.name, job.name, kind)
+        kind = Kind.DAG if plan.with_inputs else job.kind
+        each = self._statuses.seconds_each(job.flow.name, job.name, kind)
         seconds = None if each is None else each * len(plan.cells) / concurrency
         lines = plan.grid.lines if plan.counted else None
         counts = None if lines is None else {only: count_taken(lines, only) for only in get_args(Only)}
         return Estimate(len(plan.cells), plan.executions, concurrency, each, seconds, counts)
+
+
+def _cells(grid: Grid, selection: PartitionSelection, *, is_again: bool) -> Cells:
+    """The cells that a run takes of a grid. By now, the cells that a run over missing ones took may have failed."""
+    only = "missing_or_failed" if is_again and selection.only == "missing" else selection.only
+    return Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
 
 
 class RunOptions(msgspec.Struct, omit_defaults=True):
@@ -287,7 +299,7 @@ def _check_first_call(plan: PartitionPlan) -> None:
         if not (plan.job.parameters.names or plan.job.parameters.variable):
             raise PartitionError(f"Job {plan.job.name!r} takes no input, so no batch of partitions can be given to it.")
         keys = max(batches(plan.cells, plan.batch_size), key=_size, default=None)
-        first = None if keys is None else _batch_call(plan.job, keys, "")
+        first = None if keys is None else _batch_call(plan.job, keys, Trigger.PARTITIONS)
     if first is not None:
         prepare(first)
 
@@ -296,7 +308,7 @@ def _size(keys: Sequence[PartitionKey]) -> int:
     return sum(len(text or "") + len(category or "") for text, category in keys)
 
 
-def calls_of(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
+def calls_of(plan: PartitionPlan, trigger: Trigger) -> Iterator[Call]:
     job = plan.job
     if plan.batch_size is not None:
         for keys in batches(plan.cells, plan.batch_size):
@@ -318,6 +330,6 @@ def calls_of(plan: PartitionPlan, trigger: str) -> Iterator[Call]:
         yield call
 
 
-def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: str) -> Call:
+def _batch_call(job: Job[Any], keys: Sequence[PartitionKey], trigger: Trigger) -> Call:
     dicts = [{"time_partition": text, "cat_partition": category} for text, category in keys]
     return Call(job=job, trigger=trigger, inputs=(dicts,))

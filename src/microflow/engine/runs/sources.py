@@ -28,8 +28,8 @@ class Source(Protocol):
         ...
 
 
-class BegunCalls(NamedTuple):
-    """What a mapping that is gone on with has called by now.
+class ResumedCalls(NamedTuple):
+    """The calls that a mapping made before it was interrupted.
 
     ``counts`` says how many have ended with each status, ``failure`` is an error of one; ``position`` is that of the first call
     that has not been made; ``unfinished`` are those that are queued.
@@ -41,15 +41,15 @@ class BegunCalls(NamedTuple):
     unfinished: Sequence[Call] = ()
 
 
-NEW_MAPPING = BegunCalls()
-"""It has called nothing."""
+NEW_MAPPING = ResumedCalls()
+"""A new mapping, which has made no calls."""
 
 
 class Calls:
     """A source that reads calls from an iterator as they are needed.
 
     ``results`` has the results in order if they are kept; ``counts`` how many ended with each status; ``failure`` an error of one:
-    of all calls, those that have ``begun`` before included. ``ended`` is told how many have ended.
+    of all calls, including those that were made before it was ``resumed``. ``ended`` is told how many have ended.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class Calls:
         items: Iterable[Any],
         ended: Callable[[int], None] | None = None,
         keep: bool = True,
-        begun: BegunCalls = NEW_MAPPING,
+        resumed: ResumedCalls = NEW_MAPPING,
     ) -> None:
         self._make = make
-        self._items = chain(begun.unfinished, items)
+        self._items = chain(resumed.unfinished, items)
         self._number = 0
         self._after = ended
         self._keep = keep
         self._early: dict[int, ExecutionResult] = {}
         self.results: list[ExecutionResult] = []
-        self.counts: Counter[ExecutionStatus] = Counter(begun.counts)
-        self.failure: ExecutionError | None = begun.failure
+        self.counts: Counter[ExecutionStatus] = Counter(resumed.counts)
+        self.failure: ExecutionError | None = resumed.failure
 
     def next(self) -> tuple[int, Call] | None:
         """The next call, numbered in the order of the items."""

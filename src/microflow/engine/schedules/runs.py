@@ -1,4 +1,4 @@
-"""The runs of schedules: which jobs one takes, how it is begun, and which are still going."""
+"""The runs of schedules: which jobs a run takes, how it is started, and which runs have not ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 from ...errors import StoreError
 from ...flow import Flow
 from ...jobs import Job
-from ...model.results import ExecutionStatus
+from ...model.results import ExecutionStatus, Kind, Trigger
 from ...model.schedules import Schedule
 from ...store.executions import Claim, Ending, Opened, Waiting
 from ...store.schedules import RunOptions, Schedules, schedule_of
@@ -55,7 +55,7 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
 
     def first_task(self, can_be_warmed: Callable[[Job[Any]], bool]) -> Job[Any] | None:
         """A task for which a worker can be made ready before its run starts; None if there is none."""
-        jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind != "task" else self.jobs
+        jobs = self.flow.jobs.values() if self.is_dag or self.jobs[0].kind is not Kind.TASK else self.jobs
         return next((job for job in jobs if can_be_warmed(job)), None)
 
     @property
@@ -63,9 +63,9 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
         """Whether one tick is a DAG run: of several jobs, or of one that declares inputs."""
         return len(self.jobs) > 1 or bool(self.jobs[0].inputs)
 
-    def runs_as(self, job: str, kind: str) -> bool:
+    def runs_as(self, job: str, kind: Kind) -> bool:
         """Whether its runs are executions of this job and kind; if not, it was given to other jobs since one of these ran."""
-        return (job, kind) == (self.jobs[0].name, "dag" if self.is_dag else self.jobs[0].kind)
+        return (job, kind) == (self.jobs[0].name, Kind.DAG if self.is_dag else self.jobs[0].kind)
 
 
 def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
@@ -78,10 +78,10 @@ def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
 
 
 class ScheduleRuns:
-    """Begins the runs of an engine's schedules and knows which of them are still going.
+    """Starts the runs of an engine's schedules and knows which of them have not ended.
 
-    Used by one thread at a time, but for ``take_over``. A schedule that does not allow overlap has a limit of one place: whatever
-    has to wait for the run before it waits there, like any other execution that waits for a place.
+    Used by one thread at a time, except for ``take_over``. A schedule that does not allow overlap has a limit of one slot: a run
+    that must wait for the run before it waits there, like any other execution that waits for a slot.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class ScheduleRuns:
         self._turns: dict[Key, Limit] = {}
         self.serve(served)
         self._threads = Limit("runs of schedules", THREADS)
-        self._begun: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
-        self._begun_lock = threading.Lock()  # what a script left when it died is taken over by another thread
+        self._started: defaultdict[Key, WeakSet[Execution]] = defaultdict(WeakSet)
+        self._started_lock = threading.Lock()  # what a script left when it died is taken over by another thread
         self._joint = threading.local()
 
     def serve(self, served: Sequence[ServedSchedule]) -> None:
@@ -117,12 +117,13 @@ class ScheduleRuns:
         self._served = {schedule.key: schedule for schedule in served}
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """What this thread begins inside is committed at the end and then carried out; if anything raises, nothing of it has
-        happened.
+    def transaction(self) -> Iterator[None]:
+        """Start several runs in one transaction: they are committed at the end of the block and carried out after that.
+
+        If the block raises, none of them has been started.
         """
         joint: list[Execution] = []
-        self._joint.begun = joint
+        self._joint.started = joint
         try:
             with self._resources.together():
                 yield
@@ -131,33 +132,33 @@ class ScheduleRuns:
                 undo_open(execution, error)
             raise
         finally:
-            self._joint.begun = None
+            self._joint.started = None
 
     @property
-    def is_together(self) -> bool:
-        """Whether what this thread begins now is part of a transaction with others."""
-        return getattr(self._joint, "begun", None) is not None
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside ``transaction``."""
+        return getattr(self._joint, "started", None) is not None
 
     def running(self, served: ServedSchedule) -> list[int]:
-        """The runs of a schedule that have not ended, in the order in which they were begun: those that this engine has and, where
-        they must not overlap, those that go on in another process, begun by hand.
+        """The ids of a schedule's runs that have not ended, in the order of their start: the runs of this engine and, where runs
+        must not overlap, those that were started by hand in another process.
         """
-        with self._begun_lock:
-            begun = [execution.id for execution in self._begun[served.key] if execution.state is not State.ENDED]
-        elsewhere = self._elsewhere(served) if served.schedule.overlap != "allow" else []
-        return sorted([*begun, *(number for number, _ in elsewhere)])
+        with self._started_lock:
+            started = [execution.id for execution in self._started[served.key] if execution.state is not State.ENDED]
+        others = self._in_other_engines(served) if served.schedule.overlap != "allow" else []
+        return sorted([*started, *(number for number, _ in others)])
 
-    def _elsewhere(self, served: ServedSchedule) -> list[tuple[int, int]]:
+    def _in_other_engines(self, served: ServedSchedule) -> list[tuple[int, int]]:
         return runs_elsewhere(self._store, *served.key, self._resources.executions.engine_id)
 
-    def _waits_elsewhere(self, served: ServedSchedule, now: float) -> Waiting | None:
-        for number, pid in self._elsewhere(served):
+    def _blocked_by_other_engine(self, served: ServedSchedule, now: float) -> Waiting | None:
+        for number, pid in self._in_other_engines(served):
             message = f"waits for execution {number}, a run of schedule {served.name!r} in process {pid}"
             return Waiting("schedule", message, now, held_by=(number,))
         return None
 
     def prepare(self, coming: Iterable[ServedSchedule]) -> None:
-        """Have workers ready for runs that will begin soon: one for each, as far as their flows' limits have places for them.
+        """Have workers ready for runs that will start soon: one for each, as far as their flows' limits have slots for them.
 
         Raises ``WorkerDied`` if none can be started.
         """
@@ -175,16 +176,16 @@ class ScheduleRuns:
         """Whether this engine has the execution, and it has not ended."""
         return self._resources.live.get(execution_id) is not None
 
-    def begin(
+    def start(
         self,
         served: ServedSchedule,
-        trigger: str,
+        trigger: Trigger,
         scheduled_at: float | None = None,
         claim: Claim | None = None,
         *,
         force: bool = False,
     ) -> Submitted:
-        """Begin a run of a schedule. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
+        """Start a run of a schedule. Raises what ``claim`` raises, ``StoreError``, ``ConflictError``.
 
         ``force``: also jobs whose run key has succeeded before.
         """
@@ -194,7 +195,7 @@ class ScheduleRuns:
         return self._start(served, call)
 
     def take_over(self, call: Call) -> Submitted:
-        """Go on with an execution that another engine left; if it is a schedule's run, others that must wait for it do."""
+        """Resume an execution that another engine left. If it is a schedule's run, later runs of the schedule wait for it."""
         served = self._served.get((call.job.flow.name, schedule_of(call.options)))
         if served is None:
             return self._caller.start(call)
@@ -202,9 +203,9 @@ class ScheduleRuns:
         return self._start(served, call)
 
     def take_over_tick(self, opened: Opened, now: float) -> None:
-        """Begin the run of a tick that the server which had claimed it could not begin.
+        """Start the run of a tick that another server claimed and did not start.
 
-        It is cancelled if its schedule is gone, or begins with another job now.
+        It is cancelled if its schedule is gone, or starts with another job now.
         """
         row = self._resources.executions.call_of(opened.id)
         served = self._served.get((opened.flow, schedule_of(row.options)))
@@ -218,34 +219,34 @@ class ScheduleRuns:
         self.take_over(call)
 
     def leave(self, now: float) -> None:
-        """Leave the runs of ticks that have not begun to the next server."""
+        """Leave the runs of ticks that have not started to the next server."""
         waiting = Waiting("schedule", "waits for a server: the one that had it stopped before its turn came", now)
         for execution in self._resources.live.all():
-            if execution.call.trigger == "schedule" and execution.parent is None:
+            if execution.call.trigger is Trigger.SCHEDULE and execution.parent is None:
                 try:
                     execution.leave(waiting)
                 except StoreError as error:
                     logger.error("Execution %s stays queued; why can't be recorded: %s", execution.id, error)
 
-    def _call(self, served: ServedSchedule, trigger: str, scheduled_at: float | None, force: bool = False) -> Call:
+    def _call(self, served: ServedSchedule, trigger: Trigger, scheduled_at: float | None, force: bool = False) -> Call:
         job = served.jobs[0]
         call = Call(job=job, trigger=trigger, scheduled_at=scheduled_at, force=force, limits=self._limits(served))
         if served.is_dag:
-            template = Call(job=job, trigger="call", force=force)
+            template = Call(job=job, trigger=Trigger.CALL, force=force)
             return dag_call(served.jobs, template, trigger=trigger, scheduled_at=scheduled_at, limits=call.limits)
         return call
 
     def _limits(self, served: ServedSchedule) -> tuple[Limit, ...]:
         turn = self._turns.get(served.key) if served.schedule.overlap != "allow" else None
-        takes_thread = served.is_dag or served.jobs[0].kind != "task"
+        takes_thread = served.is_dag or served.jobs[0].kind is not Kind.TASK
         return (*([turn] if turn is not None else []), *([self._threads] if takes_thread else []))
 
     def _start(self, served: ServedSchedule, call: Call) -> Submitted:
         if served.schedule.overlap != "allow":
-            call.blocked_by_other_engine = partial(self._waits_elsewhere, served)
+            call.blocked_by_other_engine = partial(self._blocked_by_other_engine, served)
         started = self._caller.start(call)
-        with self._begun_lock:
-            self._begun[served.key].add(started.execution)
-        if self.is_together:
-            self._joint.begun.append(started.execution)
+        with self._started_lock:
+            self._started[served.key].add(started.execution)
+        if self.in_transaction:
+            self._joint.started.append(started.execution)
         return started

@@ -1,7 +1,7 @@
 """The scheduler: the loop that finds what is due, and what people ask of schedules.
 
 What is due, what is caught up and what overlaps are pure rules (``model/schedules.py``). A tick that runs is claimed and its
-execution opened in one transaction (``claims.py``), so that it fires exactly once, whatever dies. Between ticks the loop waits:
+execution opened in one transaction (``ticks.py``), so that it fires exactly once, whatever dies. Between ticks the loop waits:
 until the next one is due, and not longer than ``longest_wait``, since a machine that slept and a clock that was set tell nobody.
 """
 
@@ -16,7 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from ...errors import ConflictError, StoreError, UnknownNameError
+from ...loop import Loop, log_failure
 from ...model.clock import Clock, utc
+from ...model.results import Trigger
 from ...model.schedules import decide_overlap, next_ticks
 from ...store.executions import Opened
 from ...store.schedules import ScheduleRow, Schedules
@@ -31,23 +33,26 @@ class SchedulerConfig(msgspec.Struct, frozen=True):
     """Seconds. ``longest_wait``: between two looks. ``jump``: by how much the clock differs after it was set or the machine slept.
 
     ``ahead``: before a tick, when workers are made ready for it. ``again``: until a tick that the store refused is tried again.
-    ``together``: how many schedules are dealt with in one transaction; none of them runs before it is committed.
+    ``per_transaction``: how many schedules share a transaction; their runs start once it is committed.
     """
 
     longest_wait: float = 30.0
     ahead: float = 5.0
     jump: float = 30.0
     again: float = 1.0
-    together: int = 8
+    per_transaction: int = 8
+
+
+DEFAULT_SCHEDULING = SchedulerConfig()
 
 
 class Swept(NamedTuple):
-    """What a look at the schedules did: ticks whose run was begun, ticks recorded without one, schedules whose turn failed.
+    """What a look at the schedules did: ticks whose run was started, ticks recorded without a run, schedules that failed.
 
     ``wait``: seconds until the next look.
     """
 
-    begun: int
+    started: int
     recorded: int
     failed: int
     wait: float
@@ -70,16 +75,21 @@ class Scheduler:
         self._runs = runs
         self._clock = clock
         self._looking = threading.Lock()  # held for a whole look; taken before the other one
-        self._lock = threading.Lock()  # one thread at a time looks, pauses, resumes or begins a run
+        self._lock = threading.Lock()  # one thread at a time looks, pauses, resumes or starts a run
         self._plan: list[tuple[float, int, ServedSchedule]] = []
         self._offset = 0.0
         self._expected = 0.0
         self._prepared_for = 0.0
         self._is_open = False
         self._ended = threading.Event()
-        self._woken = threading.Event()
         self._claims = Claims(store, runs, self._lock, self._ended)
-        self._thread: threading.Thread | None = None
+        self._loop = Loop(
+            "microflow-scheduler",
+            self._take_turn,
+            failure=f"A look at the schedules failed; the next one follows in {config.longest_wait:g} s",
+            again=config.longest_wait,
+            clock=clock,
+        )
         self._is_started = False
         self._set(flows, served)
 
@@ -91,26 +101,21 @@ class Scheduler:
     # Its life
 
     def start(self) -> None:
-        """Begin to serve, and look after the schedules in a thread of its own. If the store fails it is tried again there."""
+        """Start to serve, and look after the schedules in a thread of its own. If the store fails, that thread tries again."""
         self._try_to_open(self._clock.now())
         self._is_started = True
-        if self.served or not self._is_open:
-            self._begin_to_live()
-
-    def _begin_to_live(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._live, name="microflow-scheduler", daemon=True)
-            self._thread.start()
+        if not self._is_open:
+            self._loop.start(after=self._config.again)
+        elif self.served:
+            self._loop.start()
 
     def stop(self) -> None:
-        """Begin no further run; returns when the look that goes on is over."""
+        """Start no further run, and wait until the look under way is over."""
         self._ended.set()
-        self._woken.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._loop.stop()
 
     def open(self, now: float) -> None:
-        """Begin to serve: new and changed schedules count from now, ticks that were claimed and not begun go on.
+        """Start to serve: new and changed schedules count from now; the runs of ticks that were claimed and not started follow.
 
         1. What each flow's code says is compared with what the store knows, and what differs is written, in one transaction for
            each flow. 2. Runs that a server left queued are taken over. 3. Every schedule is looked at as soon as possible.
@@ -121,7 +126,7 @@ class Scheduler:
     def _open(self, now: float) -> None:
         for flow in self._flows:
             self._reconcile(flow, self.served.values(), now)
-        for opened in self.not_begun():
+        for opened in self.not_started():
             self._runs.take_over_tick(opened, now)
         self._claims.watched_since = now
         self._expected = self._clock.monotonic()
@@ -135,11 +140,11 @@ class Scheduler:
     def serve(
         self, flows: Iterable[str], served: Sequence[ServedSchedule], swapped: Callable[[], None] = lambda: None
     ) -> None:
-        """Serve other flows and schedules instead, as a new server would, but for the ticks between two servers: there are none.
+        """Serve other flows and schedules instead, as a new server would; here no ticks pass between two servers.
 
-        1. What is due by now begins as it was served. 2. What the flows' code says is compared with what the store knows, in one
-        transaction: new and changed schedules count from now, and removed ones are recorded. 3. ``swapped`` is called, while nobody
-        else begins a run. Raises ``StoreError``; then everything is served as before.
+        1. The ticks that are due by now start as they were served. 2. What the flows' code says is compared with what the store
+        knows, in one transaction: new and changed schedules count from now, and removed ones are recorded. 3. ``swapped`` is
+        called, while nobody else starts a run. Raises ``StoreError``; then everything is served as before.
         """
         with self._looking:
             now = self._clock.now()
@@ -154,27 +159,22 @@ class Scheduler:
                 swapped()
             self._prepared_for = 0.0
             self._look_at_all(now)
-        self._woken.set()
-        if self._is_started and served and not self._ended.is_set():
-            self._begin_to_live()
+        if self._loop.is_running or (self._is_started and served):
+            self._loop.wake()
 
-    def not_begun(self) -> list[Opened]:
+    def not_started(self) -> list[Opened]:
         """The runs of ticks that a server left queued, and that nobody has taken over yet, in the order of their ticks."""
         return [
             opened
-            for opened in self._store.not_begun()
+            for opened in self._store.not_started()
             if opened.flow in self._flows and not self._runs.is_live(opened.id)
         ]
 
     def _try_to_open(self, now: float) -> None:
         try:
             self.open(now)
-        except Exception as error:  # whatever it was, a server without schedules is worse than one that tries again
-            logger.error(
-                "Schedules can't be served yet, and are tried again: %s",
-                error,
-                exc_info=not isinstance(error, StoreError),
-            )
+        except Exception as error:  # noqa: BLE001 - whatever it was, a server without schedules is worse than one that tries again
+            log_failure("Schedules can't be served yet, and are tried again", error)
 
     def _reconcile(self, flow: str, schedules: Iterable[ServedSchedule], now: float) -> None:
         known = self._store.of_flow(flow)
@@ -188,7 +188,7 @@ class Scheduler:
                     self._store.remove(flow, row.name, now)
 
     def _serve(self, served: ServedSchedule, row: ScheduleRow | None, now: float) -> None:
-        """A schedule that is as it was served before goes on where it was; any other one begins now."""
+        """An unchanged schedule continues where it was; a new or changed one starts now."""
         cron, timezone = served.schedule.cron, str(served.zone)
         if row is not None and row.served_since is not None and row.removed_at is None:
             if (row.cron, row.timezone) == (cron, timezone):
@@ -196,21 +196,17 @@ class Scheduler:
             self._store.record(*served.key, passed(row, now, "was changed"), now)
         self._store.serve(*served.key, cron, timezone, now)
 
-    def _live(self) -> None:
-        while not self._ended.is_set():
-            try:
-                wait = self.run_once(self._clock.now()).wait if self._is_open else self._config.again
-            except BaseException:
-                # whatever it was, a server whose schedules silently stand still is worse
-                logger.exception(
-                    "A look at the schedules failed; the next one follows in %g s.", self._config.longest_wait
-                )
-                wait = self._config.longest_wait
-                self._expected = self._clock.monotonic() + wait
-            if self._clock.wait(self._woken, wait):
-                self._woken.clear()
-            elif not self._is_open:
-                self._try_to_open(self._clock.now())
+    def _take_turn(self) -> float:
+        """A turn of the loop; seconds until the next one."""
+        if not self._is_open:
+            self._try_to_open(self._clock.now())
+            if not self._is_open:
+                return self._config.again
+        try:
+            return self.run_once(self._clock.now()).wait
+        except BaseException:
+            self._expected = self._clock.monotonic() + self._config.longest_wait
+            raise
 
     def run_once(self, now: float) -> Swept:
         """Look at every schedule that has a tick by now. What fails is tried again soon, and keeps nothing else from running."""
@@ -224,11 +220,11 @@ class Scheduler:
         failures: list[str] = []
         again: dict[ServedSchedule, float] = {}
         while due_now := self._take_due(now):
-            done, left = self._claims.together(due_now, now)
+            done, left = self._claims.claim_together(due_now, now)
             counts = counts.plus(done)
             for served in left:
                 try:
-                    counts = counts.plus(self._claims.alone(served, now))
+                    counts = counts.plus(self._claims.claim_alone(served, now))
                 except StoreError as error:
                     failures.append(f"schedule {served.name!r}: {error}")
                     again[served] = now + self._config.again
@@ -237,18 +233,18 @@ class Scheduler:
                     failures.append(served.name)
                     again[served] = now + self._config.longest_wait
             looked += due_now
-        for served in looked:  # after what is due has begun, since it takes time
+        for served in looked:  # after the due runs have started, since this takes time
             self._expect(served, now, again.get(served))
         if failures:
             logger.error("The ticks of %d schedules are tried again; the first: %s", len(failures), failures[0])
         wait = min(self._prepare(), self._config.longest_wait)
         self._expected = self._clock.monotonic() + wait
-        return Swept(counts.begun, counts.recorded, len(failures), wait)
+        return Swept(counts.started, counts.recorded, len(failures), wait)
 
     def _take_due(self, now: float) -> list[ServedSchedule]:
         """The schedules that may have a tick by now, as many as one transaction is for; they are taken from the plan."""
         taken: list[ServedSchedule] = []
-        while self._plan and self._plan[0][0] <= now and len(taken) < self._config.together:
+        while self._plan and self._plan[0][0] <= now and len(taken) < self._config.per_transaction:
             if self._ended.is_set():
                 break
             taken.append(heapq.heappop(self._plan)[2])
@@ -322,9 +318,9 @@ class Scheduler:
                 self._store.resume(*served.key, passed(row, now), now)
 
     def run(
-        self, served: ServedSchedule, trigger: str, scheduled_at: float | None = None, *, force: bool = False
+        self, served: ServedSchedule, trigger: Trigger, scheduled_at: float | None = None, *, force: bool = False
     ) -> Submitted:
-        """Begin a run now, paused or not. It is no tick, though it may be another try of one, with its ``scheduled_at``.
+        """Start a run now, paused or not. It is not a tick, though it may retry one, with that tick's ``scheduled_at``.
 
         Raises ``ConflictError`` if a run is still going that it must not overlap.
         """
@@ -335,4 +331,4 @@ class Scheduler:
                     f"Schedule {served.name!r} is still running (execution {running[-1]}), and its overlap is 'skip'. Wait for its "
                     "end, cancel it, or execute its job by itself."
                 )
-            return self._runs.begin(served, trigger, scheduled_at, force=force)
+            return self._runs.start(served, trigger, scheduled_at, force=force)

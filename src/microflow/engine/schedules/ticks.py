@@ -1,7 +1,7 @@
 """What is due of schedules is claimed: each tick gets its record, and its run where it has one.
 
 Several schedules share a transaction, so that many that are due at the same time cost little. Where that fails each has its own, so
-that none keeps another from running. The runs begin once their ticks are committed.
+that none keeps another from running. The runs start once their ticks are committed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ...errors import ConflictError, DefinitionError
 from ...model.clock import utc
+from ...model.results import Trigger
 from ...model.schedules import DueTick, decide_overlap, due, overlap_of, resolve_zone
 from ...store.executions import Waiting
 from ...store.schedules import ScheduleRow, Schedules, TickRecord
@@ -22,18 +23,18 @@ logger = logging.getLogger("microflow")
 
 
 class Counts(NamedTuple):
-    """Ticks whose run was begun, and ticks recorded without one."""
+    """How many ticks got a run, and how many were recorded without one."""
 
-    begun: int = 0
+    started: int = 0
     recorded: int = 0
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        return Counts(self.begun + other.begun, self.recorded + other.recorded)
+        return Counts(self.started + other.started, self.recorded + other.recorded)
 
 
 class Claims:
-    """Claims what is due. ``lock``: held while a schedule is dealt with. ``ended``: set when nothing more is to be begun.
+    """Claims the ticks that are due. ``lock``: held during a claim. ``ended``: set when no further run may be started.
 
     ``watched_since``: since when the schedules have been watched without a break; earlier ticks were missed.
     """
@@ -45,17 +46,19 @@ class Claims:
         self._lock = lock
         self._ended = ended
 
-    def together(self, schedules: Sequence[ServedSchedule], now: float) -> tuple[Counts, Sequence[ServedSchedule]]:
-        """Claim what is due of several schedules in one transaction; what is left of them is to be claimed alone.
+    def claim_together(
+        self, schedules: Sequence[ServedSchedule], now: float
+    ) -> tuple[Counts, Sequence[ServedSchedule]]:
+        """Claim the due ticks of several schedules in one transaction. Returns also the schedules to claim with ``claim_alone``.
 
-        That is who has more than one tick to catch up with; or all, if anything fails, and then nothing has happened.
+        These are the schedules with more than one due tick; or all of them, if anything fails: then nothing has happened.
         """
         if len(schedules) == 1:
             return Counts(), schedules
         counts = Counts()
         left: list[ServedSchedule] = []
         try:
-            with self._lock, self._runs.together():
+            with self._lock, self._runs.transaction():
                 for served in schedules:
                     found = self._due(served, now)
                     if len(found) > 1:
@@ -67,8 +70,8 @@ class Claims:
             return Counts(), schedules
         return counts, left
 
-    def alone(self, served: ServedSchedule, now: float) -> Counts:
-        """Claim what is due of one schedule, each run in a transaction of its own. Raises ``StoreError``; what is done is done."""
+    def claim_alone(self, served: ServedSchedule, now: float) -> Counts:
+        """Claim the due ticks of one schedule, each run in its own transaction. Raises ``StoreError``; earlier claims stay."""
         with self._lock:
             return self._claim(served, self._due(served, now), now)
 
@@ -91,12 +94,12 @@ class Claims:
         )
 
     def _claim(self, served: ServedSchedule, found: Sequence[DueTick], now: float) -> Counts:
-        """Begin the runs of ticks that are due, and record those that don't run."""
-        begun = recorded = 0
+        """Start the runs of due ticks, and record the ticks that get none."""
+        started = recorded = 0
         without_run: list[TickRecord] = []
         for tick in found:
             if self._ended.is_set():
-                break  # the next server goes on where this one stopped
+                break  # the next server continues where this one stopped
             running = self._runs.running(served) if tick.outcome == "run" else []
             if tick.outcome != "run":
                 without_run.append(_record(tick))
@@ -106,12 +109,12 @@ class Claims:
             else:
                 recorded += self._store.record(*served.key, without_run, now) if without_run else 0
                 without_run = []
-                begun += self._begin(served, tick, running, now)
+                started += self._start(served, tick, running, now)
         recorded += self._store.record(*served.key, without_run, now) if without_run else 0
-        return Counts(begun, recorded)
+        return Counts(started, recorded)
 
-    def _begin(self, served: ServedSchedule, tick: DueTick, running: list[int], now: float) -> int:
-        """Claim a tick and begin its run; 0 if it has its record already, since the clock was put back."""
+    def _start(self, served: ServedSchedule, tick: DueTick, running: list[int], now: float) -> int:
+        """Claim a tick and start its run; 0 if the tick has a record already, because the clock was set back."""
         at = tick.at.timestamp()
         was_taken = False
 
@@ -127,9 +130,9 @@ class Claims:
                 raise ConflictError(f"The tick {tick.at} of schedule {served.name!r} has its record already.")
 
         try:
-            self._runs.begin(served, "schedule", at, claim)
+            self._runs.start(served, Trigger.SCHEDULE, at, claim)
         except ConflictError:
-            if not was_taken or self._runs.is_together:  # then nothing of it may be committed
+            if not was_taken or self._runs.in_transaction:  # then nothing of it may be committed
                 raise
             return 0
         return 1

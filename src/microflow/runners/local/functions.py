@@ -10,6 +10,7 @@ from weakref import ref
 
 from ...callables import is_local, module_of
 from ...errors import PayloadError
+from ...model.results import Kind
 from .frames import Pickled, Reference
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Functions:
         For a manager, do so with the functions of all jobs that it may call. Raises ``PayloadError`` if the job's own function can
         no longer be pickled.
         """
-        if job.kind == "task":
+        if job.kind is Kind.TASK:
             self._refresh(job)
             return
         for known in [found() for _, found in tuple(self._keys.values())]:

@@ -9,6 +9,7 @@ import msgspec
 from ...engine.partitions.grids import partitions_of
 from ...errors import PartitionError
 from ...model.clock import utc
+from ...model.results import Trigger
 from ...views.live import with_live_state
 from ...views.partitions import PartitionMatrix, is_small, matrix
 from .endpoints import Answer, Call
@@ -115,7 +116,7 @@ def plan_partitions(site: Site, call: Call) -> PartitionPreview:
     Nothing is executed. What would be wrong with the run is told as when it is begun.
     """
     asked: PlannedRun = call.body
-    runs = site.engine.partitions
+    runs = site.engine.partition_runs
     plan = runs.plan(
         _job(site, call), asked.selection, asked.batch_size, asked.max_concurrency, asked.with_inputs, counted=True
     )
@@ -148,7 +149,7 @@ def _submit(site: Site, call: Call) -> Submitted:
     return site.engine.submit_partitions(
         _job(site, call),
         asked.selection,
-        trigger="api",
+        trigger=Trigger.API,
         batch_size=asked.batch_size,
         max_concurrency=asked.max_concurrency,
         with_inputs=asked.with_inputs,

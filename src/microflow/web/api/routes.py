@@ -16,6 +16,7 @@ from starlette.responses import Response
 from ...engine.changes import Changes
 from ...errors import PayloadError
 from ...model.payloads import decode
+from ...model.results import Trigger
 from ...model.zones import resolve_zone
 from ...store.reading import ExecutionView, Filters, Tree, read_cursor
 from ...views.definitions import JobView, flow_view, job_view
@@ -23,7 +24,7 @@ from ...views.live import with_live_state
 from ...views.partitions import PartitionMatrix
 from ...views.schedules import ScheduleState
 from ..http import metrics
-from ..http.parameters import part_of, tick_of
+from ..http.parameters import bad_cursor, part_of, tick_of
 from ..http.problems import Problem
 from ..http.stream import StreamResponse
 from .endpoints import Answer, Call, Endpoint
@@ -124,7 +125,7 @@ def _submit(site: Site, call: Call) -> Submitted:
     return site.engine.submit(
         job,
         _payloads(asked.inputs),
-        trigger="api",
+        trigger=Trigger.API,
         with_inputs=asked.with_inputs,
         force=asked.force,
         time_partition=asked.time_partition,
@@ -146,7 +147,7 @@ def _submit_map(site: Site, call: Call) -> Submitted:
     return site.engine.submit_map(
         site.engine.job(call.path["flow"], call.path["job"]),
         _payloads(asked.inputs),
-        trigger="api",
+        trigger=Trigger.API,
         batch_size=asked.batch_size,
         max_concurrency=asked.max_concurrency,
     )
@@ -158,8 +159,8 @@ def list_executions(site: Site, call: Call) -> ExecutionList:
     if asked.cursor is not None:
         try:
             read_cursor(asked.cursor)
-        except ValueError as error:
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), kind="invalid-query") from None
+        except ValueError:
+            raise bad_cursor(asked.cursor) from None
     filters = Filters(**{name: getattr(asked, name) for name in Filters.__struct_fields__ if name != "top_level"})
     page = site.reading.executions(filters, asked.limit, asked.cursor)
     return ExecutionList([with_live_state(site.engine, item) for item in page.items], page.next)

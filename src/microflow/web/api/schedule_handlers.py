@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from ...model.results import Trigger
 from ...views.live import with_live_state
 from ...views.schedules import ScheduleState, schedule_state, schedule_states
-from ..http.parameters import part_of, tick_of
-from ..http.problems import Problem
+from ..http.parameters import bad_cursor, part_of, tick_of
 from .endpoints import Answer, Call
 from .messages import NewScheduleRun, OfFlowQuery, ScheduleList, TickList, TicksQuery
 
@@ -69,7 +68,7 @@ def run_schedule(site: Site, call: Call) -> Answer:
     served = _named(site, call)
     asked: NewScheduleRun = call.body
     at = None if asked.at is None else tick_of(asked.at, served.zone)
-    submitted = site.engine.run_schedule(*served.key, trigger="api", at=at)
+    submitted = site.engine.run_schedule(*served.key, trigger=Trigger.API, at=at)
     execution = with_live_state(site.engine, site.reading.execution(submitted.id))
     return Answer(execution, f"/api/executions/{submitted.id}")
 
@@ -91,6 +90,5 @@ def _moment(cursor: str | None) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        message = f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew."
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, message, kind="invalid-query")
+        raise bad_cursor(cursor)
     return moment

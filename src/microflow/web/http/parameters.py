@@ -18,6 +18,7 @@ import msgspec
 
 from ...model.payloads import TOO_DEEP, is_too_deep
 from ...model.zones import read_moment
+from ...store.views import wrong_cursor
 from .problems import Problem
 
 if TYPE_CHECKING:
@@ -58,13 +59,18 @@ def read_query(request: Request, form: type[S]) -> S:
         raise _bad(_misfit(error, given, form), "query") from None
 
 
+def bad_cursor(cursor: str) -> Problem:
+    """The 422 for a ``cursor`` that no list gave as its ``next``."""
+    return _bad(wrong_cursor(cursor), "query")
+
+
 def part_of(items: list[T], limit: int | None, cursor: str | None) -> tuple[list[T], str | None]:
     """What follows a cursor in a list, at most ``limit`` of it, and the cursor of what follows that (None: nothing does).
 
     A cursor that can't have come from such a list is a 422.
     """
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 9):
-        raise _bad(f"cursor is {cursor[:80]!r}, which no list gave as its next; leave it out to begin anew.", "query")
+        raise bad_cursor(cursor)
     start = int(cursor or 0)
     end = len(items) if limit is None else min(start + limit, len(items))
     return items[start:end], str(end) if end < len(items) else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from ...model.graph import closure
+from ...model.results import Kind, Trigger
 from ...store.schedules import schedule_of
 from ...views import formats
 from .dag_view import MOST_DRAWN, Picture, Shown, around, picture
@@ -75,7 +76,7 @@ def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode])
     ``calls`` are what it called. Jobs are drawn as they are connected now: of one that the flow has no more, only its
     call is known.
     """
-    if execution.kind != "dag":
+    if execution.kind != Kind.DAG:
         return None
     called = {call.job: call for call in calls}
     flow = desk.engine.flows.get(execution.flow)
@@ -94,7 +95,7 @@ def run_picture(desk: Desk, execution: ExecutionView, calls: Sequence[TreeNode])
 
 def _scheduled_jobs(desk: Desk, execution: ExecutionView) -> tuple[str, ...]:
     """The jobs of the schedule whose run an execution is, as far as that is known."""
-    if execution.trigger == "call":
+    if execution.trigger == Trigger.CALL:
         return ()
     name = schedule_of(desk.engine.executions.call_of(execution.id).options)
     served = desk.engine.scheduler.served.get((execution.flow, name))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ...errors import UnknownNameError
-from ...model.results import ExecutionStatus
+from ...model.results import ExecutionStatus, Kind
 from ...store.reading import ExecutionView, Page
 from ...views.live import with_live_state
 from ..http.problems import Problem
@@ -65,7 +65,7 @@ class Desk(NamedTuple):
         return Page([self._listed(with_live_state(self.engine, item)) for item in page.items], page.next)
 
     def _listed(self, execution: ExecutionView) -> ExecutionView:
-        schedule = self.reading.schedule(execution.id) if execution.kind == "dag" else ""
+        schedule = self.reading.schedule(execution.id) if execution.kind == Kind.DAG else ""
         return ListedExecution(**msgspec.structs.asdict(execution), schedule=schedule)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ...errors import InputCountError, PartitionError, PayloadError
+from ...model.results import Trigger
 from ...runtime import PartitionSelection
 from ...views.formats import duration, number
 from .run_form import MAXIMUM_FIELDS
@@ -73,11 +74,11 @@ def plan_form(engine: Engine, job: Job[Any], form: PartitionForm) -> str:
     if form.mistakes:
         return ""
     try:
-        plan = engine.partitions.plan(job, form.selection, **options)
+        plan = engine.partition_runs.plan(job, form.selection, **options)
     except (PartitionError, InputCountError, PayloadError) as error:
         _blame(form, error)
         return ""
-    asked = engine.partitions.estimate(plan)
+    asked = engine.partition_runs.estimate(plan)
     if not asked.partitions:
         return "None of these partitions is to be run."
     partitions = f"{number(asked.partitions)} partition{'' if asked.partitions == 1 else 's'}"
@@ -92,7 +93,7 @@ def submit_form(engine: Engine, job: Job[Any], form: PartitionForm) -> int | Non
     if form.mistakes:
         return None
     try:
-        return engine.submit_partitions(job, form.selection, trigger="web", **options).id
+        return engine.submit_partitions(job, form.selection, trigger=Trigger.WEB, **options).id
     except (PartitionError, InputCountError, PayloadError) as error:
         _blame(form, error)
     return None
@@ -117,8 +118,11 @@ def _count(form: PartitionForm, name: str) -> int | None:
 
 
 def _blame(form: PartitionForm, error: Exception) -> None:
-    """Put a mistake beside the field that it names."""
-    message = str(error)
-    named = [name for name in ("start", "end") if getattr(form, name) and getattr(form, name) in message]
-    field = "cat" if form.cats and "categor" in message else named[0] if named else "form"
-    form.mistakes = {field: message}
+    """Put a mistake beside the field whose value is wrong."""
+    field = "form"
+    if isinstance(error, PartitionError):
+        if form.cats and error.cat_partition is not None:
+            field = "cat"
+        elif error.time_partition in (form.start, form.end):
+            field = "start" if error.time_partition == form.start else "end"
+    form.mistakes = {field: str(error)}

@@ -10,7 +10,7 @@ from ...errors import PartitionError
 from ...model.partitions import ABSENT_LETTER, MISSING_LETTER, STATUS_LETTERS, Partitions
 
 if TYPE_CHECKING:
-    from ...engine.runs.partition_plans import PartitionRuns
+    from ...engine.partitions.grids import PartitionGrids
     from ...jobs import Job
     from ...model.time_partitions import TimePartitions
 
@@ -90,15 +90,15 @@ class Bounds(NamedTuple):
     last: str
 
 
-def newest_table(runs: PartitionRuns, job: Job[Any], start: str, end: str, now: datetime) -> Table:
+def newest_table(grids: PartitionGrids, job: Job[Any], start: str, end: str, now: datetime) -> Table:
     """The newest partitions of a range with their states. Raises ``PartitionError`` for an end that is no partition."""
     partitions = job.partitions
     assert partitions is not None
     categories = partitions.categories()
     many = MOST_CATEGORIES if partitions.time is not None else MOST_CATEGORIES * 10
     shown = [name for name in categories[:many] if name is not None]
-    first, last = _newest(runs, job, partitions, start, end, now)
-    grid = runs.grid(job, first, last, shown or None)
+    first, last = _newest(grids, job, partitions, start, end, now)
+    grid = grids.grid(job, first, last, shown or None)
     rest = len(categories) - many
     left_out = f"{rest:,} more categories are not shown." if rest > 0 else ""
     if grid.axis is None:
@@ -122,13 +122,13 @@ def _state(letter: str) -> str:
 
 
 def _newest(
-    runs: PartitionRuns, job: Job[Any], partitions: Partitions, start: str, end: str, now: datetime
+    grids: PartitionGrids, job: Job[Any], partitions: Partitions, start: str, end: str, now: datetime
 ) -> tuple[str | None, str | None]:
     """The ends of the newest part of a range, without going through all of it."""
     time = partitions.time
     if time is None:
         return None, None
-    low = partitions.check(start or None, None)[0] or time.first or _earliest(runs, job, partitions)
+    low = partitions.check(start or None, None)[0] or time.first or _earliest(grids, job, partitions)
     ends = [time.containing(now), time.last, partitions.check(end or None, None)[0]]
     high = min((moment for moment in ends if moment is not None), key=datetime.timestamp)
     if low is None or low.timestamp() > high.timestamp():
@@ -136,10 +136,10 @@ def _newest(
     return time.text(_back(time, high, low)), time.text(high)
 
 
-def _earliest(runs: PartitionRuns, job: Job[Any], partitions: Partitions) -> datetime | None:
+def _earliest(grids: PartitionGrids, job: Job[Any], partitions: Partitions) -> datetime | None:
     time = partitions.time
     assert time is not None
-    text = runs.statuses.earliest(job.flow.name, job.name, time.kind, partitions.categories())
+    text = grids.statuses.earliest(job.flow.name, job.name, time.kind, partitions.categories())
     return None if text is None else time.parse(text)
 
 
@@ -152,7 +152,7 @@ def _back(time: TimePartitions, high: datetime, low: datetime) -> datetime:
     return found
 
 
-def job_shares(runs: PartitionRuns, job: Job[Any], is_live: bool = False) -> Shares | None:
+def job_shares(grids: PartitionGrids, job: Job[Any], is_live: bool = False) -> Shares | None:
     """How many partitions of a job are in each state; None for a job without partitions.
 
     ``is_live``: a page that is kept up to date asks, and it does so only where ``is_quick``.
@@ -160,17 +160,17 @@ def job_shares(runs: PartitionRuns, job: Job[Any], is_live: bool = False) -> Sha
     if job.partitions is None:
         return None
     try:
-        if is_live and _is_large(job, runs):
+        if is_live and _is_large(job, grids):
             return Shares([], "", is_quick=False)
-        grid = runs.grid(job)
+        grid = grids.grid(job)
     except PartitionError as error:  # a filter that fails, for one
         return Shares([], "", mistake=str(error))
     newest = [text for text in grid.times[: -OFFERED_TIMES - 1 : -1] if text is not None]
     return shares(grid.lines)._replace(is_quick=len(grid.times) * len(grid.cats) <= QUICKLY_COUNTED, newest=newest)
 
 
-def _is_large(job: Job[Any], runs: PartitionRuns) -> bool:
-    grid = runs.grid(job, with_statuses=False)
+def _is_large(job: Job[Any], grids: PartitionGrids) -> bool:
+    grid = grids.grid(job, with_statuses=False)
     return len(grid.times) * len(grid.cats) > QUICKLY_COUNTED
 
 

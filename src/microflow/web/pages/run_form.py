@@ -15,6 +15,7 @@ import msgspec
 
 from ...errors import CallError, InputCountError, PartitionError, PayloadError
 from ...model.payloads import TOO_DEEP, decode, is_too_deep
+from ...model.results import Kind, Trigger
 from ...views.json_view import json_text
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_FIELDS = 1_000
 
-_PLACE = re.compile(r"\binputs\[(\d+)\]")
+_PLACE = re.compile(r"inputs\[(\d+)\]")
 
 
 class InputField(NamedTuple):
@@ -66,7 +67,7 @@ def fresh_form(job: JobView, earlier: ExecutionView | None = None) -> RunForm:
         given[0] = {key: value for key, value in given[0].items() if key not in ("time_partition", "cat_partition")}
     return RunForm(
         _fields(job, [json_text(value) for value in given] or texts),
-        with_inputs=earlier.kind == "dag",
+        with_inputs=earlier.kind is Kind.DAG,
         time_partition=earlier.time_partition or "",
         cat_partition=earlier.cat_partition or "",
     )
@@ -102,16 +103,16 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
         return engine.submit(
             job,
             inputs,
-            trigger="web",
+            trigger=Trigger.WEB,
             with_inputs=form.with_inputs,
             force=form.force,
             time_partition=form.time_partition or None,
             cat_partition=form.cat_partition or None,
         ).id
     except PartitionError as error:
-        form.mistakes = {_partition_field(job, form, error): str(error)}
+        form.mistakes = {_partition_field(job, error): str(error)}
     except PayloadError as error:
-        place = _PLACE.search(str(error))
+        place = _PLACE.match(error.path)
         index = int(place[1]) if place else -1
         if 0 <= index < len(form.inputs):
             form.inputs[index] = form.inputs[index]._replace(mistake=str(error))
@@ -122,13 +123,12 @@ def submit_form(engine: Engine, job: Job[Any], form: RunForm) -> int | None:
     return None
 
 
-def _partition_field(job: Job[Any], form: RunForm, error: PartitionError) -> str:
+def _partition_field(job: Job[Any], error: PartitionError) -> str:
     """Beside which field a partition's mistake stands: there is one for each dimension that the job has."""
     dimensions = job.partitions
     if dimensions is None:
         return "form"
-    about_category = bool(form.cat_partition) and "categor" in str(error)
-    if dimensions.cat is not None and (about_category or dimensions.time is None):
+    if dimensions.cat is not None and (error.cat_partition is not None or dimensions.time is None):
         return "cat_partition"
     return "form" if dimensions.time is None else "time_partition"
 

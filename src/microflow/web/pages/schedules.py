@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
 from ...model.clock import utc
+from ...model.results import Trigger
 from ...model.schedules import describe, next_ticks
 from ...model.zones import read_moment
 from ...store.reading import ExecutionView
@@ -91,7 +92,7 @@ def routes(desk: Desk) -> list[Route]:
 
 
 def _run(engine: Engine, served: ServedSchedule, at: str) -> None:
-    engine.run_schedule(*served.key, trigger="web", at=read_moment(at, served.zone) if at else None)
+    engine.run_schedule(*served.key, trigger=Trigger.WEB, at=read_moment(at, served.zone) if at else None)
 
 
 def paused_since(desk: Desk, job: JobView) -> datetime | None:

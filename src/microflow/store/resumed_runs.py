@@ -1,6 +1,6 @@
-"""What a run over jobs or partitions has called by now, as the store has it: for whoever goes on with the run.
+"""The calls that an interrupted run has made, read from the store by the server that resumes the run.
 
-Nobody is at work on the run meanwhile, so what is read piece by piece fits together.
+No engine works on the run meanwhile, so several reads agree with each other.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class LastCall(NamedTuple):
     options: str | None
 
 
-class BegunRuns:
-    """Reads the calls of runs. Every method raises ``StoreError`` if the store can't be read."""
+class ResumedRuns:
+    """Reads the calls of runs that are resumed. Every method raises ``StoreError`` if the store can't be read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
