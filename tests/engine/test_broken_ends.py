@@ -25,7 +25,7 @@ from microflow.runners.attempts import Attempt
 from microflow.runners.processes import ProcessPool
 from microflow.runners.workers import Worker
 from microflow.runtime import Progress
-from microflow.store.executions import Executions
+from microflow.store import Executions
 
 Start = Callable[..., Engine]
 
@@ -243,4 +243,6 @@ def test_whatever_raises_at_the_end_of_one_in_a_line_nothing_is_held(start: Star
 
 
 def unfinished(engine: Engine) -> list[Any]:
-    return engine.database.read_text("SELECT id, job, status FROM executions WHERE status IN ('queued', 'running')")
+    return engine.store.database.read_text(
+        "SELECT id, job, status FROM executions WHERE status IN ('queued', 'running')"
+    )

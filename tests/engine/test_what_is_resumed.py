@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microflow.engine.recovery.resume import may_go_on
-from microflow.store.executions import Opened
+from microflow.store.rows import Opened
 
 
 def opened(number: int, parent: int | None, attempt: int = 1, started: float | None = 1.0) -> Opened:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import CallError, ConflictError
@@ -15,28 +13,22 @@ from ..model.clock import Clock, SystemClock
 from ..model.results import ExecutionStatus
 from ..runners.processes import ProcessPool
 from ..runtime import PartitionSelection, Progress
-from ..store.begun import BegunRuns
-from ..store.database import Database
-from ..store.executions import Executions, Waiting
-from ..store.lock import ServerLock
-from ..store.logs import Logs, log_folder
-from ..store.mappings import MappingInputs
-from ..store.migrations import KEEP_COPY, Copying
-from ..store.partitions import PartitionStatuses
-from ..store.retention import Retention
-from ..store.schedules import Schedules, schedule_of
+from ..store import open as open_store
+from ..store.copying import KEEP_COPY, Copying
+from ..store.options import Options, schedule_of
+from ..store.rows import Waiting
 from ..store.views import utc
 from .admission.limits import LimitState, state_of
 from .background.housekeeping import Housekeeping, HousekeepingConfig
 from .background.thread_pool import ThreadPool
 from .background.timers import Timers
-from .execution.call import Call, how_asked, inputs_again
+from .execution.call import Call, inputs_again
 from .execution.dispatch import Dispatch
 from .execution.execution import Execution
 from .execution.pausing import PauseSwitch, Pausing
 from .execution.resources import Resources, refusal
 from .execution.settling import waiting_at
-from .recovery.dead_engines import Recovery, sign_on, take_over
+from .recovery.dead_engines import Recovery, take_over
 from .recovery.resume import Succession
 from .recovery.stopping import end_live, leave_queued, sign_off
 from .runs.caller import Caller, Submitted, dag_call, partitions_body
@@ -58,8 +50,9 @@ class Engine(Served):
 
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
     holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
-    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``left``: once the
-    engine has stopped, how many executions wait for the next server.
+    server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``store`` is the
+    store itself, from the start on: pages, API and commands look through it. ``left``: once the engine has stopped, how many
+    executions wait for the next server.
     """
 
     def __init__(
@@ -79,11 +72,9 @@ class Engine(Served):
         self._echo = echo
         self._keep = keep
         self._copying = copying
-        self._lock: ServerLock | None = None
         self._stopped = False
         self._hurried = False
         self.left = 0
-        self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
     # Its life
 
@@ -92,20 +83,17 @@ class Engine(Served):
 
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
-        self.database = Database(self._url, copying=self._copying)
+        self.store = open_store(self._url, events=self.events, copying=self._copying)
         serves = self.kind == "server"
         try:
-            if serves and self.database.path is not None:
-                self._lock = ServerLock(self.database.path)
-                self._lock.take()
+            if serves:
+                self.store.engines.become_server()
             self._build()
-            sign_on(self.executions, self.kind, self._clock.now())
-            taken = take_over(self.executions, self._succession, self._clock.now(), serves=serves)
+            self.store.engines.register(self.kind, self._clock.now())
+            taken = take_over(self.store.executions, self._succession, self._clock.now(), serves=serves)
             ticks = self.scheduler.not_begun() if serves else ()
         except BaseException:
-            if self._lock is not None:
-                self._lock.release()
-            self.database.close()
+            self.store.close()
             raise
         self._bind()
         self.recovery.start(taken, ticks, looks=serves)
@@ -116,14 +104,13 @@ class Engine(Served):
             self.scheduler.start()
 
     def _build(self) -> None:
-        self.executions = Executions(self.database, self.events)
-        self.logs = Logs(self._log_folder())
+        store = self.store
         self._timers = Timers(self._clock, for_script=self.kind == "local")
         self._pool = ProcessPool(self._timers.later, now=self._clock.monotonic)
         self._dispatch = Dispatch(self._pool, self._caller)
         self._resources = Resources(
-            executions=self.executions,
-            logs=self.logs,
+            executions=store.executions,
+            logs=store.logs,
             events=self.events,
             clock=self._clock,
             timers=self._timers,
@@ -134,34 +121,25 @@ class Engine(Served):
             hands_over=self.kind == "server",
         )
         self._housekeeping = Housekeeping(
-            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock, self._timers.later
+            HousekeepingConfig(keep=self._keep), store.retention, self._clock, self._timers.later
         )
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
-        self.partitions = PartitionRuns(PartitionStatuses(self.database), self._resources.limits, self._clock)
+        self.partitions = PartitionRuns(store.partitions, self._resources.limits, self._clock)
         self._mappings = Mappings(
-            MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
+            store.mappings, store.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
-        self._gates = Pausing(self._resources.live, self.executions, self._clock)
+        self._gates = Pausing(self._resources.live, store.executions, self._clock)
         self._outside = self._caller(None, trigger="python")
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
-        self.schedules = Schedules(self.database, self.events)
-        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, self.schedules, self._pool.warm)
-        self._succession = Succession(
-            self.executions, BegunRuns(self.database), self.flows, served, self.partitions, self._mappings
-        )
+        self._schedule_runs = ScheduleRuns(served, self._outside, self._resources, store.schedules, self._pool.warm)
+        self._succession = Succession(store.executions, store.runs, self.flows, served, self.partitions, self._mappings)
         self.recovery = Recovery(
-            self.executions, self._succession, self._schedule_runs, self._mappings, self._clock, self._timers.later
+            store.executions, self._succession, self._schedule_runs, self._mappings, self._clock, self._timers.later
         )
         self.scheduler = Scheduler(
-            SchedulerConfig(), self.flows, served, self.schedules, self._schedule_runs, self._clock
+            SchedulerConfig(), self.flows, served, store.schedules, self._schedule_runs, self._clock
         )
-
-    def _log_folder(self) -> Path:
-        if (folder := log_folder(self.database.path)) is not None:
-            return folder
-        self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
-        return Path(self._own_folder.name)
 
     def _caller(self, parent: Execution | None, trigger: str = "call") -> Caller:
         return Caller(
@@ -198,11 +176,7 @@ class Engine(Served):
             self._timers.stop()
             self._threads.close(wait=ended)
             self.left = sign_off(self._resources, self._succession, self.flows, reason=reason)
-            self.database.close()
-            if self._lock is not None:
-                self._lock.release()
-            if self._own_folder is not None:
-                self._own_folder.cleanup()
+            self.store.close()
             self._stopped = True
             return ended
 
@@ -231,7 +205,7 @@ class Engine(Served):
 
         Raises ``PayloadError``, ``InputCountError``, ``PartitionError``, ``CallError``; nothing has happened then.
         """
-        options = how_asked(with_inputs=with_inputs, force=force)
+        options = Options(with_inputs=with_inputs, force=force).encode()
         scheduled_at = None if at is None else at.timestamp()
         if with_inputs:
             if inputs:
@@ -300,7 +274,7 @@ class Engine(Served):
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
         execution = self._resources.live.get(execution_id)
         if execution is None or not execution.cancel():
-            raise refusal(self.executions, execution_id, "cancel", "there is nothing to cancel")
+            raise refusal(self.store.executions, execution_id, "cancel", "there is nothing to cancel")
 
     def pause(self, execution_id: int) -> None:
         """Begin nothing new in a run over many inputs or partitions. Raises ``UnknownNameError``, ``ConflictError``."""
@@ -315,7 +289,7 @@ class Engine(Served):
 
         Of a run over partitions, what did not succeed is run again.
         """
-        row = self.executions.call_of(execution_id)
+        row = self.store.executions.call_of(execution_id)
         if self._resources.live.get(execution_id) is not None or not ExecutionStatus(row.status).final:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         served = self.scheduler.served.get((row.flow, schedule_of(row.options)))

@@ -26,7 +26,7 @@ from .execution.resources import Resources
 from .names import by_name, named, store_of
 from .recovery.resume import Succession
 from .runs.caller import Caller
-from .schedules.runs import ScheduleRuns, served_schedules
+from .schedules.runs import Key, ScheduleRuns, ServedSchedule, served_schedules
 from .schedules.scheduler import Scheduler
 
 LET_GO = 30.0
@@ -84,6 +84,15 @@ class Served:
         """The job of these names. Raises ``UnknownNameError``."""
         found: Job[Any] = named(self.flow(flow).jobs, job, "job", f"flow {flow!r}")
         return found
+
+    @property
+    def schedules(self) -> Mapping[Key, ServedSchedule]:
+        """The schedules of the flows, by (flow, schedule), in the order of definition."""
+        return self.scheduler.served
+
+    def schedule(self, flow: str, name: str) -> ServedSchedule:
+        """The schedule of these names. Raises ``UnknownNameError``."""
+        return self.scheduler.find(flow, name)
 
     def serve(self, flows: Sequence[Flow]) -> None:
         """Serve other flows instead, from the next top-level execution on; what was begun or queued before keeps its jobs.

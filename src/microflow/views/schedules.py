@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ..model.schedules import ClockChange, describe, next_clock_change, next_ticks, ticks_around
-from ..store.schedules import ScheduleHistory, TickView
-from ..store.views import Moment, utc
+from ..store import ScheduleHistory
+from ..store.views import Moment, TickView, utc
 
 if TYPE_CHECKING:
     from ..engine.schedules.runs import ServedSchedule

@@ -17,7 +17,7 @@ from microflow.engine.schedules.runs import served_schedules
 from microflow.engine.schedules.scheduler import Scheduler, SchedulerConfig, Swept
 from microflow.model.results import ExecutionStatus
 from microflow.runners.base import Outcome
-from microflow.store.reading import ExecutionView, Reading
+from microflow.store.views import ExecutionView
 
 from ..conftest import bury, die
 
@@ -114,7 +114,9 @@ class Server:
         self._watch(engine)
         config = SchedulerConfig(longest_wait=LONGEST_WAIT, jump=JUMP)
         served = served_schedules(flows)
-        engine.scheduler = Scheduler(config, engine.flows, served, engine.schedules, engine._schedule_runs, self.clock)
+        engine.scheduler = Scheduler(
+            config, engine.flows, served, engine.store.schedules, engine._schedule_runs, self.clock
+        )
         if opened:
             engine.scheduler.open(self.clock.now())
 
@@ -190,13 +192,13 @@ class Server:
     def ticks(self, flow: str, name: str) -> list[tuple[str, str]]:
         """(moment, outcome) of every tick, oldest first."""
         assert self.engine is not None
-        found = self.engine.schedules.ticks(flow, name, 100_000)
+        found = self.engine.store.schedules.ticks(flow, name, 100_000)
         return [(tick.at.strftime("%m-%dT%H:%M"), tick.outcome) for tick in reversed(found)]
 
     def executions(self) -> list[ExecutionView]:
         """Everything that was executed, oldest first."""
         assert self.engine is not None
-        return Reading(self.engine.database).executions(limit=100_000).items[::-1]
+        return self.engine.store.reading.executions(limit=100_000).items[::-1]
 
 
 @pytest.fixture

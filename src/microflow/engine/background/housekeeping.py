@@ -10,7 +10,7 @@ import msgspec
 
 from ...errors import StoreError
 from ...model.clock import Clock
-from ...store.retention import Retention
+from ...store import Retention
 
 logger = logging.getLogger("microflow")
 

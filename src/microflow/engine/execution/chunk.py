@@ -16,7 +16,7 @@ from ...model.results import ExecutionStatus
 from ...runners.attempts import Attempt
 from ...runners.base import Outcome
 from ...runners.calling import error_of
-from ...store.executions import Ending, Waiting
+from ...store.rows import Ending, Waiting
 from ..admission.slots import SlotRequest
 from .execution import Execution
 from .settling import outcome_of, waiting_at
@@ -135,5 +135,5 @@ class ChunkedExecution(Execution):
                 self.abandon(error)
             raise
         if outcome is not None and self.row.started_at is None:  # it was in line, and its turn is over already
-            self._opened = self.row.begun(self._resources.clock.now() - attempt.seconds)
+            self._opened = self.row.started(self._resources.clock.now() - attempt.seconds)
         return outcome

@@ -18,7 +18,7 @@ import msgspec
 from ...errors import StoreError, UnknownNameError
 from ...model.results import ExecutionResult, ExecutionStatus
 from ...runners.calling import error_of
-from ...store.executions import Ending, Opened, Waiting
+from ...store.rows import Ending, Opened, Waiting
 from .call import Call, refused, result_of
 from .resources import Resources
 from .settling import is_interruption, name_partition, passed_on, stopped_ending

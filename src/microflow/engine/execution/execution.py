@@ -21,7 +21,7 @@ from ...errors import (
 from ...model.results import ExecutionStatus
 from ...runners.base import Outcome, Request, Stop
 from ...runners.calling import error_of
-from ...store.executions import Ending, Opened, Waiting
+from ...store.rows import Ending, Opened, Waiting
 from ..admission.slots import Limit, SlotRequest
 from .call import Prepared, earlier_success, new_execution, prepare, refused, request_of
 from .deadline import Deadline

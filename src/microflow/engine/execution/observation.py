@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
+from ...errors import StoreError
 from ...model.events import Event
 from ...model.progress import progress_of
 from ...runners.base import Stop
 from ...runtime import Progress
-from ...store.executions import Opened
-from ...store.logs import Log
+from ...store import LogWriter
+from ...store.rows import Opened
 from .deadline import Deadline
 from .resources import Resources
 
@@ -32,7 +33,7 @@ class Observation:
         self.log_failure: str | None = None
         self._resources = resources
         self._opened = opened
-        self._log: Log | None = None
+        self._log: LogWriter | None = None
         self._tail = b""
         self._tells = False
         self.deadline: Deadline | None = None
@@ -50,7 +51,7 @@ class Observation:
             if self._log is None:  # a later attempt's goes on after what was written before an engine died
                 self._log = resources.logs.open(opened.id, goes_on=opened.attempt > 1)
             self._log.append(data)
-        except OSError as error:  # a full disk is no reason to stop the job; its execution says so
+        except StoreError as error:  # a full disk is no reason to stop the job; its execution says so
             self._log_failed(error)
         if resources.echo is not None:
             resources.echo(data)
@@ -109,12 +110,12 @@ class Observation:
         try:
             if self._log is not None:
                 self._log.close()
-        except OSError as error:  # what was printed last waited for this, and the disk is full
+        except StoreError as error:  # what was printed last waited for this, and the disk is full
             self._log_failed(error)
         finally:
             row = self._opened()
             # no more by way of the execution, which has this: what has ended is freed at once, not when a circle is looked for
             self._opened = lambda: row
 
-    def _log_failed(self, error: OSError) -> None:
+    def _log_failed(self, error: StoreError) -> None:
         self.log_failure = f"its log could not be written: {error}"

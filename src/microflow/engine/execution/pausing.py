@@ -8,7 +8,8 @@ from typing import Any
 
 from ...errors import ConflictError, Interrupted
 from ...model.clock import Clock
-from ...store.executions import Executions, Waiting
+from ...store import Executions
+from ...store.rows import Waiting
 from .resources import Live, refusal
 
 PAUSED = "paused"

@@ -15,8 +15,8 @@ from ...model.events import EventBus
 from ...model.results import ExecutionStatus
 from ...runners.attempts import Asked, Attempt
 from ...runners.base import Outcome, Request
-from ...store.executions import Ending, Executions, Opened
-from ...store.logs import Logs
+from ...store import Executions, Logs
+from ...store.rows import Ending, Opened
 from ..admission.limits import Limits
 from ..admission.slots import Admission
 from ..background.timers import Timers
@@ -81,7 +81,7 @@ def refusal(executions: Executions, execution_id: int, verb: str, so: str) -> Co
         return ConflictError(f"{name} has ended ({status}), so {so}.")
     if row.engine_id == executions.engine_id:  # it has, and the store is about to learn of it
         return ConflictError(f"{name} is ending at this moment, so {so}.")
-    if any(row.engine_id == engine for engine, *_ in executions.engines()):
+    if executions.engines.is_open(row.engine_id):
         return ConflictError(f"{name} is {status} in another process; {verb} it there.")
     return ConflictError(f"{name} waits for a server of flow {row.flow!r}; {verb} it there.")
 

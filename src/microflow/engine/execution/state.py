@@ -9,7 +9,7 @@ from typing import Any
 from ...jobs import Job
 from ...model.results import ExecutionResult
 from ...runners.base import Outcome, Stop
-from ...store.executions import HAVE_CODE, Opened
+from ...store.rows import HAVE_CODE, Opened
 from ..admission.slots import Limit, SlotRequest
 from .call import Call, Prepared
 from .observation import Observation

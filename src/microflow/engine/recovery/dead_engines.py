@@ -7,14 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import psutil
-
 from ...errors import ConflictError, Interrupted, StoreError
 from ...model.clock import Clock
 from ...model.results import ExecutionError
-from ...store.engines import NOBODY
-from ...store.executions import HAVE_CODE, Executions, Opened
-from ...store.liveness import is_alive
+from ...store import Executions
+from ...store.rows import HAVE_CODE, NOBODY, Opened
 from ..runs.mappings import Mappings
 from ..schedules.runs import ScheduleRuns
 from .resume import Left, Succession, gone, never_began
@@ -102,26 +99,19 @@ class Recovery:
             logger.error("What dead engines left can't be cleared up now: %s", error, exc_info=not told)
 
 
-def sign_on(executions: Executions, kind: str, now: float) -> None:
-    """Record that this process has an engine, by what tells whether it lives: its number and its start."""
-    own = psutil.Process()
-    executions.register(pid=own.pid, process_started=own.create_time(), kind=kind, now=now)
-
-
 def take_over(executions: Executions, succession: Succession, now: float, *, serves: bool) -> list[Left]:
     """Take over what dead engines left unfinished, and end what can't be resumed.
 
     Returns what is to be resumed, in the order in which it was accepted; it is queued already as this engine's.
 
-    An engine is dead when its process is gone: never because of its age. What a server left is resumed by servers of its flow alone
+    The store knows which engines are dead. What a server left is resumed by servers of its flow alone
     (``serves``); other engines leave it queued.
     """
     taken: list[Left] = []
-    for engine_id, pid, started, kind in executions.engines():
-        if not is_alive(pid, started):
-            name = f"{kind} engine (process {pid})"
-            dead = _Dead(engine_id, name, kind == "server", f"The {name} that ran this ended before the execution did.")
-            taken += _settle(dead, executions, succession, now, serves=serves)
+    for engine_id, kind, process in executions.engines.dead():
+        name = f"{kind} engine ({process})"
+        dead = _Dead(engine_id, name, kind == "server", f"The {name} that ran this ended before the execution did.")
+        taken += _settle(dead, executions, succession, now, serves=serves)
     if serves:
         stopped = "The server that ran this stopped, and its job has no attempt left, or is gone."
         taken += _settle(_Dead(NOBODY, "server", True, stopped), executions, succession, now, serves=True)
@@ -143,7 +133,7 @@ def _settle(dead: _Dead, executions: Executions, succession: Succession, now: fl
     Returns what is taken over. Of two engines that do this at the same time, one finds nothing left.
     """
     with executions.together():
-        if executions.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
+        if executions.engines.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
             return []
         # what has been left to a server of other flows already stays as it is
         spared = {

@@ -13,17 +13,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from ...errors import DefinitionError, Interrupted, MicroflowError
 from ...flow import Flow
 from ...jobs import Job
 from ...model.payloads import decode
 from ...model.results import ExecutionError, ExecutionStatus, Trigger
-from ...store.begun import BegunRuns, EndedCall
-from ...store.executions import HAVE_CODE, CallRow, Ending, Executions, Opened, Waiting
-from ...store.schedules import schedule_of
-from ...store.waiting import waiting_for_server
+from ...store import BegunRuns, EndedCall, Executions
+from ...store.options import read_options, schedule_of
+from ...store.rows import HAVE_CODE, Ending, Opened, StoredCall, Waiting, waiting_for_server
 from ..execution.call import Call, prepare, result_of
 from ..execution.pausing import PAUSED, PauseSwitch
 from ..partitions.keys import locate
@@ -182,7 +179,7 @@ class Succession:
             job=self._job(opened),
             inputs=tuple(decode(row.inputs)),
             trigger=row.trigger,
-            force=_force(row),
+            force=read_options(row.options).force,
             scheduled_at=row.scheduled_at,
             options=_encoded(row),
             time_partition=row.time_partition,
@@ -196,7 +193,7 @@ class Succession:
         template = Call(
             job=jobs[0],
             trigger="call" if run.parent_id is None else row.trigger,
-            force=_force(row),
+            force=read_options(row.options).force,
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
         )
@@ -214,7 +211,7 @@ class Succession:
             opened=run,
         )
 
-    def _targets(self, run: Opened, row: CallRow) -> Sequence[Job[Any]]:
+    def _targets(self, run: Opened, row: StoredCall) -> Sequence[Job[Any]]:
         """The jobs that a DAG run is of. Raises ``DefinitionError`` if it is a schedule's that is given to others by now."""
         job = self._job(run)
         if not (name := schedule_of(row.options)):
@@ -260,17 +257,7 @@ def never_began(kind: str) -> str:
     return f"This never began: the {kind} that had accepted it ended first."
 
 
-class _Options(msgspec.Struct, frozen=True):
-    """What is kept of how any execution was asked for, as far as it matters to its calls."""
-
-    force: bool = False
-
-
-def _force(row: CallRow) -> bool:
-    return msgspec.json.decode(row.options, type=_Options).force if row.options else False
-
-
-def _encoded(row: CallRow) -> bytes | None:
+def _encoded(row: StoredCall) -> bytes | None:
     return row.options.encode() if row.options else None
 
 

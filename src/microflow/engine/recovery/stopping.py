@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import Interrupted, StoreError
 from ...model.results import ExecutionError
-from ...store.executions import HAVE_CODE, Waiting
+from ...store.rows import HAVE_CODE, Waiting
 from ..execution.resources import Live, Resources
 from ..execution.state import State
 from .resume import Succession
@@ -94,7 +94,7 @@ def sign_off(resources: Resources, succession: Succession, flows: Container[str]
                     executions.finish(opened, ending, now)
                 elif ending.error is not None:
                     errors[opened.id] = ending.error
-            executions.unregister(now=now, reason=reason)
+            executions.engines.unregister(now=now, reason=reason)
             error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
             executions.interrupt(executions.engine_id, error, now, kept, nobodys=kept, errors=errors)
         return executions.count_left(flows)

@@ -18,8 +18,9 @@ from ...jobs import Job
 from ...model.payloads import decode
 from ...runners.base import Outcome
 from ...runtime import batches
-from ...store.executions import Claim, Executions, Opened, Waiting
-from ...store.mappings import MappingInputs
+from ...store import Executions, MappingInputs
+from ...store.options import Options, read_options
+from ...store.rows import Claim, Opened, Waiting
 from ..execution.call import Call, prepare
 from ..execution.pausing import PauseSwitch
 from .sources import NEW_MAPPING, BegunCalls
@@ -31,13 +32,6 @@ logger = logging.getLogger("microflow")
 
 _PAUSE = 0.01
 """Seconds between two deletions of a few blocks of inputs."""
-
-
-class MappingOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a mapping was asked for, as the store keeps it."""
-
-    batch_size: int | None = None
-    max_concurrency: int | None = None
 
 
 class Mappings:
@@ -77,13 +71,12 @@ class Mappings:
             size = len(calls)
             for call in calls:
                 prepare(call)  # so that nothing runs if one of them can't
-        options = MappingOptions(batch_size, max_concurrency)
         return Call(
             job=job,
             trigger=trigger,
             kind="map",
             body=_body(job, calls, size, max_concurrency),
-            options=None if options == MappingOptions() else msgspec.json.encode(options),
+            options=Options(batch_size=batch_size, max_concurrency=max_concurrency).encode(),
             gate=PauseSwitch(),
             claim=claim,
         )
@@ -98,7 +91,7 @@ class Mappings:
             raise DefinitionError("its inputs are not in the store.")
         for call in self._calls(job, self._inputs.read(mapping, begun.position)):
             prepare(call)  # as at the first time
-        asked = msgspec.json.decode(options or b"{}", type=MappingOptions)
+        asked = read_options(options)
         calls = self._calls(job, self._inputs.read(mapping, begun.position))
         return _body(job, calls, mapping.size, asked.max_concurrency, begun)
 

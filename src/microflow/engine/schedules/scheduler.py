@@ -18,8 +18,8 @@ import msgspec
 from ...errors import ConflictError, StoreError, UnknownNameError
 from ...model.clock import Clock
 from ...model.schedules import decide_overlap, next_ticks
-from ...store.executions import Opened
-from ...store.schedules import ScheduleRow, Schedules
+from ...store import Schedules
+from ...store.rows import Opened, ScheduleRow
 from ...store.views import utc
 from ..runs.caller import Submitted
 from .runs import Key, ScheduleRuns, ServedSchedule
@@ -163,7 +163,7 @@ class Scheduler:
         """The runs of ticks that a server left queued, and that nobody has taken over yet, in the order of their ticks."""
         return [
             opened
-            for opened in self._store.not_begun()
+            for opened in self._store.not_started()
             if opened.flow in self._flows and not self._runs.is_live(opened.id)
         ]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ...errors import ConflictError, DefinitionError
 from ...model.schedules import DueTick, decide_overlap, due, overlap_of, resolve_zone
-from ...store.executions import Waiting
-from ...store.schedules import ScheduleRow, Schedules, TickRecord
+from ...store import Schedules
+from ...store.rows import ScheduleRow, TickRecord, Waiting
 from ...store.views import utc
 from .runs import ScheduleRuns, ServedSchedule
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..errors import StoreLocked, StoreUnavailable
+from ...errors import StoreLocked, StoreUnavailable
 
 _TRIES = 10
 _PAUSE = 0.01

@@ -5,37 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import quote
 
-from ..errors import StoreError
+from ...errors import StoreError
+from ..database import Row, Values
 
 BUSY_TIMEOUT = 30.0
 """Seconds that a statement waits for another process that writes."""
 
 CLOSED = "The store is closed: the engine that used it has stopped."
-
-Row = tuple[Any, ...]
-Values = Mapping[str, Any] | Sequence[Any]
-
-
-class Readable(Protocol):
-    """A store that can be read."""
-
-    @property
-    def path(self) -> Path | None:
-        """Its file; None for a store in memory."""
-        ...
-
-    def read(self, name: str, values: Values = ()) -> list[Row]:
-        """All rows of the query of this name. Raises ``StoreError``."""
-        ...
-
-    def read_text(self, text: str, values: Values = ()) -> list[Row]:
-        """All rows of a query that was put together from named parts. Raises ``StoreError``."""
-        ...
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from ..errors import StoreError
-from ..runtime import start_thread
+from ...errors import StoreError
+from ...runtime import start_thread
 
 logger = logging.getLogger("microflow")
 
