@@ -1,7 +1,7 @@
 """The store: what Microflow knows of executions, partitions and schedules, behind one door.
 
 ``open`` gives a ``Store``, whose attributes are its parts. Above this package only the door and its value modules are imported:
-``rows`` and ``views`` (values), ``filters``, ``options`` and ``copying``. Which kind of store it is, only the URL says.
+``rows`` and ``views`` (values), ``filters``, ``options`` and ``copying``. The URL alone decides which kind of store it is.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def open(  # noqa: A001 - it is what one does with a store
     ``access``: "make" creates the store if there is none, and "change" does not; both bring its schema up to date. "look" changes
     nothing at all: not the schema, and no file is made beside the store; the last two schemas are read as they are.
 
-    ``events`` is told of what is written. ``copying`` is about the copy of the store that is kept before a migration rewrites it.
+    Changes are published on ``events``. ``copying`` is about the copy of the store that is kept before a migration rewrites it.
 
     Raises ``StoreUnavailable`` if it can't be opened, ``StoreMissing`` ("change", "look") if there is none, ``StoreTooNew`` for a
     schema of a newer Microflow, ``StoreTooOld`` ("look") for one that must be brought up to date first, ``StoreLocked`` while an

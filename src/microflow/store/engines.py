@@ -1,4 +1,4 @@
-"""The engines of a store, as the other parts and the engine need them. Each kind of store tells in its own way which live."""
+"""The engines of a store, as the other parts need them. Each kind of store finds out in its own way which are alive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EngineHistory(Protocol):
 
 
 class Engines(EngineHistory, Protocol):
-    """Records engines, this process's own among them, and tells which of the others are alive.
+    """Records engines, this process's own among them, and finds out which of the others are alive.
 
     ``own``: the id of this process's engine, 0 before it is registered. ``has_ended``: its end has been recorded.
     """
@@ -30,9 +30,9 @@ class Engines(EngineHistory, Protocol):
     has_ended: bool
 
     def become_server(self) -> None:
-        """Be the one server of the store until the store is closed, or this process ends in whatever way.
+        """Be the one server of the store until the store is closed or this process ends, in whatever way.
 
-        Raises ``StoreLocked`` while another process is the server, ``StoreUnavailable`` if that can't be found out.
+        Raises ``StoreLocked`` while another process is the server, ``StoreUnavailable`` if the store can't find that out.
         """
         ...
 

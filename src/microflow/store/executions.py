@@ -1,7 +1,7 @@
 """The life of executions: open, start, wait, finish, with everything that must be true at the same moment.
 
 The database decides races: a change of status is an update "where the status is still what it may be", and the writer that
-changes no row was too late. Events are published after the commit, so that nobody hears of a row that can't be read yet.
+changes no row was too late. Events are published after the commit, so that no listener hears of a row that can't be read yet.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Executions:
         return opened
 
     def start(self, opened: Opened, now: float, attempt: int = 1) -> Opened | None:
-        """Queued to running. None if it is queued no more: it was cancelled."""
+        """Change a queued execution to running. None if it is no longer queued: it was cancelled."""
         values = {"id": opened.id, "started_at": now, "attempt": attempt, "engine_id": self.engines.own}
         if self._database.execute("start_execution", values) != 1:
             return None
@@ -107,7 +107,7 @@ class Executions:
         return opened._replace(started_at=now, attempt=attempt)
 
     def wait(self, opened: Opened, waiting: Waiting) -> bool:
-        """Queued, because of this; False if it has ended meanwhile."""
+        """Queue the execution, for this reason; False if it has ended meanwhile."""
         values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
         changed = self._database.execute("queue_execution", values) == 1
         if changed:
@@ -115,14 +115,14 @@ class Executions:
         return changed
 
     def unstart(self, opened: Opened, waiting: Waiting) -> Opened:
-        """Queued again, as if its first attempt had not started: its function never began."""
+        """Queue an execution again whose function never started, as if its first attempt had not started either."""
         values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
         if self._database.execute("unstart_execution", values) == 1:
             self._publish(opened, "queued")
         return opened._replace(started_at=None)
 
     def mark_paused(self, opened: Opened, waiting: Waiting | None) -> bool:
-        """Running and paused, or (None) paused no more; False if it does not run."""
+        """Mark a running execution as paused, or (None) as no longer paused; False if it is not running."""
         values = {"id": opened.id, "waiting": None if waiting is None else _json.encode(waiting).decode()}
         if self._database.execute("pause_execution", values) != 1:
             return False
@@ -140,7 +140,7 @@ class Executions:
         return queued
 
     def _publish(self, opened: Opened, status: str) -> None:
-        """Tell whoever listens, once it can be read."""
+        """Publish that the execution has this status now, once it can be read."""
         if self._events.listened:
             event = opened.event(status)
             self._database.after_commit(lambda: self._events.publish(event))
@@ -256,8 +256,8 @@ class Executions:
     ) -> int:
         """End what an engine left unfinished, but for the ``spared``, all in one transaction; how many there were.
 
-        ``kept`` names those that are queued instead, as this engine's or as nobody's, with the attempt that was interrupted if one
-        was. ``errors`` has those of which something else is to be said than ``error``.
+        ``kept`` names those that are queued instead, as this engine's or as nobody's; an attempt that was interrupted is recorded.
+        ``errors`` has the error of those that end for another reason than ``error``.
         """
         with self._database.transaction():
             unfinished = self.unfinished(engine_id)
@@ -269,7 +269,7 @@ class Executions:
                     owner = NOBODY if opened.id in nobodys else self.engine_id
                     values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
                     self._database.execute("queue_interrupted", {**values, "started_at": opened.started_at})
-                    if kind in HAVE_CODE:  # a run goes on where it was; only what has code is tried again
+                    if kind in HAVE_CODE:  # a run resumes where it was; only what has code is tried again
                         self._open_attempt(opened, ExecutionStatus.ERROR, why, now)
                     self._publish(opened, "queued")
                 else:

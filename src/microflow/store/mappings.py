@@ -63,7 +63,7 @@ class MappingInputs:
     def begin(self, mapping: StoredMapping, execution_id: int) -> None:
         """Make them the inputs of this execution, as part of the transaction that opens it."""
         values = {"mapping_id": mapping.id, "size": mapping.size, "execution_id": execution_id}
-        self._database.execute("begin_mapping", values)
+        self._database.execute("start_mapping", values)
 
     def find(self, execution_id: int) -> StoredMapping | None:
         """The mapping that an execution is; None if its inputs are not in the store."""

@@ -79,8 +79,8 @@ class PartitionMarks:
 class PartitionStatuses:
     """Reads what became of partitions. Every method raises ``StoreError`` if the store can't be read.
 
-    The lines of the grids that were looked at last are kept, since a page looks again and again while a run goes on: then
-    only what has changed is read. A status changes by the end of an execution alone, so it is of one that had not ended at
+    The lines of the grids that were read last are kept, since a page reads them again and again while a run is going: then only
+    what has changed is read. A status changes by the end of an execution alone, so it is of one that had not ended at
     the look before, or came later (``cursor``).
     """
 
@@ -96,7 +96,7 @@ class PartitionStatuses:
         key = (flow, job, len(axis.times), hash(axis.joined), tuple(cats))
         with self._lock:
             known = self._known.pop(key, None)
-        # before what has ended is read, so that nothing that ends meanwhile looks as if nobody was at it
+        # before what has ended is read, so that what ends meanwhile does not look as if it had never run
         live = self._database.read("live_partitions", names)
         cursor = self._database.read("partition_cursor", names)[0][0]
         lines = self._changed(known, cursor, names, axis) or self._whole(names, axis, cats)

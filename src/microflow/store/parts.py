@@ -47,9 +47,9 @@ class StoreView:
 class Store(StoreView):
     """A store that is written to, by one engine or command of this process.
 
-    Besides what can be looked at: ``executions`` writes their lives, ``mappings`` keeps the inputs of mappings, ``runs`` gives what
-    runs have called by now, ``retention`` deletes old history. ``engines`` records engines and knows which of the others are alive,
-    ``schedules`` and ``logs`` write too. ``events`` is told of each change once it can be read.
+    It has the parts of a ``StoreView`` and more. ``executions``: their lives are written. ``mappings``: their inputs are kept.
+    ``runs``: what runs have called by now. ``retention``: old history is deleted. ``engines`` also records engines and knows which
+    of the others are alive; ``schedules`` and ``logs`` also write. Each change is published on ``events`` once it can be read.
 
     ``database`` is what the parts are made of. Nothing but the store itself uses it; tests and benchmarks look into it.
     """

@@ -1,7 +1,7 @@
 """What pages, API and command line look at: executions, lists of them, trees, counts, timelines.
 
 Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look through (a
-parent's children, a tree, a run key or partition, an open status, a job, what nobody called) and checks the other conditions
+parent's children, a tree, a run key or partition, an open status, a job, what no execution called) and checks the other conditions
 on the way, so that it stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of
 queueing.
 """
@@ -45,7 +45,7 @@ MAXIMUM_NODES = 5_000
 """How many executions of a tree are shown at most."""
 
 MAXIMUM_DEPTH = 100
-"""How many levels of calls below its top a tree shows at most: few readers of JSON take what is nested a thousand deep."""
+"""How many levels of calls below its top a tree shows at most: few readers of JSON accept a nesting of a thousand levels."""
 
 _SHOWN_TO = 1e-6
 """Seconds to which times are shown. They are stored finer, and what is shown as a moment counts as that moment."""
@@ -158,7 +158,7 @@ class Reading:
         }
 
     def schedule(self, id: int) -> str:  # noqa: A002
-        """The name of the schedule whose run an execution is; "" if it is none's."""
+        """The name of the schedule whose run an execution is; "" if it is not a schedule's run."""
         rows = self._database.read("options", {"id": id})
         return schedule_of(rows[0][0]) if rows else ""
 
@@ -172,8 +172,8 @@ class Reading:
         )
 
     def timeline(self, since: datetime, until: datetime, buckets: int) -> list[Bucket]:
-        """So many equal stretches of time, each with the count by status of the executions queued in it that nobody
-        called.
+        """So many equal stretches of time, each with the count by status of the executions queued in it that no
+        execution called.
         """
         step: timedelta = (until - since) / buckets
         edges = [since + step * number for number in range(buckets)] + [until]

@@ -10,7 +10,7 @@ from .mappings import MappingInputs
 from .rows import RetentionStep
 
 STEP = 100
-"""Executions that one step looks at: few enough that nobody who writes meanwhile waits long."""
+"""Executions that one step looks at: few enough that no other writer waits long."""
 
 _STEPS_TO_CHECKPOINT = 25
 """After so many steps this thread puts away what they have piled up, before a commit of another writer has to do it."""
@@ -31,7 +31,7 @@ class Retention:
     def step(self, before: float, after: int = 0) -> RetentionStep:
         """Look at the next executions after the number ``after``; ``before`` is in seconds since the epoch. Raises ``StoreError``.
 
-        The rows go first: a log that outlives its row is found again by nobody and deleted by whoever gets its number.
+        The rows go first: a log that outlives its row is never read, and is replaced by the next execution of its number.
         """
         rows = self._database.read("old_executions", {"before": before, "after": after, "count": STEP})
         if not rows:

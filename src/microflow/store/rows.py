@@ -26,7 +26,7 @@ HAVE_CODE = ("task", "manager")
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch).
 
-    ``held_by``: the execution of another process that it waits for; what this one's executions hold, its engine knows.
+    ``held_by``: the execution of another process that it waits for. Which of its own executions it waits for, the engine knows.
     """
 
     reason: str
@@ -41,7 +41,7 @@ Claim = Callable[[int, Waiting | None], None]
 
 
 class Opening(msgspec.Struct, kw_only=True):
-    """An execution that is about to be opened. It starts as running where ``waiting`` is None, else as queued."""
+    """An execution that is about to be opened: running if ``waiting`` is None, else queued."""
 
     flow: str
     job: str

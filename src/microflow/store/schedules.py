@@ -76,31 +76,31 @@ class Schedules(ScheduleHistory):
         self._events = events
 
     def transaction(self) -> AbstractContextManager[None]:
-        """What is written inside is committed together."""
+        """Commit what this thread writes inside at the end, or nothing of it."""
         return self._database.transaction()
 
     # Schedules
 
     def serve(self, flow: str, name: str, cron: str, timezone: str, now: float) -> None:
-        """From now on the schedule is served, with this expression; ticks before now are none of its own."""
+        """Record that the schedule is served from now on, with this expression; earlier ticks do not belong to it."""
         values = {"flow": flow, "name": name, "cron": cron, "timezone": timezone, "now": now}
         self._database.execute("serve_schedule", values)
-        self._tell(flow, name, "served")
+        self._publish(flow, name, "served")
 
     def remove(self, flow: str, name: str, now: float) -> None:
-        """From now on the flow is served without it. What is known of it stays."""
+        """Record that the flow is served without it from now on. What is known of the schedule stays."""
         self._database.execute("remove_schedule", {"flow": flow, "name": name, "now": now})
-        self._tell(flow, name, "removed")
+        self._publish(flow, name, "removed")
 
     def rewind(self, flow: str, name: str, until: float) -> None:
         """The clock was put back to ``until``: later ticks come again, and those that have a record keep it."""
         self._database.execute("rewind_schedule", {"flow": flow, "name": name, "until": until})
 
     def pause(self, flow: str, name: str, cron: str, timezone: str, now: float) -> None:
-        """From now on its ticks do not run; nothing changes if it is paused already."""
+        """Let no tick of it run from now on; nothing changes if it is paused already."""
         values = {"flow": flow, "name": name, "cron": cron, "timezone": timezone, "now": now}
         self._database.execute("pause_schedule", values)
-        self._tell(flow, name, "paused")
+        self._publish(flow, name, "paused")
 
     def resume(self, flow: str, name: str, passed: Sequence[TickRecord], now: float) -> None:
         """Record the ticks that passed while it was paused, and let those after now run, in one transaction."""
@@ -108,7 +108,7 @@ class Schedules(ScheduleHistory):
             for record in passed:
                 self._insert(flow, name, record, now)
             self._database.execute("resume_schedule", {"flow": flow, "name": name, "now": now})
-            self._tell(flow, name, "resumed")
+            self._publish(flow, name, "resumed")
 
     # Ticks
 
@@ -118,7 +118,7 @@ class Schedules(ScheduleHistory):
         with self._database.transaction():
             for record in records:
                 new += self._insert(flow, name, record, now)
-                self._tell(flow, name, record.outcome, record.execution_id or 0)
+                self._publish(flow, name, record.outcome, record.execution_id or 0)
         return new
 
     def claim(self, flow: str, name: str, record: TickRecord, now: float) -> bool:
@@ -128,7 +128,7 @@ class Schedules(ScheduleHistory):
         """
         claimed = self._insert(flow, name, record, now, "claim_tick") == 1
         if claimed:
-            self._tell(flow, name, record.outcome, record.execution_id or 0)
+            self._publish(flow, name, record.outcome, record.execution_id or 0)
         return claimed
 
     def _insert(self, flow: str, name: str, record: TickRecord, now: float, statement: str = "record_tick") -> int:
@@ -159,14 +159,14 @@ class Schedules(ScheduleHistory):
         return self._engines.having(found) if found else []
 
     def not_started(self) -> list[Opened]:
-        """The runs of ticks that a server left queued when it ended, in the order of their ticks."""
+        """The runs of ticks that a server left queued when it ended, before they started, in the order of their ticks."""
         return [
             Opened(id_, flow, job, None, id_, None, attempt, True)
             for id_, flow, job, attempt in self._database.read("ticks_not_started")
         ]
 
-    def _tell(self, flow: str, name: str, status: str, execution_id: int = 0) -> None:
-        """Tell whoever listens, once it can be read."""
+    def _publish(self, flow: str, name: str, status: str, execution_id: int = 0) -> None:
+        """Publish the change, once it can be read."""
         if self._events.listened:
             event = Event("schedule", flow=flow, name=name, status=status, id=execution_id)
             self._database.after_commit(lambda: self._events.publish(event))

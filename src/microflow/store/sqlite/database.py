@@ -65,7 +65,7 @@ def path_from_url(url: str) -> Path | None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a store's file exists. Raises ``StoreUnavailable`` where the system does not tell."""
+    """Whether a store's file exists. Raises ``StoreUnavailable`` if the system refuses to answer."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -127,8 +127,8 @@ class Database:
             ) from error
 
     def _use_write_ahead_log(self) -> None:
-        """The one step for which SQLite does not wait as long as it was told to: of two that make an empty file a store at
-        the same time, one learns at once that it is locked."""
+        """Switch the write-ahead log on. For this step alone SQLite does not wait for the lock: of two processes that make an
+        empty file a store at the same time, one fails at once, and tries again here."""
         give_up = time.monotonic() + BUSY_TIMEOUT
         while True:
             try:

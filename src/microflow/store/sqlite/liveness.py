@@ -1,4 +1,4 @@
-"""Whether the process of an engine lives: a store records engines by what tells that."""
+"""Whether the process of an engine is alive: engines are recorded by the number and the start of their process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_alive(pid: int, started: float) -> bool:
 
 
 def own_process() -> tuple[int, float]:
-    """The number of this process and its start, by which others tell whether it is alive."""
+    """The number of this process and its start, by which other processes find out whether it is alive."""
     import psutil  # late, as above
 
     own = psutil.Process()

@@ -31,7 +31,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 class Readers:
     """The pool of connections that readers take and give back; ``open`` counts them.
 
-    ``is_held``: this process has a connection that writes. Where nobody has, a plain read-only connection would leave files beside
+    ``is_held``: this process has a connection that writes. Where none has, a plain read-only connection would leave files beside
     the store (``-wal`` and ``-shm``), and would fail in a folder that can't be written; see ``mode``.
     """
 
@@ -46,7 +46,7 @@ class Readers:
         self.open = 0
 
     def read_text(self, text: str, values: Values = ()) -> list[Row]:
-        """All rows of a query, from a connection that nobody else uses meanwhile. Raises ``StoreError``."""
+        """All rows of a query, from a connection that no other thread uses meanwhile. Raises ``StoreError``."""
         reader, is_kept = self._take()
         try:
             return reader.execute(text, values).fetchall()
