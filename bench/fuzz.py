@@ -228,12 +228,12 @@ class Fuzz:
 
     def check_errors(self) -> None:
         """Only a task that was asked to end met a ``TaskStopped``, and a worker died only where it was killed."""
-        for job, kind, count in self.engine.database.read_text(
+        for job, kind, count in self.engine.store.database.read_text(
             "SELECT job, json_extract(error, '$.type'), count(*) FROM executions WHERE error IS NOT NULL GROUP BY 1, 2"
         ):
             if kind in ("TaskStopped", "CancelledError", "KeyboardInterrupt"):
                 self.amiss.append(f"{count} executions of {job} ended as {kind}")
-        died = self.engine.database.read_text(
+        died = self.engine.store.database.read_text(
             "SELECT count(*) FROM executions WHERE job NOT IN ('dies', 'maps', 'nests') AND kind = 'task'"
             " AND json_extract(error, '$.type') = 'WorkerDied'"
         )[0][0]
@@ -244,7 +244,7 @@ class Fuzz:
         """Compare a result with what the store has of it."""
         result = one.future.result(PATIENCE)
         self.statuses[str(result.status)] += 1
-        recorded = self.engine.executions.call_of(one.id).status
+        recorded = self.engine.store.executions.call_of(one.id).status
         if recorded != result.status:
             self.amiss.append(f"execution {one.id} was told as {result.status} and is {recorded}")
 
@@ -276,7 +276,7 @@ class Fuzz:
         for state in self.engine.concurrency():
             if state.holders or state.waiters:
                 self.amiss.append(f"step {number}: {state}")
-        unfinished = self.engine.database.read_text(
+        unfinished = self.engine.store.database.read_text(
             "SELECT count(*) FROM executions WHERE status IN ('queued', 'running')"
         )[0][0]
         if unfinished:
@@ -310,8 +310,8 @@ def main() -> None:
         try:
             fuzz.run(steps)
             fuzz.check_errors()
-            (rows,) = engine.database.read_text("SELECT count(*) FROM executions")[0]
-            errors = engine.database.read_text(
+            (rows,) = engine.store.database.read_text("SELECT count(*) FROM executions")[0]
+            errors = engine.store.database.read_text(
                 "SELECT json_extract(error, '$.type'), count(*) FROM executions WHERE error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC"
             )
         finally:

@@ -100,7 +100,7 @@ def fill(engine: Engine, job: Job[Any]) -> None:
     """Most partitions in one state or another, in stretches, as failures come."""
     chance = random.Random(1)
     grid = engine.partitions.grid(job)
-    with engine.database.transaction():
+    with engine.store.database.transaction():
         for category in grid.cats:
             bad = 0
             for text in grid.times:
@@ -108,7 +108,7 @@ def fill(engine: Engine, job: Job[Any]) -> None:
                 status = "error" if bad > 0 and chance.random() < 0.7 else chance.choice(["success"] * 40 + ["skipped"])
                 if chance.random() < 0.04:
                     continue
-                engine.database.execute_text(
+                engine.store.database.execute_text(
                     "INSERT INTO partitions (flow, job, cat_partition, time_partition, status, execution_id, started_at,"
                     " ended_at, attempt) VALUES ('page', ?, ?, ?, ?, 0, 1e9, ?, 1)",
                     (job.name, category, text, status, 1e9 + chance.random() * 100),

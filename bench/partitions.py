@@ -54,9 +54,9 @@ def fill(engine: Engine, job: Job[Any], holes: float) -> None:
     grid = engine.partitions.grid(job)
     keys = [(category or "", text or "") for text in grid.times for category in grid.cats if chance.random() >= holes]
     statuses = chance.choices(["success", "error", "skipped"], [90, 8, 2], k=len(keys))
-    with engine.database.transaction():
+    with engine.store.database.transaction():
         for (category, text), status in zip(keys, statuses, strict=True):
-            engine.database.execute_text(
+            engine.store.database.execute_text(
                 "INSERT OR REPLACE INTO partitions VALUES ('partitions', ?, ?, ?, ?, 0, ?, ?, 1, NULL)",
                 (job.name, category, text, status, 1e9, 1e9 + chance.random() * 100),
             )
@@ -86,7 +86,7 @@ def looks(engine: Engine, job: Job[Any], name: str, rounds: int) -> None:
         return msgspec.json.encode(matrix(job, runs.grid(job), is_plain=False))
 
     def first_answer() -> bytes:
-        runs.statuses.__init__(engine.database)  # type: ignore[misc]  # it knows nothing any more
+        runs.statuses.__init__(engine.store.database)  # type: ignore[misc]  # it knows nothing any more
         return answer()
 
     def by_duration() -> bytes:

@@ -19,13 +19,11 @@ from floor import quantile
 
 from microflow.engine.background.housekeeping import Housekeeping, HousekeepingConfig
 from microflow.model.clock import SystemClock
-from microflow.model.events import EventBus
 from microflow.model.results import ExecutionStatus
-from microflow.store.database import Database
-from microflow.store.executions import Ending, Executions, NewExecution
-from microflow.store.logs import Logs, log_folder
-from microflow.store.reading import Filters, Reading
-from microflow.store.retention import Retention
+from microflow.store import Executions, Reading, Retention, Store
+from microflow.store import open as open_store
+from microflow.store.filters import Filters
+from microflow.store.rows import Ending, Opening
 
 DAY = 86_400.0
 KEEP = 90 * DAY
@@ -57,15 +55,14 @@ INSERT INTO ticks SELECT 'shop', 'schedule ' || (id % 100), queued_at, 'run', NU
 """
 
 
-def fill(store: Path, count: int, now: float) -> None:
+def fill(path: Path, count: int, now: float) -> None:
     """A year of history: three quarters of it are older than what is kept."""
-    with closing(Database(f"sqlite:///{store}")) as database:
-        first = now - 4 * KEEP
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        database, logs, first = store.database, store.logs, now - 4 * KEEP
         with database.transaction():
             database.execute_text(FILL, {"count": count, "first": first, "step": 4 * KEEP / count})
             for statement in MORE.split(";")[:-1]:
                 database.execute_text(statement, ())
-        logs = Logs(log_folder(store) or store)
         for number in range(1, count + 1, LOG_OF_EVERY):
             log = logs.open(number)
             log.append(b"what the job printed\n" * 10)
@@ -86,7 +83,7 @@ class Writer:
         number = 0
         while not self._stop.wait(0.001):
             number += 1
-            new = NewExecution(
+            new = Opening(
                 flow="shop",
                 job=f"job_{number % 20}",
                 kind="task",
@@ -122,10 +119,10 @@ def look(reading: Reading, name: str, filters: Filters) -> None:
     print(f"list by {name:<36}{found:>9,}  {(time.perf_counter() - begin) * 1e3:8.2f} ms")
 
 
-def forget(database: Database, logs: Logs) -> tuple[int, float]:
+def forget(retention: Retention) -> tuple[int, float]:
     """One whole round of a server's housekeeping: how many steps it took, and the longest."""
     config, waits, longest, steps = HousekeepingConfig(keep=KEEP), 0.0, 0.0, 0
-    housekeeping = Housekeeping(config, Retention(database, logs), SystemClock())
+    housekeeping = Housekeeping(config, retention, SystemClock())
     now = time.time()
     while waits != config.rest:
         begin = time.perf_counter()
@@ -140,22 +137,21 @@ def main() -> None:
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdecimal()]
     count = numbers[0] if numbers else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
-        store, now = Path(folder, "store.db"), time.time()
-        fill(store, count, now)
-        with closing(Database(f"sqlite:///{store}")) as database:
-            reading = Reading(database)
+        path, now = Path(folder, "store.db"), time.time()
+        fill(path, count, now)
+        with closing(open_store(f"sqlite:///{path}")) as store:
+            reading, executions = store.reading, store.executions
             look(reading, "run_key", Filters(run_key="key 57"))
             look(reading, "time_partition", Filters(time_partition="2023-11-20"))
             look(reading, "cat_partition", Filters(cat_partition="category 3"))
             look(reading, "cat_partition, none of it", Filters(cat_partition="category 33"))
             look(reading, "run_key of a job", Filters(flow="shop", job="job_7", run_key="key 57"))
-            executions, logs = Executions(database, EventBus()), Logs(log_folder(store) or store)
-            executions.register(pid=1, process_started=0.0, kind="local", now=now)
+            store.engines.register("local", now)
             print(f"{'ms':<44}{'writes':>9}  {'median':>8}  {'p99':>8}  {'p99.9':>8}  {'longest':>8}  {'> 50':>6}")
             writer = Writer(executions)
             time.sleep(20)
             row("alone", writer.stop())
-            writer, begin, before = Writer(executions), time.perf_counter(), remaining(database)
+            writer, begin, before = Writer(executions), time.perf_counter(), remaining(store)
             if "--prune" in sys.argv:
                 command = [
                     sys.executable,
@@ -165,24 +161,24 @@ def main() -> None:
                     "--older-than",
                     "90d",
                     "--store",
-                    f"sqlite:///{store}",
+                    f"sqlite:///{path}",
                 ]
                 subprocess.run(command, check=True)
                 said = "by microflow prune"
             else:
-                steps, longest = forget(database, logs)
+                steps, longest = forget(store.retention)
                 said = f"in {steps:,} steps, the longest {longest * 1e3:.1f} ms"
             took = time.perf_counter() - begin
             times = writer.stop()
             row("while old history is deleted", times)
-            deleted = before - remaining(database) + len(times) // 2
+            deleted = before - remaining(store) + len(times) // 2
             print(f"{deleted:,} executions deleted in {took:.1f} s {said}")
-            print(f"ticks left: {database.read_text('SELECT count(*) FROM ticks')[0][0]:,}")
+            print(f"ticks left: {store.database.read_text('SELECT count(*) FROM ticks')[0][0]:,}")
 
 
-def remaining(database: Database) -> int:
+def remaining(store: Store) -> int:
     """How many executions there are."""
-    return int(database.read_text("SELECT count(*) FROM executions")[0][0])
+    return int(store.database.read_text("SELECT count(*) FROM executions")[0][0])
 
 
 if __name__ == "__main__":

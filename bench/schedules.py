@@ -24,7 +24,7 @@ from microflow.engine.execution.call import Call
 from microflow.engine.runs.dag import DagRun
 from microflow.engine.schedules.scheduler import SchedulerConfig
 from microflow.model.events import Event
-from microflow.store.reading import Filters, Reading
+from microflow.store.filters import Filters
 
 LEAD = SchedulerConfig().ahead + 0.3
 """Seconds before a tick in which time passes as it is, since workers are made ready in them."""
@@ -67,7 +67,7 @@ def ticks(folder: str, minutes: int) -> None:
     engine.start()
     engine.scheduler.start()  # a server's engine would do that, and delete old history too
     gc.freeze()  # as a server does
-    reading = Reading(engine.database)
+    reading = engine.store.reading
     ended = threading.Semaphore(0)
     claimed, first, firsts, last, begun = [], [], [], [], []
 

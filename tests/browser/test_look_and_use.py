@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from microflow.store.schedules import TickRecord
+from microflow.store.rows import TickRecord
 from microflow.views import formats
 
 SCHEDULE = "a_job_with_a_name_that_is_rather_long_for_a_narrow_screen"
@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, serve: Any) -> Iterator[Any
             TickRecord(1_790_000_000.0, "run", None, 1),
             TickRecord(1_790_086_400.0, "missed", "Missed: no server ran at that time.", None, 12, 1_789_000_000.0),
         ]
-        engine.schedules.record("my_flow", SCHEDULE, ticks, 1_800_000_000.0)
+        engine.store.schedules.record("my_flow", SCHEDULE, ticks, 1_800_000_000.0)
         yield server
 
 

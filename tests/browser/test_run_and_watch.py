@@ -7,8 +7,6 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from microflow.store.reading import Reading
-
 
 def same_page(page: Page) -> Callable[[], None]:
     """What checks that the page was not loaded anew since now."""
@@ -252,7 +250,7 @@ def test_what_ends_while_somebody_is_about_to_cancel_it_is_not_run_again(page: P
         )
         assert under != "Run again"
         expect(page.locator("h1 .status")).to_have_text("success")
-    assert [execution.id for execution in Reading(engine.database).executions().items] == [2, 1]
+    assert [execution.id for execution in engine.store.reading.executions().items] == [2, 1]
 
 
 def test_a_server_that_goes_and_comes_back_is_told_and_caught_up_with(page: Page, server: Any) -> None:

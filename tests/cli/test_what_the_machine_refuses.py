@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from microflow import StoreError
-from microflow.store.logs import Logs
+from microflow.store.sqlite.logs import LogFiles
 
 from .conftest import Call
 
@@ -175,7 +175,7 @@ def test_a_log_that_can_not_be_read_is_an_error_of_the_store(tmp_path: Path) -> 
     (tmp_path / "0000" / "7.log").mkdir(parents=True)
 
     with pytest.raises(StoreError, match=r"The log can't be read: .*7\.log: Is a directory\."):
-        Logs(tmp_path).read(7)
+        LogFiles(tmp_path).read(7)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def look() -> Callable[[Engine, int], dict[str, Any]]:
             "status, kind, trigger, parent_id, root_id, position, inputs, output, error, reason, run_key, attempt, waiting, "
             "started_at, ended_at, cpu_seconds, peak_memory, time_partition, cat_partition, progress, scheduled_at"
         )
-        (row,) = engine.database.read_text(f"SELECT {columns} FROM executions WHERE id = ?", (execution_id,))
+        (row,) = engine.store.database.read_text(f"SELECT {columns} FROM executions WHERE id = ?", (execution_id,))
         found = dict(zip(columns.split(", "), row, strict=True))
         for name in ("inputs", "output", "error", "waiting", "progress"):
             found[name] = None if found[name] is None else decode(found[name])
@@ -127,7 +127,7 @@ def attempts() -> Callable[[Engine, int], list[tuple[int, str, str]]]:
     """``attempts(engine, id)``: number, status and error type of the failed attempts that the store holds."""
 
     def read(engine: Engine, execution_id: int) -> list[tuple[int, str, str]]:
-        rows = engine.database.read_text(
+        rows = engine.store.database.read_text(
             "SELECT attempt, status, error FROM attempts WHERE execution_id = ? ORDER BY attempt", (execution_id,)
         )
         return [(number, status, decode(error)["type"]) for number, status, error in rows]
@@ -161,17 +161,15 @@ def flow() -> Flow:
 
 def die(engine: Engine) -> None:
     """The process of this engine is gone: nothing more is written, and nobody said goodbye."""
-    database = engine.database
+    database = engine.store.database
     with database._lock:
         if database._writer.in_transaction:
             database._writer.execute("ROLLBACK")
         # another start of the process means that this one is dead
         database._writer.execute(
-            "UPDATE engines SET process_started = 0 WHERE id = ? AND ended_at IS NULL", (engine.executions.engine_id,)
+            "UPDATE engines SET process_started = 0 WHERE id = ? AND ended_at IS NULL", (engine.store.engines.own,)
         )
-        database.close()
-    if engine._lock is not None:
-        engine._lock.release()
+        engine.store.close()
 
 
 def bury(engine: Engine) -> None:
@@ -215,4 +213,4 @@ def serve(start: Callable[..., Engine], clock: Any) -> Callable[..., Engine]:
 
 def recorded(engine: Engine) -> int:
     """How many executions the store has."""
-    return int(engine.database.read_text("SELECT count(*) FROM executions")[0][0])
+    return int(engine.store.database.read_text("SELECT count(*) FROM executions")[0][0])

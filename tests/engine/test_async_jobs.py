@@ -53,9 +53,9 @@ def test_async_jobs_are_called_where_a_loop_runs_already(start: Start) -> None:
     engine = start(flow)
 
     assert asyncio.run(cell()) == ({"n": 3}, {"n": 2})
-    rows = engine.database.read_text("SELECT job, parent_id FROM executions ORDER BY id", ())
+    rows = engine.store.database.read_text("SELECT job, parent_id FROM executions ORDER BY id", ())
     assert rows == [("outer", None), ("inner", 1), ("load", 2), ("load", None)]
-    assert engine.logs.read(2).text == "inner 2\n"
+    assert engine.store.logs.read(2).text == "inner 2\n"
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])

@@ -25,7 +25,7 @@ from microflow.runners.local.chunk import Chunk
 from microflow.runners.local.pool import ProcessPool
 from microflow.runners.local.workers import Worker
 from microflow.runtime import Progress
-from microflow.store.executions import Executions
+from microflow.store import Executions
 
 Start = Callable[..., Engine]
 
@@ -243,4 +243,6 @@ def test_whatever_raises_at_the_end_of_one_in_a_chunk_nothing_is_held(start: Sta
 
 
 def unfinished(engine: Engine) -> list[Any]:
-    return engine.database.read_text("SELECT id, job, status FROM executions WHERE status IN ('queued', 'running')")
+    return engine.store.database.read_text(
+        "SELECT id, job, status FROM executions WHERE status IN ('queued', 'running')"
+    )

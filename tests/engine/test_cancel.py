@@ -11,8 +11,9 @@ import pytest
 from microflow import ConcurrencyGroup, ConflictError, ExecutionCancelled, Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.model.events import Event
-from microflow.store.database import Database, Values
-from microflow.store.executions import Executions
+from microflow.store import Executions
+from microflow.store.database import Values
+from microflow.store.sqlite.database import Database
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -153,7 +154,7 @@ def test_cancelling_a_manager_cancels_all_below_it_and_its_next_call_says_so(
 
     assert submitted.future.result().status == "cancelled"
     assert str(said[0]) == "Execution 1 of 'outer' was cancelled or timed out, so it can call nothing more."
-    rows = engine.database.read_text("SELECT status, count(*) FROM executions GROUP BY status")
+    rows = engine.store.database.read_text("SELECT status, count(*) FROM executions GROUP BY status")
     assert [status for status, _ in rows] == ["cancelled"]
     assert runner.started == 1
     assert free(engine)
@@ -236,7 +237,9 @@ def test_a_mapping_that_is_cancelled_begins_nothing_more(flow: Flow, start: Star
 
     assert submitted.future.result().status == "cancelled"
     assert look(engine, submitted.id)["status"] == "cancelled"
-    rows = engine.database.read_text("SELECT status, count(*) FROM executions WHERE parent_id IS NOT NULL GROUP BY 1")
+    rows = engine.store.database.read_text(
+        "SELECT status, count(*) FROM executions WHERE parent_id IS NOT NULL GROUP BY 1"
+    )
     assert dict(rows)["success"] == 1
     assert sum(count for _, count in rows) <= 4
     assert runner.started == 2
@@ -301,7 +304,7 @@ def test_many_cancels_among_many_executions_leave_nothing_behind(start: Start, r
 
     assert free(engine)
     assert engine._resources.live.all() == []
-    rows = engine.database.read_text("SELECT DISTINCT status FROM executions ORDER BY status")
+    rows = engine.store.database.read_text("SELECT DISTINCT status FROM executions ORDER BY status")
     assert {status for (status,) in rows} <= {"success", "cancelled", "error"}
 
 

@@ -69,7 +69,7 @@ def test_what_a_cancelled_execution_wrote_is_dropped(flow: Flow, start: Start) -
     engine = start(flow)
 
     assert load().status == "cancelled"
-    assert engine.executions.context("shop", "load")[0] == {}
+    assert engine.store.executions.context("shop", "load")[0] == {}
 
 
 @RUNNERS
@@ -111,7 +111,7 @@ def test_a_key_can_be_deleted(flow: Flow, start: Start, runner: str) -> None:
     load({"set": {"a": 1, "b": 2}})
 
     assert load({"delete": ["a"]})["seen"]["b"] == 2
-    assert engine.executions.context("shop", "load")[0] == {"b": 2}
+    assert engine.store.executions.context("shop", "load")[0] == {"b": 2}
     error = load({"delete": ["a", "nowhere"], "set": {"a": 1}}).error
     assert error is not None
     assert error.type == "KeyError"
@@ -134,7 +134,7 @@ def test_what_is_changed_in_place_is_kept_too(flow: Flow, start: Start, runner: 
     results = [load({"n": n}) for n in range(3)]
 
     assert results[-1] == {"seen": [0, 1, 2], "deep": {"x": {"count": 3}}, "tags": []}
-    assert engine.executions.context("shop", "load")[0]["tags"] == [1, 2]
+    assert engine.store.executions.context("shop", "load")[0]["tags"] == [1, 2]
 
 
 @RUNNERS
@@ -162,7 +162,7 @@ def test_what_no_payload_holds_is_no_value_however_it_came_there(
         "(a path, a row id) instead of the data, or raise max_payload for this job.",
         "Job 'load': flow.context['list'][0] is a set. Use a list instead.",
     ]
-    assert engine.executions.context("shop", "load")[0] == {}
+    assert engine.store.executions.context("shop", "load")[0] == {}
 
 
 @RUNNERS
@@ -195,7 +195,7 @@ def test_of_two_executions_at_once_each_keeps_its_own_keys_and_the_last_to_end_w
         ends[n].set()
         futures[n].result()
 
-    assert engine.executions.context("shop", "load")[0] == {"own 0": True, "own 1": True, "both": 0}
+    assert engine.store.executions.context("shop", "load")[0] == {"own 0": True, "own 1": True, "both": 0}
 
 
 @RUNNERS
@@ -283,7 +283,7 @@ def test_what_the_current_execution_knows(flow: Flow, start: Start, runner: str)
         "repr": "<CurrentExecution 1 of shop.load, attempt 1>",
     }
     assert result["inputs"] == [{**given, "time_partition": at}]
-    assert "WARNING shop.load: told" in engine.logs.read(1).text
+    assert "WARNING shop.load: told" in engine.store.logs.read(1).text
 
 
 @RUNNERS

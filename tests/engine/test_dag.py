@@ -131,7 +131,7 @@ def test_any_dag_begins_what_can_begin_and_nothing_else(start: Start, runner: An
     submitted.future.result()
     assert runner.none_began()
     assert runner.started == len(oracle.begun)
-    rows = engine.database.read_text("SELECT job, status FROM executions WHERE parent_id = ?", (submitted.id,))
+    rows = engine.store.database.read_text("SELECT job, status FROM executions WHERE parent_id = ?", (submitted.id,))
     assert sorted(rows) == sorted(oracle.ended.items())
 
 
@@ -228,7 +228,7 @@ def test_a_dag_run_from_outside_is_one_execution(flow: Flow, start: Start, runne
     assert submitted.future.result() == {"from": "bottom"}
     row = look(engine, submitted.id)
     assert (row["kind"], row["trigger"], row["status"]) == ("dag", "api", "success")
-    rows = engine.database.read_text(
+    rows = engine.store.database.read_text(
         "SELECT job FROM executions WHERE parent_id = ? ORDER BY position", (submitted.id,)
     )
     assert [job for (job,) in rows] == ["top", "left", "right", "bottom"]
@@ -243,8 +243,12 @@ def test_what_was_given_a_result_without_data_is_retried_with_its_run(flow: Flow
     runner.answer = lambda attempt: attempt.fail()
     run = engine.submit(flow.jobs["report"], with_inputs=True)
     assert run.future.result().status == "error"
-    rows = engine.database.read_text("SELECT id FROM executions WHERE job = ? AND parent_id = ?", ("load", run.id))
-    rows += engine.database.read_text("SELECT id FROM executions WHERE job = ? AND parent_id = ?", ("report", run.id))
+    rows = engine.store.database.read_text(
+        "SELECT id FROM executions WHERE job = ? AND parent_id = ?", ("load", run.id)
+    )
+    rows += engine.store.database.read_text(
+        "SELECT id FROM executions WHERE job = ? AND parent_id = ?", ("report", run.id)
+    )
 
     for (execution_id,) in rows:
         with pytest.raises(ConflictError, match="was given the result of one that ended without data"):
@@ -268,7 +272,7 @@ def test_a_job_that_a_run_would_give_too_little_is_refused_before_anything_runs(
         run_dag(flow.jobs["report"])
 
     assert runner.started == 0
-    assert engine.database.read_text("SELECT count(*) FROM executions") == [(0,)]
+    assert engine.store.database.read_text("SELECT count(*) FROM executions") == [(0,)]
 
 
 def test_a_direct_call_never_runs_declared_inputs(flow: Flow, start: Start, runner: Any) -> None:

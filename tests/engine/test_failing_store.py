@@ -12,7 +12,8 @@ import pytest
 
 from microflow import ConflictError, Flow, StoreError, create_flow, current_execution, map_parallel, run_dag
 from microflow.engine.engine import Engine
-from microflow.store.database import Database, Values
+from microflow.store.database import Values
+from microflow.store.sqlite.database import Database
 
 Start = Callable[..., Engine]
 
@@ -96,13 +97,15 @@ def test_whichever_statement_is_refused_the_engine_goes_on(start: Start, runner:
 
 
 def unfinished(engine: Engine) -> list[Any]:
-    return engine.database.read_text("SELECT id, job, status FROM executions WHERE status IN ('queued', 'running')")
+    return engine.store.database.read_text(
+        "SELECT id, job, status FROM executions WHERE status IN ('queued', 'running')"
+    )
 
 
 def assert_nothing_leaks(engine: Engine) -> None:
     assert engine._resources.live.all() == []
     assert all(state.holders == [] and state.waiters == [] for state in engine.concurrency())
-    assert not engine.database._writer.in_transaction
+    assert not engine.store.database._writer.in_transaction
 
 
 def test_an_end_that_is_refused_is_recorded_later(start: Start, runner: Any, clock: Any, until: Any) -> None:
@@ -129,7 +132,7 @@ def test_an_end_that_is_refused_is_recorded_later(start: Start, runner: Any, clo
     clock.advance(1)
 
     until(engine, lambda: not unfinished(engine))
-    assert engine.database.read_text("SELECT status FROM executions") == [("error",)]
+    assert engine.store.database.read_text("SELECT status FROM executions") == [("error",)]
 
 
 def with_a_refused_end(start: Start, runner: Any, clock: Any) -> Engine:
@@ -173,10 +176,10 @@ def test_a_store_that_refuses_everything_when_the_engine_stops_is_cleared_up_by_
 
     assert flow.runtime is None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microflow.engine.recovery.dead_engines.is_alive", lambda *_: False)
+        patch.setattr("microflow.store.sqlite.engines.is_alive", lambda *_: False)
         later = start(flow, kind="server")
     assert unfinished(later) == []
-    assert later.database.read_text("SELECT status FROM executions") == [("error",)]
+    assert later.store.database.read_text("SELECT status FROM executions") == [("error",)]
 
 
 def test_a_store_that_refuses_to_open_an_engine_leaves_nothing_open(start: Start, runner: Any) -> None:
@@ -195,7 +198,7 @@ def test_a_store_that_refuses_to_open_an_engine_leaves_nothing_open(start: Start
 def test_what_ends_while_the_store_is_away_is_recorded_when_it_is_back(
     start: Start, runner: Any, clock: Any, until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("microflow.store.presence.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("microflow.store.sqlite.presence.LOOK_AGAIN", 0.0)
     flow = create_flow("shop")
     load = flow.task(name="load", runner=runner)(lambda: {})
     engine = start(flow, clock=clock)
@@ -214,7 +217,7 @@ def test_what_ends_while_the_store_is_away_is_recorded_when_it_is_back(
 
     assert error is not None
     assert "was removed or replaced" in error.message
-    until(engine, lambda: engine.database.read_text("SELECT status FROM executions") == [("error",)])
+    until(engine, lambda: engine.store.database.read_text("SELECT status FROM executions") == [("error",)])
     runner.answer = lambda attempt: attempt.succeed({})
     assert load().status == "success"
 
@@ -223,14 +226,14 @@ def test_of_two_that_record_a_refused_end_at_once_neither_fails(
     start: Start, runner: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = with_a_refused_end(start, runner, clock)
-    finish = engine.executions.finish
+    finish = engine.store.executions.finish
 
     def beside_the_timers(*arguments: Any) -> bool:
         monkeypatch.undo()
         engine._resources.record_refused_ends()
         return finish(*arguments)
 
-    monkeypatch.setattr(engine.executions, "finish", beside_the_timers)
+    monkeypatch.setattr(engine.store.executions, "finish", beside_the_timers)
     engine._resources.record_refused_ends()
 
     assert unfinished(engine) == []

@@ -74,7 +74,7 @@ def test_positions_are_those_of_the_inputs(flow: Flow, start: Start, runner: Any
     runner.answer = echo
     manage()
 
-    rows = engine.database.read_text("SELECT inputs FROM executions WHERE parent_id = 1 ORDER BY position")
+    rows = engine.store.database.read_text("SELECT inputs FROM executions WHERE parent_id = 1 ORDER BY position")
     assert [row for (row,) in rows] == [f'[{{"n":{n}}}]' for n in (-1, *range(20), 98, 99)]
 
 
@@ -89,9 +89,9 @@ def test_no_more_run_at_once_than_the_limits_allow_and_no_more_rows_wait(flow: F
         pair = [runner.next(), runner.next()]
         assert runner.none_began()
         assert max(len(state.holders) for state in engine.concurrency()) == 2
-        (opened,) = engine.database.read_text("SELECT count(*) FROM executions WHERE status IN ('queued', 'running')")[
-            0
-        ]
+        (opened,) = engine.store.database.read_text(
+            "SELECT count(*) FROM executions WHERE status IN ('queued', 'running')"
+        )[0]
         assert opened <= 1 + 2 + 2, "rows are made for inputs that are far from their turn"
         for attempt in pair:
             echo(attempt)
@@ -170,8 +170,8 @@ def test_a_generator_may_call_jobs_and_is_part_of_its_manager(flow: Flow, start:
         return map_parallel(load, inputs())
 
     assert manage().output == numbers(10)
-    assert engine.logs.read(1).text.count("reading") == 10
-    assert engine.database.read_text("SELECT count(*) FROM executions WHERE parent_id = 1") == [(20,)]
+    assert engine.store.logs.read(1).text.count("reading") == 10
+    assert engine.store.database.read_text("SELECT count(*) FROM executions WHERE parent_id = 1") == [(20,)]
 
 
 def test_a_generator_that_fails_ends_the_mapping_after_what_runs(flow: Flow, start: Start, runner: Any) -> None:
@@ -186,7 +186,7 @@ def test_a_generator_that_fails_ends_the_mapping_after_what_runs(flow: Flow, sta
     with pytest.raises(ZeroDivisionError, match="no third"):
         map_parallel(load, inputs())
 
-    assert engine.database.read_text("SELECT status, count(*) FROM executions GROUP BY 1") == [("success", 2)]
+    assert engine.store.database.read_text("SELECT status, count(*) FROM executions GROUP BY 1") == [("success", 2)]
 
 
 def test_a_wrong_input_in_the_middle_is_named_after_what_runs(flow: Flow, start: Start, runner: Any) -> None:
@@ -260,7 +260,7 @@ def test_managers_of_managers_need_no_more_threads_than_there_are(
 
     assert manage({"depth": 4, "count": 0}) == {"count": 3**5}
     assert most - before <= 20, "threads grow with the managers"
-    texts = [engine.logs.read(number).text for (number,) in engine.database.read_text(MANAGERS)]
+    texts = [engine.store.logs.read(number).text for (number,) in engine.store.database.read_text(MANAGERS)]
     assert sorted(texts) == sorted(f"at depth {4 - level}\n" for level in range(5) for _ in range(3**level))
 
 

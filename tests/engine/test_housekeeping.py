@@ -84,4 +84,4 @@ def test_a_server_forgets_by_itself(start: Callable[..., Engine], clock: Any, fl
     clock.advance(5)
     clock.until_asleep(HousekeepingConfig().pause)
 
-    assert engine.database.read_text("SELECT id FROM executions") == [(2,)]
+    assert engine.store.database.read_text("SELECT id FROM executions") == [(2,)]

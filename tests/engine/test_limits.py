@@ -49,7 +49,7 @@ def test_a_call_that_waits_for_its_own_caller_fails_at_once(flow: Flow, start: S
 def load_error(engine: Engine) -> str:
     from microflow.model.payloads import decode
 
-    ((error,),) = engine.database.read_text("SELECT error FROM executions WHERE id = 2")
+    ((error,),) = engine.store.database.read_text("SELECT error FROM executions WHERE id = 2")
     return str(decode(error)["message"])
 
 

@@ -18,7 +18,7 @@ End = Callable[[Engine], None]
 
 
 def rows(engine: Engine, columns: str = "status, attempt", where: str = "1") -> list[Any]:
-    return engine.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
+    return engine.store.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
 
 
 def wait(until: Any, engine: Engine, look: Look, number: int, status: str = "success") -> None:
@@ -27,7 +27,9 @@ def wait(until: Any, engine: Engine, look: Look, number: int, status: str = "suc
 
 def kept(engine: Engine) -> list[Any]:
     """The mappings and the blocks of inputs that the store keeps."""
-    return [engine.database.read_text(f"SELECT count(*) FROM {name}")[0][0] for name in ("mappings", "mapping_inputs")]
+    return [
+        engine.store.database.read_text(f"SELECT count(*) FROM {name}")[0][0] for name in ("mappings", "mapping_inputs")
+    ]
 
 
 def until_forgotten(clock: Any, engine: Engine) -> None:
@@ -222,7 +224,7 @@ def test_a_mapping_of_a_store_that_kept_no_inputs_yet_ends(serve: Start, end: En
     first = serve(flow)
     run = first.submit_map(flow.jobs["load"], numbers(4))
     runner.next(), runner.next()
-    first.database.execute_text("DELETE FROM mappings", ())
+    first.store.database.execute_text("DELETE FROM mappings", ())
     end(first)
 
     second = serve(flow)
@@ -237,7 +239,7 @@ def test_inputs_of_a_server_that_died_while_it_stored_them_are_deleted(
 ) -> None:
     flow = flow_of(runner)
     first = serve(flow)
-    first._mappings._inputs.store([b'[{"n":1}]'] * 3, first.executions.engine_id)
+    first._mappings._inputs.store([b'[{"n":1}]'] * 3, first.store.executions.engine_id)
     kill(first)
 
     second = serve(flow)

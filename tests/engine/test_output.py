@@ -24,7 +24,7 @@ def flow() -> Flow:
 
 
 def text_of(engine: Engine, execution_id: int) -> str:
-    return engine.logs.read(execution_id).text
+    return engine.store.logs.read(execution_id).text
 
 
 def test_everything_that_a_manager_says_is_in_its_log(

@@ -85,7 +85,7 @@ def test_what_is_no_outcome_is_an_error_alone_and_among_many(
     assert message in error.message
     assert many().status == "error"
 
-    rows = engine.database.read_text("SELECT status FROM executions WHERE job = 'odd'")
+    rows = engine.store.database.read_text("SELECT status FROM executions WHERE job = 'odd'")
     assert rows == [("error",)] * 4
     assert all(state.holders == [] for state in engine.concurrency())
 

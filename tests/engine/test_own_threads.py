@@ -21,8 +21,8 @@ from microflow.loop import Loop
 from microflow.model.events import Event, EventBus
 from microflow.runners.local.channels import Silence, ThreadedChannel
 from microflow.runners.local.pool import ProcessPool
-from microflow.store.checkpoints import Checkpoints
-from microflow.store.database import Database
+from microflow.store.sqlite.checkpoints import Checkpoints
+from microflow.store.sqlite.database import Database
 
 Start = Callable[..., Engine]
 
@@ -116,7 +116,7 @@ def test_what_can_not_be_taken_over_ends_and_the_rest_goes_on(
     runner.next().succeed({})
 
     assert second._resources.live.wait_until_empty(60)
-    rows = second.database.read_text("SELECT status, error FROM executions ORDER BY id")
+    rows = second.store.database.read_text("SELECT status, error FROM executions ORDER BY id")
     assert [status for status, _ in rows] == ["error", "success", "success"]
     assert "odd" in rows[0][1]
 
@@ -129,12 +129,12 @@ def test_a_row_that_makes_no_sense_keeps_no_server_from_starting(
     first = serve(flow)
     run = first.submit_partitions(load, _all(), trigger="api")
     runner.next()
-    first.database.execute_text('UPDATE executions SET options = \'{"batch_size":"x"}\' WHERE id = ?', (run.id,))
+    first.store.database.execute_text('UPDATE executions SET options = \'{"batch_size":"x"}\' WHERE id = ?', (run.id,))
     kill(first)
 
     second = serve(flow)
 
-    rows = second.database.read_text("SELECT status, error FROM executions WHERE id = ?", (run.id,))
+    rows = second.store.database.read_text("SELECT status, error FROM executions WHERE id = ?", (run.id,))
     assert rows[0][0] == "error"
     assert "It can't be resumed" in rows[0][1]
 

@@ -13,9 +13,8 @@ import pytest
 
 from microflow import Flow, StoreLocked, create_flow
 from microflow.engine.engine import Engine
-from microflow.model.events import EventBus
-from microflow.store.database import Database
-from microflow.store.executions import Executions, NewExecution, Opened, Waiting
+from microflow.store import open as open_store
+from microflow.store.rows import Opened, Opening, Waiting
 
 QUEUED = Waiting("limit", "waits", 2.0)
 
@@ -28,18 +27,18 @@ class Dead:
     """What an engine wrote that is gone now."""
 
     def __init__(self, store: str, pid: int = 2**22, started: float = 0.0, kind: str = "server") -> None:
-        self._database = Database(store)
-        self._executions = Executions(self._database, EventBus())
-        self._executions.register(pid=pid, process_started=started, kind=kind, now=1.0)
+        self._store = open_store(store)
+        row = {"pid": pid, "process_started": started, "kind": kind, "started_at": 1.0}
+        self._store.engines.own = self._store.database.insert("open_engine", row)
 
     def open(self, job: str, parent: Opened | None = None, **given: Any) -> Opened:
         new = {"flow": "shop", "job": job, "kind": "task", "trigger": "api", "inputs": b'[{"n":1}]', **given}
         if parent is not None:
             new |= {"parent_id": parent.id, "root_id": parent.root_id}
-        return self._executions.open(NewExecution(**new), 2.0)
+        return self._store.executions.open(Opening(**new), 2.0)
 
     def close(self) -> None:
-        self._database.close()
+        self._store.close()
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ def test_what_the_interrupted_attempt_printed_stays_in_the_log(
     flow: Flow, start: Start, store: str, runner: Any, look: Look, until: Any
 ) -> None:
     first = start(flow)
-    log = first.logs.open(1)
+    log = first.store.logs.open(1)
     log.append(b"first attempt\n")
     log.close()
     first.stop()
@@ -188,7 +187,7 @@ def test_what_the_interrupted_attempt_printed_stays_in_the_log(
     attempt.succeed({})
     until(engine, lambda: look(engine, 1)["status"] == "success")
 
-    assert engine.logs.read(1).text == "first attempt\nsecond attempt\n"
+    assert engine.store.logs.read(1).text == "first attempt\nsecond attempt\n"
 
 
 def test_a_server_clears_up_after_a_script_that_dies_beside_it(
@@ -203,7 +202,7 @@ def test_a_server_clears_up_after_a_script_that_dies_beside_it(
 
     until(engine, lambda: look(engine, again.id)["status"] == "success")
     assert look(engine, left.id)["error"]["type"] == "Interrupted"
-    assert engine.database.read_text("SELECT count(*) FROM engines WHERE ended_at IS NULL") == [(1,)]
+    assert engine.store.database.read_text("SELECT count(*) FROM engines WHERE ended_at IS NULL") == [(1,)]
     dead.close()
 
 
@@ -214,14 +213,14 @@ def test_of_two_engines_that_find_the_same_dead_one_only_one_goes_on_with_what_i
     dead = Dead(store)
     again = dead.open("again")
     dead.close()
-    find = engine.executions.engines
+    find = engine.store.engines.dead
 
     def too_late() -> Any:
         found = find()
         other.recovery.run_once(3.0)
         return found
 
-    monkeypatch.setattr(engine.executions, "engines", too_late)
+    monkeypatch.setattr(engine.store.engines, "dead", too_late)
     engine.recovery.run_once(3.0)
     runner.next().succeed({"n": 2})
 
@@ -238,7 +237,7 @@ def test_an_engine_that_stops_while_it_looks_takes_over_nothing(
     again = dead.open("again")
     dead.close()
     looks, has_signed_off = threading.Event(), threading.Event()
-    find, close = engine.executions.engines, engine.database.close
+    find, close = engine.store.engines.dead, engine.store.close
 
     def slowly() -> Any:
         found = find()
@@ -251,8 +250,8 @@ def test_an_engine_that_stops_while_it_looks_takes_over_nothing(
         look.join()
         close()
 
-    monkeypatch.setattr(engine.executions, "engines", slowly)
-    monkeypatch.setattr(engine.database, "close", close_after_the_look)
+    monkeypatch.setattr(engine.store.engines, "dead", slowly)
+    monkeypatch.setattr(engine.store, "close", close_after_the_look)
     look = threading.Thread(target=engine.recovery.run_once, args=(3.0,))
     look.start()
     assert looks.wait(60)
@@ -333,4 +332,4 @@ def test_one_server_at_a_time_and_any_number_of_local_engines(flow: Flow, start:
 def test_a_server_that_stopped_lets_the_next_one_start(flow: Flow, start: Start) -> None:
     start(flow, kind="server").stop()
 
-    assert start(flow, kind="server").executions.engines() == []
+    assert start(flow, kind="server").store.engines.dead() == []

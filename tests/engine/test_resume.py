@@ -35,7 +35,7 @@ def chain(runner: Any, *, retries: int = 1, last_retries: int = 0) -> Flow:
 
 
 def rows(engine: Engine, columns: str = "job, status, attempt", where: str = "1") -> list[Any]:
-    return engine.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
+    return engine.store.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
 
 
 def wait(until: Any, engine: Engine, look: Look, number: int, status: str = "success") -> None:
@@ -294,8 +294,8 @@ def test_the_run_of_a_tick_that_goes_on_is_still_going(
     again = runner.next()
     assert (again.request.scheduled_at, again.request.attempt) == (tick.scheduled_at, 2)
     a_minute_later(clock)
-    until(second, lambda: len(second.schedules.ticks("shop", "minutely")) == 2)
-    assert [known.outcome for known in second.schedules.ticks("shop", "minutely")] == ["overlap", "run"]
+    until(second, lambda: len(second.store.schedules.ticks("shop", "minutely")) == 2)
+    assert [known.outcome for known in second.store.schedules.ticks("shop", "minutely")] == ["overlap", "run"]
     again.succeed({})
     runner.next().succeed({})
     wait(until, second, look, 1)

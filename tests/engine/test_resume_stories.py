@@ -14,7 +14,7 @@ from microflow import Flow, create_flow
 from microflow.engine.engine import Engine
 from microflow.errors import StoreError
 from microflow.runtime import PartitionSelection
-from microflow.store.database import Database
+from microflow.store.sqlite.database import Database
 
 LIVES = 40
 """More lives than a story takes."""
@@ -142,11 +142,11 @@ def test_runs_come_to_their_end_whole(
         pytest.fail("it never came to an end")
 
     fate.comes_after(float("inf"))
-    found = engine.database.read_text("SELECT id, parent_id, job, kind, status, position, output FROM executions")
+    found = engine.store.database.read_text("SELECT id, parent_id, job, kind, status, position, output FROM executions")
     interrupted = {job for _, _, job, _, status, _, _ in found if status != "success"}
     assert interrupted <= {"called", "once"}  # what a manager had called is called anew
     once = "SELECT count(*) FROM executions WHERE job = 'once' AND kind = 'task' AND status <> 'success'"
-    assert engine.database.read_text(f"{once} AND started_at IS NULL") == [(0,)]  # only what ran has ended so
+    assert engine.store.database.read_text(f"{once} AND started_at IS NULL") == [(0,)]  # only what ran has ended so
     assert set(ran.values()) == {1}
     runs = {number: (job, kind) for number, _, job, kind, *_ in found if kind in ("dag", "map", "partitions")}
     below = {number: Counter(row[5] for row in found if row[1] == number) for number in runs}

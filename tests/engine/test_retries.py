@@ -245,7 +245,7 @@ def test_what_waits_for_its_next_attempt_does_not_hold_up_the_rest_of_a_mapping(
         attempt = runner.next()
         assert attempt.inputs == [{"n": number}]
         attempt.fail()
-    until(engine, lambda: engine.database.read_text(WAITING_FOR_A_RETRY) == [(7,)])
+    until(engine, lambda: engine.store.database.read_text(WAITING_FOR_A_RETRY) == [(7,)])
     engine.cancel(submitted.id)
 
     assert submitted.future.result().status == "cancelled"

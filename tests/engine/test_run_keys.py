@@ -11,9 +11,8 @@ import pytest
 from microflow import ExecutionResult, Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
 from microflow.engine.execution.other_engines import LOOK
-from microflow.model.events import EventBus
-from microflow.store.database import Database
-from microflow.store.executions import Executions, NewExecution
+from microflow.store import open as open_store
+from microflow.store.rows import Opening
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -265,12 +264,12 @@ def test_what_a_dead_engine_left_running_is_not_waited_for(
 ) -> None:
     load = flow.task(name="load", runner=runner)(lambda a: a)
     engine = start(flow)
-    database = Database(store)
-    dead = Executions(database, EventBus())
-    dead.register(pid=2**22, process_started=0.0, kind="local", now=1.0)
-    left = NewExecution(flow="shop", job="load", kind="task", trigger="api", inputs=b"[{}]", run_key="file.csv")
-    assert look(engine, dead.open(left, 2.0).id)["status"] == "running"
-    database.close()
+    dead = open_store(store)
+    row = {"pid": 2**22, "process_started": 0.0, "kind": "local", "started_at": 1.0}
+    dead.engines.own = dead.database.insert("open_engine", row)
+    left = Opening(flow="shop", job="load", kind="task", trigger="api", inputs=b"[{}]", run_key="file.csv")
+    assert look(engine, dead.executions.open(left, 2.0).id)["status"] == "running"
+    dead.close()
     runner.answer = lambda attempt: attempt.succeed({})
 
     assert load(KEY).status == "success"

@@ -12,7 +12,7 @@ import pytest
 from microflow import ConflictError, Flow, create_flow
 from microflow.engine.engine import Engine
 from microflow.engine.execution.execution import Execution
-from microflow.store.database import Database
+from microflow.store.sqlite.database import Database
 
 Start = Callable[..., Engine]
 Look = Callable[[Engine, int], dict[str, Any]]
@@ -110,7 +110,7 @@ def test_a_server_leaves_what_has_an_attempt_left_or_never_began_to_the_next_one
     last, called = first.submit(other), first.submit(manage)
     assert runner.next().request.execution_id == running.id
     until(
-        first, lambda: first.database.read_text("SELECT count(*) FROM executions") == [(5,)]
+        first, lambda: first.store.database.read_text("SELECT count(*) FROM executions") == [(5,)]
     )  # the manager has called
 
     assert first.stop(grace=0) is False
@@ -328,8 +328,8 @@ def test_the_memory_store_leaves_no_folder(flow: Flow, start: Start) -> None:
     talk = flow.manager(name="talk")(lambda: (print("hello"), {})[1])
     engine = start(flow, store=":memory:")
     assert talk().status == "success"
-    folder = engine.logs.folder
-    assert engine.logs.read(1).text == "hello\n"
+    folder = engine.store.logs.folder
+    assert engine.store.logs.read(1).text == "hello\n"
 
     engine.stop()
 
@@ -358,5 +358,5 @@ def test_one_whose_slot_came_as_its_server_stopped_counts_as_not_begun(
     attempted = runner.next()
     attempted.succeed({})
     assert second._resources.live.wait_until_empty(60)
-    row = second.database.read_text("SELECT status, attempt FROM executions WHERE id = ?", (number,))
+    row = second.store.database.read_text("SELECT status, attempt FROM executions WHERE id = ?", (number,))
     assert row == [("success", 1)], "it has no retries, and needed none"

@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microflow.engine.recovery.takeover import DeadEngine, RetriesOf, Takeover, plan_takeover
+from microflow.engine.recovery.takeover import Predecessor, RetriesOf, Takeover, plan_takeover
 from microflow.model.results import Kind, Trigger
-from microflow.store.engines import NOBODY
-from microflow.store.executions import CallRow, Opened, Waiting
+from microflow.store.rows import NOBODY, Opened, StoredCall, Waiting
 
 Unfinished = list[tuple[Opened, Kind]]
 
 NOW = 100.0
-SERVER = DeadEngine(7, "server engine (process 1)", True, "It ended before the execution did.")
-SCRIPT = DeadEngine(8, "local engine (process 2)", False, "It ended before the execution did.")
-LEFT_BEHIND = DeadEngine(NOBODY, "server", True, "The server that ran this stopped.")
+SERVER = Predecessor(7, "server engine (process 1)", True, "It ended before the execution did.")
+SCRIPT = Predecessor(8, "local engine (process 2)", False, "It ended before the execution did.")
+LEFT_BEHIND = Predecessor(NOBODY, "server", True, "The server that ran this stopped.")
 PAUSED = Waiting("paused", "it is paused", 50.0)
 
 
@@ -28,8 +27,8 @@ def opened(
     return Opened(number, flow, f"job {number}", parent, parent or number, 1.0 if started else None, attempt)
 
 
-def call_of(trigger: Trigger = Trigger.API, waiting: Waiting | None = None) -> Callable[[int], CallRow]:
-    return lambda _: CallRow("shop", "job", Kind.TASK, "running", trigger, b"[]", None, None, None, None, waiting, 7)
+def call_of(trigger: Trigger = Trigger.API, waiting: Waiting | None = None) -> Callable[[int], StoredCall]:
+    return lambda _: StoredCall("shop", "job", Kind.TASK, "running", trigger, b"[]", None, None, None, None, waiting, 7)
 
 
 def retries_of(execution: Opened) -> int | None:
@@ -37,7 +36,7 @@ def retries_of(execution: Opened) -> int | None:
     return None if execution.flow == "bank" else {99: 0, 100: -1}.get(execution.id, 1)
 
 
-def plan(dead: DeadEngine, *left: tuple[Opened, Kind], serves: bool = True, **row: object) -> Takeover:
+def plan(dead: Predecessor, *left: tuple[Opened, Kind], serves: bool = True, **row: object) -> Takeover:
     return plan_takeover(dead, left[::-1], retries_of, call_of(**row), serves=serves, now=NOW)  # type: ignore[arg-type]
 
 
@@ -162,7 +161,7 @@ def histories(draw: st.DrawFn) -> Unfinished:
 def test_each_execution_is_resumed_left_or_ended_and_never_two_of_these(
     unfinished: Unfinished,
     retries: list[int],
-    dead: DeadEngine,
+    dead: Predecessor,
     trigger: Trigger,
     waiting: Waiting | None,
     serves: bool,

@@ -123,7 +123,7 @@ def test_a_call_after_the_end_of_the_manager_is_refused(flow: Flow, left: tuple[
         "A thread that execution 1 of 'manage' left running when it ended called a job; wait for the thread before the manager "
         "returns, for example with thread.join()."
     )
-    assert engine.database.read_text("SELECT count(*) FROM executions", ()) == [(1,)]
+    assert engine.store.database.read_text("SELECT count(*) FROM executions", ()) == [(1,)]
 
 
 def test_prints_after_the_end_go_where_the_process_prints(

@@ -111,7 +111,7 @@ def test_every_kind_of_call_in_a_thread_is_the_managers(flow: Flow, start: Start
     engine = start(flow)
     engine.submit(manage).future.result()
 
-    rows = engine.database.read_text("SELECT parent_id, root_id FROM executions WHERE id > 1", ())
+    rows = engine.store.database.read_text("SELECT parent_id, root_id FROM executions WHERE id > 1", ())
     assert rows
     assert set(rows) == {(1, 1)}
 
@@ -133,7 +133,7 @@ def test_calls_of_many_threads_have_positions_of_their_own(flow: Flow, start: St
     engine = start(flow)
     assert manage().status == "success"
 
-    rows = engine.database.read_text("SELECT position FROM executions WHERE parent_id = 1", ())
+    rows = engine.store.database.read_text("SELECT position FROM executions WHERE parent_id = 1", ())
     assert sorted(position for (position,) in rows) == list(range(8))
 
 

@@ -81,7 +81,7 @@ def test_threads_of_nobody_run_as_ever(flow: Flow, start: Start, pool: ThreadPoo
         thread.start()
 
     assert found == ["success", "success"]
-    rows = engine.database.read_text("SELECT parent_id, trigger FROM executions", ())
+    rows = engine.store.database.read_text("SELECT parent_id, trigger FROM executions", ())
     assert rows == [(None, "python"), (None, "python")]
 
 

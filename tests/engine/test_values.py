@@ -69,7 +69,7 @@ def test_what_a_job_returns_that_would_not_come_back_is_its_error_and_holds_no_p
 
     assert fine() == {"ok": True}
     assert all(state.holders == [] for state in engine.concurrency())
-    assert engine.database.read_text("SELECT DISTINCT status, attempt FROM executions WHERE job = 'newest'") == [
+    assert engine.store.database.read_text("SELECT DISTINCT status, attempt FROM executions WHERE job = 'newest'") == [
         ("error", 1)
     ]
     assert engine.stop()
@@ -140,7 +140,7 @@ def test_an_input_that_would_not_come_back_is_refused_before_anything_runs(flow:
             call({"newest": Never(2026, 1, 1)})
     with pytest.raises(PayloadError, match=r'inputs\[0\]\["newest"\] is .*Never'):
         engine.submit_map(load, [{"newest": Never(2026, 1, 1)}])
-    assert engine.database.read_text("SELECT count(*) FROM executions WHERE status <> 'error'") == [(0,)]
+    assert engine.store.database.read_text("SELECT count(*) FROM executions WHERE status <> 'error'") == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_neither_is_a_manager_that_makes_it(start: Start) -> None:
 
 def stored(engine: Engine, text: str, column: str = "output", table: str = "executions") -> None:
     """What an earlier version, or a damaged disk, has left."""
-    engine.database.execute_text(f"UPDATE {table} SET {column} = ?", (text,))
+    engine.store.database.execute_text(f"UPDATE {table} SET {column} = ?", (text,))
 
 
 @pytest.mark.parametrize("text", [NEVER, DAMAGED])
@@ -286,7 +286,7 @@ def test_what_a_context_can_not_read_is_left_out_and_its_log_says_so(start: Star
     stored(engine, text, "value", "context")
 
     assert remember() == {"seen": []}
-    log = engine.logs.read(2).text
+    log = engine.store.logs.read(2).text
     assert "flow.context['count'] can't be read, and is left out until it is set again." in log
     assert "The last output can't be read, so flow.context does not fall back to it." in log
     assert remember() == {"seen": ["count", "seen"]}
@@ -318,15 +318,15 @@ def test_a_run_that_goes_on_takes_an_output_that_can_not_be_read_for_an_error(
     run = engine.submit(last, with_inputs=True)
     attempts = {attempt.job.name: attempt for attempt in (runner.next(), runner.next())}
     attempts["first"].succeed({"n": 1})
-    until(engine, lambda: engine.database.read_text("SELECT 1 FROM executions WHERE output = '{\"n\":1}'"))
-    engine.database.execute_text("UPDATE executions SET output = ? WHERE job = 'first'", (text,))
+    until(engine, lambda: engine.store.database.read_text("SELECT 1 FROM executions WHERE output = '{\"n\":1}'"))
+    engine.store.database.execute_text("UPDATE executions SET output = ? WHERE job = 'first'", (text,))
     kill(engine)
 
     later = serve(flow)
     runner.next().succeed({"n": 2})
     assert later._resources.live.wait_until_empty(60)
 
-    rows = dict(later.database.read_text("SELECT job, status FROM executions WHERE parent_id = ?", (run.id,)))
+    rows = dict(later.store.database.read_text("SELECT job, status FROM executions WHERE parent_id = ?", (run.id,)))
     assert rows == {"first": "success", "other": "success", "last": "error"}
-    ((error,),) = later.database.read_text("SELECT error FROM executions WHERE job = 'last' AND parent_id > 0")
+    ((error,),) = later.store.database.read_text("SELECT error FROM executions WHERE job = 'last' AND parent_id > 0")
     assert "The output that the store holds can't be read" in error

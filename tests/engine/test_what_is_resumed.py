@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microflow.engine.recovery.takeover import resumable
 from microflow.model.results import Kind
-from microflow.store.executions import Opened
+from microflow.store.rows import Opened
 
 
 def opened(number: int, parent: int | None, attempt: int = 1, started: float | None = 1.0) -> Opened:

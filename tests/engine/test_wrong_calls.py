@@ -342,10 +342,10 @@ def test_a_report_of_progress_that_can_not_be_shown_is_told_once_and_ends_no_job
     engine = start(flow)
 
     assert wrong() == {"done": True}
-    log = engine.logs.read(1).text
+    log = engine.store.logs.read(1).text
     assert log.count("A report of progress is not shown") == 1
     assert f"WARNING shop.wrong: A report of progress is not shown: {told}." in log
-    assert engine.database.read_text("SELECT progress FROM executions") == [(None,)]
+    assert engine.store.database.read_text("SELECT progress FROM executions") == [(None,)]
 
 
 def test_a_runner_of_somebody_elses_that_reports_nonsense_ends_no_job(start: Start, runner: Any) -> None:

@@ -155,4 +155,4 @@ if sys.version_info >= (3, 14):
 
 def text_of(engine: Engine, execution_id: int) -> str:
     """All that is in an execution's log."""
-    return engine.logs.read(execution_id).text
+    return engine.store.logs.read(execution_id).text

@@ -55,7 +55,7 @@ def log_of() -> Callable[..., str]:
 
     def read(engine: Engine, execution_id: int = 1) -> str:
         text, after = "", 0
-        while (part := engine.logs.read(execution_id, after)).next > after:
+        while (part := engine.store.logs.read(execution_id, after)).next > after:
             text, after = text + part.text, part.next
         return text
 
@@ -69,8 +69,8 @@ def until_printed() -> Callable[..., None]:
     def wait(engine: Engine, execution_id: int, text: str = "ready") -> None:
         printed = threading.Event()
         unsubscribe = engine.events.subscribe(lambda event: printed.set() if event.topic == "log" else None)
-        while text not in engine.logs.read(execution_id).text:
-            assert printed.wait(PATIENCE), f"it only printed {engine.logs.read(execution_id).text!r}"
+        while text not in engine.store.logs.read(execution_id).text:
+            assert printed.wait(PATIENCE), f"it only printed {engine.store.logs.read(execution_id).text!r}"
             printed.clear()
         unsubscribe()
 

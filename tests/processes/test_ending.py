@@ -74,7 +74,7 @@ def pids_of(engine: Engine, execution_id: int) -> list[int]:
     """The numbers that the task printed, when it has."""
     printed = threading.Event()
     unsubscribe = engine.events.subscribe(lambda event: printed.set() if event.topic == "log" else None)
-    while not (found := re.search(r"pids ([\d ]+)\n", engine.logs.read(execution_id).text)):
+    while not (found := re.search(r"pids ([\d ]+)\n", engine.store.logs.read(execution_id).text)):
         assert printed.wait(60)
         printed.clear()
     unsubscribe()
@@ -152,7 +152,7 @@ def test_cancelling_one_of_many_leaves_its_neighbours_alone(flow: Flow, serve: S
         pass
 
     assert submitted.future.result().status == "error"
-    rows = engine.database.read_text("SELECT status FROM executions WHERE parent_id = 1 ORDER BY id")
+    rows = engine.store.database.read_text("SELECT status FROM executions WHERE parent_id = 1 ORDER BY id")
     assert [status for (status,) in rows] == ["success", "cancelled", "success"]
 
 
@@ -260,7 +260,7 @@ time.sleep(3600)
     engine = start(flow, kind="server")
     again()  # queued behind the one that is tried again
 
-    rows = engine.database.read_text("SELECT job, status, attempt, output FROM executions ORDER BY id")
+    rows = engine.store.database.read_text("SELECT job, status, attempt, output FROM executions ORDER BY id")
     assert rows == [
         ("fine", "success", 1, '{"n":1}'),
         ("manage", "error", 1, None),
@@ -268,7 +268,7 @@ time.sleep(3600)
         ("again", "success", 1, '{"n":2}'),
         ("again", "success", 1, '{"n":2}'),
     ]
-    assert engine.database.read_text("PRAGMA integrity_check") == [("ok",)]
+    assert engine.store.database.read_text("PRAGMA integrity_check") == [("ok",)]
 
 
 @UNIX

@@ -316,7 +316,7 @@ def test_whatever_a_payload_holds_goes_to_a_task_and_back_and_stays_in_the_store
 
         assert result.status == "success", result
         assert result.output == {**payload, "types": repr(payload)}
-        row = engine.executions.call_of(submitted.id)
+        row = engine.store.executions.call_of(submitted.id)
         from microflow.model.payloads import decode
 
         assert repr(decode(row.inputs)) == repr([payload])
@@ -346,7 +346,7 @@ def test_whatever_is_a_number_tells_progress(flow: Flow, serve: Serve) -> None:
     engine = serve(flow)
     for kind in ("plain", "numpy", "exact"):
         assert report({"kind": kind}) == {"reported": True}
-    assert engine.database.read_text("SELECT progress FROM executions ORDER BY id") == [
+    assert engine.store.database.read_text("SELECT progress FROM executions ORDER BY id") == [
         ('{"done":1.0,"total":1e30,"message":null}',),
         ('{"done":7.0,"total":7.0,"message":null}',),
         ('{"done":0.5,"total":2.5,"message":null}',),

@@ -139,7 +139,7 @@ def test_a_function_that_returns_after_all_stays_cancelled_and_what_it_wrote_is_
     result = submitted.future.result(60)
     assert (result.status, result.output) == ("cancelled", None)
     assert log_of(engine) == "ready\nreturns\n"
-    assert engine.executions.context("shop", "stays") == ({}, {})
+    assert engine.store.executions.context("shop", "stays") == ({}, {})
 
 
 @UNIX
@@ -254,7 +254,7 @@ def test_what_is_cancelled_while_it_times_out_is_not_tried_again(
     clock.advance(50)
 
     assert submitted.future.result(60).status == "cancelled"
-    assert engine.database.read_text("SELECT attempt FROM executions") == [(1,)]
+    assert engine.store.database.read_text("SELECT attempt FROM executions") == [(1,)]
 
 
 @UNIX
@@ -353,7 +353,7 @@ def test_the_neighbours_in_a_line_are_not_interrupted(
         pass
 
     submitted.future.result(60)
-    rows = engine.database.read_text(
+    rows = engine.store.database.read_text(
         "SELECT status, count(*) FROM executions WHERE parent_id = 1 GROUP BY 1 ORDER BY 1"
     )
     assert rows == [("cancelled", 1), ("success", 299)]

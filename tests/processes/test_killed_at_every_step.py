@@ -24,7 +24,7 @@ from microflow.engine.execution import execution, record
 from microflow.engine.admission.slots import Admission
 from microflow.engine.execution.dispatch import Dispatch
 from microflow.engine.engine import Engine
-from microflow.store.executions import Executions
+from microflow.store import Executions
 
 store, step, when, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 STEPS = {
@@ -163,7 +163,7 @@ def test_nothing_is_lost_and_nothing_is_left_behind(
             assert (row["status"], json.loads(row["error"])["type"]) == ("error", "Interrupted")
     assert {row["job"] for number, row in after.items() if number not in found} <= {"load"}
     assert all(row["status"] == "success" for number, row in after.items() if number not in found)
-    attempts = engine.database.read_text("SELECT execution_id, status FROM attempts ORDER BY execution_id")
+    attempts = engine.store.database.read_text("SELECT execution_id, status FROM attempts ORDER BY execution_id")
     assert attempts == [(number, "error") for number, row in after.items() if row["attempt"] == 2]
-    assert engine.database.read_text("PRAGMA integrity_check") == [("ok",)]
+    assert engine.store.database.read_text("PRAGMA integrity_check") == [("ok",)]
     assert all(limit.holders == [] for limit in engine.concurrency())

@@ -18,8 +18,9 @@ from microflow.engine.engine import Engine
 from microflow.engine.runs.chunk_size import MOST
 from microflow.runners.local.channels import MarkedOutput
 from microflow.runners.local.pool import ProcessPool
-from microflow.store.database import Database, Values
-from microflow.store.executions import Executions
+from microflow.store import Executions
+from microflow.store.database import Values
+from microflow.store.sqlite.database import Database
 
 UNIX = pytest.mark.skipif(
     sys.platform == "win32", reason="only Unix can fork, and has descriptors that can be closed so"
@@ -38,7 +39,7 @@ def shop() -> Flow:
 
 
 def rows(engine: Engine, columns: str) -> list[Any]:
-    return engine.database.read_text(f"SELECT {columns} FROM executions ORDER BY id")
+    return engine.store.database.read_text(f"SELECT {columns} FROM executions ORDER BY id")
 
 
 def test_each_is_recorded_by_itself(shop: Flow, serve: Start) -> None:
@@ -155,7 +156,7 @@ def test_each_has_its_own_output_progress_and_context(shop: Flow, serve: Start) 
 
     assert [result["seen"] for result in results] == [number + 1 + (number > 0) for number in range(len(WARM))]
     for number, result in enumerate(results):
-        assert engine.logs.read(result.execution_id or 0).text == f"\0number {number}\n"
+        assert engine.store.logs.read(result.execution_id or 0).text == f"\0number {number}\n"
     progress = [row[0] for row in rows(engine, "progress")]
     assert progress == [f'{{"done":{number}.0,"total":100.0,"message":null}}' for number in range(len(WARM))]
 
@@ -171,7 +172,7 @@ def test_those_that_fail_are_tried_again(shop: Flow, serve: Start) -> None:
     results = map_parallel(shaky, WARM)
 
     assert [result["attempt"] for result in results] == [2 if n % 5 == 0 else 1 for n in range(len(WARM))]
-    assert len(engine.database.read_text("SELECT 1 FROM attempts")) == sum(n % 5 == 0 for n in range(len(WARM)))
+    assert len(engine.store.database.read_text("SELECT 1 FROM attempts")) == sum(n % 5 == 0 for n in range(len(WARM)))
 
 
 def test_a_cancelled_mapping_begins_nothing_more(shop: Flow, serve: Start, tmp_path: Path, ended: Ended) -> None:
@@ -227,7 +228,7 @@ def test_a_generator_is_asked_for_no_more_than_can_run(shop: Flow, start: Start)
 
     def inputs() -> Iterator[dict[str, Any]]:
         for number in range(200):
-            (ended,) = engine.database.read_text("SELECT count(*) FROM executions WHERE status = 'success'")[0]
+            (ended,) = engine.store.database.read_text("SELECT count(*) FROM executions WHERE status = 'success'")[0]
             ahead.append(number - ended)
             yield {"n": number}
 

@@ -78,7 +78,7 @@ def test_calls_that_must_wait_are_opened_in_the_order_of_the_inputs(
 
     for submitted in blocking:
         assert submitted.future.result().status == "success"
-    positions = engine.database.read_text(
+    positions = engine.store.database.read_text(
         "SELECT position FROM executions WHERE job = 'small' AND parent_id IS NOT NULL ORDER BY id"
     )
     assert positions == [(number,) for number in range(12)]

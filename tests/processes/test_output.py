@@ -13,7 +13,7 @@ import pytest
 
 from microflow import Flow, create_flow, map_parallel
 from microflow.engine.engine import Engine
-from microflow.store.logs import LOG_CAP
+from microflow.store import LOG_CAP
 
 Serve = Callable[..., Engine]
 Log = Callable[..., str]
@@ -101,7 +101,7 @@ def test_of_a_gigabyte_head_and_tail_are_kept_and_the_engine_holds_none_of_it(
     assert log.startswith("000000000000000\n000000000000001\n")
     assert log.endswith("000000000065535\nthe end\n")
     assert LOG_CAP // 2 < len(log) <= LOG_CAP
-    assert engine.logs.end(1) == 2**30 + len("the end\n")
+    assert engine.store.logs.end(1) == 2**30 + len("the end\n")
 
 
 def test_a_child_process_that_prints_much_is_heard_too(flow: Flow, serve: Serve, log_of: Log) -> None:
@@ -174,7 +174,7 @@ def test_neighbours_and_followers_do_not_get_each_others_lines(flow: Flow, serve
     map_parallel(talk, [{"n": n} for n in range(10)])
 
     for execution_id in range(1, 11):
-        (row,) = engine.database.read_text("SELECT inputs FROM executions WHERE id = ?", (execution_id,))
+        (row,) = engine.store.database.read_text("SELECT inputs FROM executions WHERE id = ?", (execution_id,))
         n = row[0].split(":")[1].rstrip("}]")
         assert log_of(engine, execution_id) == "".join(f"{n} {number}\n" for number in range(200)) + f"end of {n}"
 
@@ -185,7 +185,7 @@ def test_a_task_that_prints_nothing_has_no_log(flow: Flow, serve: Serve, log_of:
     quiet()
 
     assert log_of(engine) == ""
-    assert not engine.logs.folder.exists()
+    assert not engine.store.logs.folder.exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="fork is Unix's")

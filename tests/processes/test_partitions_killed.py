@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from microflow.store.database import Database
-from microflow.store.partitions import PartitionStatuses
+from microflow.store import open as open_store
+from microflow.store.sqlite.database import Database
 
 PATIENCE = 60.0
 PARTITIONS = 40
@@ -84,11 +85,8 @@ def until(condition: Any) -> None:
 
 def lines_of(store: str) -> str:
     times = [f"2021-01-0{1 + hour // 24}T{hour % 24:02}:00+00:00" for hour in range(PARTITIONS)]
-    database = Database(store)
-    try:
-        (line,) = PartitionStatuses(database).lines("shop", "load", times, [None])
-    finally:
-        database.close()
+    with closing(open_store(store, "look")) as found:
+        (line,) = found.partitions.lines("shop", "load", times, [None])
     return line
 
 

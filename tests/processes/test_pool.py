@@ -240,7 +240,7 @@ def test_cpu_seconds_and_peak_memory_are_recorded(flow: Flow, serve: Serve) -> N
     manage = flow.manager(name="manage")(lambda: work({"megabytes": 1, "own": 0.0, "child": 0.0}))
     manage()
 
-    rows = engine.database.read_text("SELECT cpu_seconds, peak_memory FROM executions ORDER BY id")
+    rows = engine.store.database.read_text("SELECT cpu_seconds, peak_memory FROM executions ORDER BY id")
     assert rows[0][0] >= 0.3
     assert rows[0][1] >= 100 * 2**20
     assert 0 < rows[1][0] < rows[0][0]

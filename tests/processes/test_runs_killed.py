@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from microflow.engine.runs.chunk_size import MOST
-from microflow.store.database import Database
+from microflow.store.sqlite.database import Database
 
 PATIENCE = 60.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from microflow.store.database import Database
+from microflow.store.sqlite.database import Database
 
 Script = Callable[..., "subprocess.Popen[str]"]
 

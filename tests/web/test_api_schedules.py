@@ -11,7 +11,7 @@ import pytest
 
 from microflow import Schedule, create_flow
 from microflow.engine.engine import Engine
-from microflow.store.schedules import TickRecord
+from microflow.store.rows import TickRecord
 from microflow.web.http.site import Site
 
 NOW = datetime(2026, 10, 24, 10, 0, tzinfo=UTC)
@@ -174,7 +174,7 @@ def record(engine: Engine, count: int) -> None:
     records = [
         TickRecord(1_000.0 + 60 * number, "missed", "Missed: no server ran at that time.") for number in range(count)
     ]
-    engine.schedules.record("shop", "daily", records, NOW.timestamp())
+    engine.store.schedules.record("shop", "daily", records, NOW.timestamp())
 
 
 def test_the_last_ticks_page_by_page(client: Any, engine: Engine) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microflow import ExecutionStatus
-from microflow.store.reading import Bucket, Duration, Tree, TreeNode
+from microflow.store.views import Bucket, ExecutionDuration, Tree, TreeNode
 from microflow.web.pages import charts
 from microflow.web.pages.calls import CROWD_HEIGHT, IN_ALL, PER_PARENT, CallRow, RestRow, calls_of
 
@@ -39,9 +39,9 @@ def test_one_failure_among_thousands_is_seen() -> None:
     assert slot.bars[-1].height >= 3
 
 
-def durations(*seconds: float) -> list[Duration]:
+def durations(*seconds: float) -> list[ExecutionDuration]:
     """Executions, oldest first as given, newest first as read."""
-    made = [Duration(number, ExecutionStatus.SUCCESS, START, value) for number, value in enumerate(seconds, 1)]
+    made = [ExecutionDuration(number, ExecutionStatus.SUCCESS, START, value) for number, value in enumerate(seconds, 1)]
     return made[::-1]
 
 

@@ -60,7 +60,7 @@ def test_what_waits_names_some_of_very_many_holders(
 ) -> None:
     running = [engine.submit(engine.job("shop", "hold"), [{}]).id for _ in range(2)]
     monkeypatch.setattr(engine, "held_by", lambda _: list(range(1, 5_000)))
-    waiting = with_live_state(engine, client.app.state.site.reading.execution(running[1])).waiting
+    waiting = with_live_state(engine, client.app.state.site.store.reading.execution(running[1])).waiting
     assert waiting is not None
     assert waiting.held_by == tuple(range(1, MOST_HOLDERS + 1))
     assert len(client.get(f"/executions/{running[1]}").body) < 50_000

@@ -190,7 +190,7 @@ def test_what_can_not_be_read_is_told_of_that_execution_and_harms_no_list(
     client = make_client(engine)
     for value in (1, 2):
         engine.submit(engine.job("shop", "add_one"), [{"value": value}]).future.result(60)
-    engine.database.execute_text(f"UPDATE executions SET {column} = ? WHERE id = 1", (text,))
+    engine.store.database.execute_text(f"UPDATE executions SET {column} = ? WHERE id = 1", (text,))
 
     page = client.get("/executions/1")
     assert page.status == 200
@@ -215,7 +215,7 @@ def test_what_can_not_be_read_is_told_of_that_execution_and_harms_no_list(
 def test_damage_of_other_parts_of_a_row_harms_no_list(engine: Any, make_client: Any, column: str) -> None:
     client = make_client(engine)
     engine.submit(engine.job("shop", "add_one"), [{"value": 1}]).future.result(60)
-    engine.database.execute_text(f"UPDATE executions SET {column} = '{{'", ())
+    engine.store.database.execute_text(f"UPDATE executions SET {column} = '{{'", ())
 
     for path in ("/executions?calls=all", "/executions/1", "/api/executions", "/api/executions/1/tree"):
         assert client.get(path).status == 200, path

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from microflow.store.logs import Logs
+from microflow.store.sqlite.logs import LogFiles
 from microflow.web.pages.log_view import cleaned, newest_part
 
 
-def written(folder: Path, text: str, cap: int = 1 << 20) -> Logs:
-    logs = Logs(folder, cap)
+def written(folder: Path, text: str, cap: int = 1 << 20) -> LogFiles:
+    logs = LogFiles(folder, cap)
     log = logs.open(1)
     for begin in range(0, len(text), 500):
         log.append(text[begin : begin + 500].encode())
@@ -25,7 +25,7 @@ def test_a_short_log_is_shown_whole(tmp_path: Path) -> None:
 
 
 def test_no_log_is_nothing(tmp_path: Path) -> None:
-    assert newest_part(Logs(tmp_path), 1) == ("", 0, 0)
+    assert newest_part(LogFiles(tmp_path), 1) == ("", 0, 0)
 
 
 @pytest.mark.parametrize("lines", [30, 31, 100, 1000, 12_345])

@@ -16,7 +16,8 @@ from microflow import Flow, Schedule, Skip, create_flow
 from microflow.engine.engine import Engine
 from microflow.model.results import ExecutionStatus
 from microflow.model.schedules import next_clock_change, ticks_around
-from microflow.store.schedules import TickRecord, TickView
+from microflow.store.rows import TickRecord
+from microflow.store.views import TickView
 from microflow.views.schedules import ClockChangeView
 from microflow.web.pages import schedule_view, schedules
 
@@ -69,7 +70,7 @@ def engine(tmp_path: Path, gate: Any) -> Iterator[Engine]:
 
 def record(engine: Engine, *records: TickRecord) -> None:
     """What a server has recorded of the ticks of "water all"."""
-    engine.schedules.record("greenhouse", "water all", records, 1_800_000_000.0)
+    engine.store.schedules.record("greenhouse", "water all", records, 1_800_000_000.0)
 
 
 @pytest.mark.parametrize("path", ["/schedules/greenhouse/none", "/schedules/none/measure"])
@@ -193,7 +194,7 @@ def test_a_tick_that_has_passed_is_run_again_from_its_row(client: Any, engine: E
     assert answer.status == 303
     (run,) = client.get("/api/executions?trigger=web").json["items"]
     assert run["scheduled_at"] == "2026-11-22T01:30:00Z"
-    assert [tick.outcome for tick in engine.schedules.ticks("greenhouse", "water all")] == ["missed"]
+    assert [tick.outcome for tick in engine.store.schedules.ticks("greenhouse", "water all")] == ["missed"]
     refused = client.form("/schedules/greenhouse/water%20all/run", {"at": "long ago"})
     assert refused.status == 422
     assert "'long ago' is not a moment" in words(refused.text)
@@ -202,11 +203,11 @@ def test_a_tick_that_has_passed_is_run_again_from_its_row(client: Any, engine: E
 def test_schedules_of_a_flow_that_this_server_does_not_have_are_named(client: Any, engine: Engine) -> None:
     since = datetime(2026, 11, 20, 8, tzinfo=PARIS).timestamp()
     for name in ("hourly", "nightly"):
-        engine.schedules.serve("stock", name, "@daily", "UTC", since)
+        engine.store.schedules.serve("stock", name, "@daily", "UTC", since)
     for path in ("/", "/schedules"):
         told = words(client.get(path).text)
         assert "No server runs the schedules hourly, nightly of flow stock since" in told
-    engine.schedules.remove("stock", "hourly", since)
+    engine.store.schedules.remove("stock", "hourly", since)
     assert "No server runs the schedule nightly of flow stock since" in words(client.get("/").text)
 
 
@@ -282,7 +283,7 @@ def test_a_tick_whose_run_failed_or_was_skipped_says_why(client: Any, engine: En
         TickRecord(1_790_172_800.0, "overlap", "Skipped: it was still going.", failed.id),
     )
 
-    overlap, skip, failure = engine.schedules.ticks("greenhouse", "water all")
+    overlap, skip, failure = engine.store.schedules.ticks("greenhouse", "water all")
     assert overlap.run_reason is None
     assert skip.run_reason == "it rained"
     assert failure.run_reason is not None

@@ -334,7 +334,7 @@ def test_other_answers_come_while_pages_are_being_drawn(
     engine.submit(engine.job("shop", "add_one"), [{"value": 1}]).future.result(60)
     answered = threading.Event()
     draw = execution_page.newest_part
-    check = client.app.state.site.reading.check
+    check = client.app.state.site.store.reading.check
 
     def slowly(*arguments: Any) -> Any:
         assert answered.wait(60)
@@ -345,7 +345,7 @@ def test_other_answers_come_while_pages_are_being_drawn(
         answered.set()
 
     monkeypatch.setattr(execution_page, "newest_part", slowly)
-    monkeypatch.setattr(client.app.state.site.reading, "check", checked)
+    monkeypatch.setattr(client.app.state.site.store.reading, "check", checked)
     *pages, health = client.get_at_once(*["/executions/1"] * (2 * THREADS), "/api/health")
     assert health.json == {"status": "ok"}
     assert [page.status for page in pages] == [200] * (2 * THREADS)

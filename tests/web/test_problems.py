@@ -54,7 +54,7 @@ def test_a_store_that_fails_is_a_503(client: Any, engine: Any, monkeypatch: pyte
     def broken(*_: Any) -> None:
         raise StoreError("The store can't be read: disk I/O error.")
 
-    monkeypatch.setattr(engine.database, "read_text", broken)
+    monkeypatch.setattr(engine.store.database, "read_text", broken)
     for path in ("/api/health", "/api/executions", "/metrics"):
         answer = client.get(path)
         assert answer.status == 503

@@ -15,14 +15,14 @@ import msgspec
 
 from ..errors import MicroflowError
 from ..model.events import Event
-from ..store.reading import Filters
-from ..store.views import ExecutionView, Page, Tree
-from .source import LOG_PART, LogText
+from ..store.filters import Filters
+from ..store.views import ExecutionView, Page, TickView, Tree
+from ..views.live import LogText
+from .source import LOG_PART
 
 if TYPE_CHECKING:
     from ..engine.admission.limits import LimitState
     from ..engine.changes import Changes
-    from ..store.schedules import TickView
     from ..views.definitions import JobView
     from ..views.partitions import PartitionMatrix
     from ..views.schedules import ScheduleState
@@ -115,8 +115,6 @@ class Client:
 
     def ticks(self, flow: str, name: str, limit: int) -> list[TickView]:
         """What became of a schedule's newest ticks, newest first."""
-        from ..store.schedules import TickView
-
         return self._get(f"{_schedule(flow, name)}/ticks", _Items[TickView], {"limit": limit}).items
 
     def note(self) -> str:

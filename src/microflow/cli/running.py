@@ -15,7 +15,7 @@ import click
 from ..errors import ConflictError, MicroflowError
 from ..model.events import Event
 from ..model.results import ExecutionStatus
-from ..store.reading import Filters, Reading
+from ..store.filters import Filters
 from ..store.views import ExecutionView
 from .display import Display, Step
 from .leaving import leave_at_once
@@ -59,7 +59,7 @@ def run_here(
         try:
             submitted = submit(engine)
             _watch(engine, submitted, display)
-            ended = Reading(engine.database).execution(submitted.id)
+            ended = engine.store.reading.execution(submitted.id)
             # a manager may have begun work that it did not wait for
             engine.stop(grace=threading.TIMEOUT_MAX, reason="the command was done")
         except KeyboardInterrupt as interruption:

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 import msgspec
 
+from .. import store
 from ..errors import StoreMissing
 from ..model.results import ExecutionStatus, Kind
 from ..model.stores import MEMORY
-from ..store.database import Database, default_url
-from ..store.engines import killed_servers
-from ..store.logs import Logs, log_folder
-from ..store.read_only import ReadOnlyStore
-from ..store.readers import Readable
-from ..store.reading import Filters, Reading
+from ..store import StoreView
+from ..store.filters import Filters
+from ..store.rows import waiting_for_server
 from ..store.views import ExecutionView, Page, Tree, WaitingView
-from ..store.waiting import waiting_for_server
+from ..views.live import LogText
 
 LOG_PART = 256 * 1024
 """Bytes of a log that are read at a time."""
-
-
-class LogText(msgspec.Struct, frozen=True):
-    """A part of a log; ``next`` is the offset after it, ``left_out`` how many bytes before it are no longer kept.
-
-    ``ended``: the execution had ended when this was read, so that an empty ``text`` is the end of the log.
-    """
-
-    text: str
-    next: int
-    left_out: int
-    ended: bool
 
 
 class Source(Protocol):
@@ -56,74 +42,61 @@ class Source(Protocol):
         ...
 
 
-class Store:
-    """A store on this machine, whoever else uses it.
+class StoreSource:
+    """A store on this machine, which other processes may be using.
 
-    What a server had queued when it was killed waits for a server from then on, although nobody has recorded that yet.
+    What a server had queued when it was killed waits for a server from then on, although no engine has recorded that yet.
     """
 
-    def __init__(self, store: ReadOnlyStore) -> None:
-        folder = log_folder(store.path)
-        assert folder is not None, "only a file can be looked at from outside"
-        self._reading = Reading(store)
-        self._logs = Logs(folder)
+    def __init__(self, store: StoreView) -> None:
         self._store = store
-        self.tree = self._reading.tree
+        self.tree = store.reading.tree
 
     def execution(self, id: int) -> ExecutionView:  # noqa: A002
         """One execution, with its failed attempts."""
-        return self._as_it_is([self._reading.execution(id)])[0]
+        return self._as_it_is([self._store.reading.execution(id)])[0]
 
     def executions(self, filters: Filters, limit: int, cursor: str | None = None) -> Page:
         """At most ``limit`` executions, newest first."""
-        page = self._reading.executions(filters, limit, cursor)
+        page = self._store.reading.executions(filters, limit, cursor)
         return Page(self._as_it_is(page.items), page.next)
 
     def _as_it_is(self, views: list[ExecutionView]) -> list[ExecutionView]:
-        if not any(view.status is ExecutionStatus.QUEUED for view in views):
-            return views
-        killed = killed_servers(self._store)
-        return [self._left_by(killed, view) if killed else view for view in views]
-
-    def _left_by(self, killed: Container[int], view: ExecutionView) -> ExecutionView:
-        if view.status is not ExecutionStatus.QUEUED:
-            return view
-        if not any(engine in killed for (engine,) in self._store.read("engine_of_execution", {"id": view.id})):
-            return view
-        since = view.queued_at if view.waiting is None else view.waiting.since
-        waiting = waiting_for_server(Kind(view.kind), view.started_at is not None, since.timestamp())
-        return msgspec.structs.replace(view, waiting=WaitingView(waiting.reason, waiting.message, since))
+        queued = [view.id for view in views if view.status is ExecutionStatus.QUEUED]
+        orphans = self._store.engines.orphans(queued) if queued else ()
+        return [_waits_for_server(view) if view.id in orphans else view for view in views]
 
     def log(self, id: int, after: int) -> LogText:  # noqa: A002
-        """The part of an execution's log that begins at this offset."""
+        """The part of an execution's log that starts at this offset."""
         # in this order: what an execution that has ended printed is all there when it is read afterwards
-        ended = self._reading.execution(id).status.final
-        part = self._logs.read(id, after, LOG_PART)
+        ended = self._store.reading.execution(id).status.final
+        part = self._store.logs.read(id, after, LOG_PART)
         return LogText(part.text, part.next, part.left_out, ended)
 
 
+def _waits_for_server(view: ExecutionView) -> ExecutionView:
+    since = view.queued_at if view.waiting is None else view.waiting.since
+    waiting = waiting_for_server(Kind(view.kind), view.started_at is not None, since.timestamp())
+    return msgspec.structs.replace(view, waiting=WaitingView(waiting.reason, waiting.message, since))
+
+
 @contextmanager
-def open_store(url: str | None) -> Iterator[Store]:
+def open_store(url: str | None) -> Iterator[StoreSource]:
     """The store of this URL, or the one of the environment or the working directory, to look at. Raises ``StoreError``.
 
-    One that does not exist is an error (``StoreMissing``), and is not made: looking at nothing is mostly a wrong name.
+    A store that does not exist is an error (``StoreMissing``), and is not made: looking at nothing is mostly a wrong name.
     """
-    store = ReadOnlyStore(url or default_url())
-    try:
-        yield Store(store)
-    finally:
-        store.close()
+    with closing(store.open(url or store.default_url(), "look")) as found:
+        yield StoreSource(found)
 
 
 @contextmanager
-def open_or_empty(url: str) -> Iterator[Readable]:
-    """The store of this URL, to look at; an empty one in memory where there is none yet. Raises ``StoreError``."""
-    store: ReadOnlyStore | Database
+def open_or_empty(url: str) -> Iterator[StoreView]:
+    """The store of this URL, to look at; an empty one in memory if there is none yet. Raises ``StoreError``."""
+    found: StoreView
     try:
-        store = ReadOnlyStore(url)
+        found = store.open(url, "look")
     except StoreMissing:
-        store = Database(MEMORY)
-    try:
-        yield store
-    finally:
-        store.close()
+        found = store.open(MEMORY)
+    with closing(found):
+        yield found

@@ -20,8 +20,8 @@ from click.core import ParameterSource
 
 from ..errors import LoadError, UnknownNameError
 from ..model.zones import read_moment
-from ..store.database import default_url
-from ..store.migrations import Copying
+from ..store import default_url
+from ..store.copying import Copying
 from .refusals import SHOW_TRACEBACK
 
 if TYPE_CHECKING:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConflictError
@@ -16,16 +14,10 @@ from ..model.events import EventBus
 from ..model.results import ExecutionStatus, Kind, Trigger
 from ..runners.local.pool import ProcessPool, local_runners
 from ..runtime import PartitionSelection, Progress
-from ..store.database import Database
-from ..store.executions import Executions, Waiting
-from ..store.lock import ServerLock
-from ..store.logs import Logs, log_folder
-from ..store.mappings import MappingInputs
-from ..store.migrations import KEEP_COPY, Copying
-from ..store.partitions import PartitionStatuses
-from ..store.resumed_runs import ResumedRuns
-from ..store.retention import Retention
-from ..store.schedules import Schedules, schedule_of
+from ..store import open as open_store
+from ..store.copying import KEEP_COPY, Copying
+from ..store.options import schedule_of
+from ..store.rows import Waiting
 from .admission.limits import LimitState, state_of
 from .admission.slots import Limit
 from .background.housekeeping import Housekeeping, HousekeepingConfig
@@ -37,14 +29,14 @@ from .execution.live import LiveExecution, Pausing, refusal
 from .execution.resources import Resources
 from .execution.settling import waiting_at
 from .partitions.grids import PartitionGrids
-from .recovery.dead_engines import Recovery, sign_on, take_over
+from .recovery.dead_engines import Recovery, take_over
 from .recovery.resume import Resumption
 from .recovery.stopping import end_live, leave_queued, sign_off
 from .runs import submissions
 from .runs.caller import Caller, Submitted
 from .runs.mappings import Mappings
 from .runs.partition_plans import PartitionRuns
-from .schedules.runs import ScheduleRuns, served_schedules
+from .schedules.runs import Key, ScheduleRuns, ServedSchedule, served_schedules
 from .schedules.scheduler import DEFAULT_SCHEDULING, Scheduler, SchedulerConfig
 from .served import Reloading, Served
 
@@ -61,7 +53,8 @@ class Engine:
     ``flows``: the flows it knows. ``store``: a URL; default: that of the flows, which must be the same for all. ``kind``: "server"
     holds the store's server lock, "local" shares the store. ``echo`` is given everything that jobs print. ``keep``: seconds that a
     server keeps history. ``copying``: about the copy of the store that is kept before a migration rewrites it. ``scheduling``: how
-    the scheduler waits. ``left``: once the engine has stopped, how many executions wait for the next server.
+    the scheduler waits. ``store`` is the store itself, from the start on: pages, API and commands look through it. ``left``: once
+    the engine has stopped, how many executions wait for the next server.
 
     Raises ``DefinitionError``, ``FlowCheckError`` for flows that it can't serve.
     """
@@ -87,11 +80,9 @@ class Engine:
         self._echo = echo
         self._keep = keep
         self._copying = copying
-        self._lock: ServerLock | None = None
         self._stopped = False
         self._hurried = False
         self.left = 0
-        self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
     # Its life
 
@@ -100,20 +91,17 @@ class Engine:
 
         Raises ``StoreUnavailable``, ``StoreLocked`` or ``StoreTooNew``; nothing is left open then.
         """
-        self.database = Database(self._served.store, copying=self._copying)
+        self.store = open_store(self._served.store, events=self.events, copying=self._copying)
         serves = self.kind == "server"
         try:
-            if serves and self.database.path is not None:
-                self._lock = ServerLock(self.database.path)
-                self._lock.take()
+            if serves:
+                self.store.engines.become_server()
             self._build()
-            sign_on(self.executions, self.kind, self._clock.now())
-            taken = take_over(self.executions, self._resumption, self._clock.now(), serves=serves)
+            self.store.engines.register(self.kind, self._clock.now())
+            taken = take_over(self.store.executions, self._resumption, self._clock.now(), serves=serves)
             ticks = self.scheduler.not_started() if serves else ()
         except BaseException:
-            if self._lock is not None:
-                self._lock.release()
-            self.database.close()
+            self.store.close()
             raise
         self._served.bind(self._outside)
         self.recovery.start(taken, ticks, looks=serves)
@@ -124,14 +112,13 @@ class Engine:
             self.scheduler.start()
 
     def _build(self) -> None:
-        self.executions = Executions(self.database, self.events)
-        self.logs = Logs(self._log_folder())
+        store = self.store
         self._timers = Timers(self._clock, for_script=self.kind == "local")
         self._pool = ProcessPool(self._timers.later, now=self._clock.monotonic)
         self._dispatch = Dispatch(local_runners(self._pool), self._caller)
         self._resources = Resources(
-            executions=self.executions,
-            logs=self.logs,
+            executions=store.executions,
+            logs=store.logs,
             events=self.events,
             clock=self._clock,
             timers=self._timers,
@@ -141,40 +128,36 @@ class Engine:
             echo=self._echo,
             hands_over=self.kind == "server",
         )
-        self._housekeeping = Housekeeping(
-            HousekeepingConfig(keep=self._keep), Retention(self.database, self.logs), self._clock
-        )
+        self._housekeeping = Housekeeping(HousekeepingConfig(keep=self._keep), store.retention, self._clock)
         self._threads = ThreadPool(_THREADS, _THREADS_OF_FANOUTS)
-        self.partitions = PartitionGrids(PartitionStatuses(self.database), self._clock)
+        self.partitions = PartitionGrids(store.partitions, self._clock)
         self.partition_runs = PartitionRuns(self.partitions, self._resources.limits)
         self._mappings = Mappings(
-            MappingInputs(self.database), self.executions, self._timers.later, keeps_inputs=self.kind == "server"
+            store.mappings, store.executions, self._timers.later, keeps_inputs=self.kind == "server"
         )
-        self._pausing = Pausing(self._resources.live, self.executions, self._clock)
+        self._pausing = Pausing(self._resources.live, store.executions, self._clock)
         self._outside = self._caller(None, trigger=Trigger.PYTHON)
         self._resources.limits.define(self.flows.values())
         served = served_schedules(self.flows.values())
-        self.schedules = Schedules(self.database, self.events)
         self._schedule_runs = ScheduleRuns(
-            served, self._outside, self._resources, self.schedules, self._dispatch.starts, self._dispatch.warm
+            served, self._outside, self._resources, store.schedules, self._dispatch.starts, self._dispatch.warm
         )
         self._resumption = Resumption(
-            self.executions, ResumedRuns(self.database), self.flows, served, self.partition_runs, self._mappings
+            store.executions, store.runs, self.flows, served, self.partition_runs, self._mappings
         )
-        self.recovery = Recovery(self.executions, self._resumption, self._schedule_runs, self._mappings, self._clock)
+        self.recovery = Recovery(store.executions, self._resumption, self._schedule_runs, self._mappings, self._clock)
         self.scheduler = Scheduler(
-            self._scheduling, self.flows, served, self.schedules, self._schedule_runs, self._clock
+            self._scheduling, self.flows, served, store.schedules, self._schedule_runs, self._clock
         )
         reloading = Reloading(
             self._served, self._resources, self.scheduler, self._schedule_runs, self._resumption, self._dispatch
         )
-        self.serve, self.reload = reloading.serve, reloading.reload
+        self.serve, self.reload, self.schedule = reloading.serve, reloading.reload, self.scheduler.find
 
-    def _log_folder(self) -> Path:
-        if (folder := log_folder(self.database.path)) is not None:
-            return folder
-        self._own_folder = tempfile.TemporaryDirectory(prefix="microflow-logs-", ignore_cleanup_errors=True)
-        return Path(self._own_folder.name)
+    @property
+    def schedules(self) -> Mapping[Key, ServedSchedule]:
+        """The schedules of the flows, by (flow, schedule), in the order of definition."""
+        return self.scheduler.served
 
     def _caller(self, parent: LiveExecution | None, trigger: Trigger = Trigger.CALL) -> Caller:
         return Caller(
@@ -211,11 +194,7 @@ class Engine:
             self._timers.stop()
             self._threads.close(wait=ended)
             self.left = sign_off(self._resources, self._resumption, self.flows, reason=reason)
-            self.database.close()
-            if self._lock is not None:
-                self._lock.release()
-            if self._own_folder is not None:
-                self._own_folder.cleanup()
+            self.store.close()
             self._stopped = True
             return ended
 
@@ -301,7 +280,7 @@ class Engine:
         """End an execution and everything below it. Raises ``UnknownNameError``, or ``ConflictError`` if it has ended."""
         execution = self._resources.live.get(execution_id)
         if execution is None or not execution.cancel():
-            raise refusal(self.executions, execution_id, "cancel", "there is nothing to cancel")
+            raise refusal(self.store.executions, execution_id, "cancel", "there is nothing to cancel")
 
     def pause(self, execution_id: int) -> None:
         """Begin nothing new in a run over many inputs or partitions. Raises ``UnknownNameError``, ``ConflictError``."""
@@ -316,7 +295,7 @@ class Engine:
 
         Of a run over partitions, what did not succeed is run again.
         """
-        row = self.executions.call_of(execution_id)
+        row = self.store.executions.call_of(execution_id)
         if self._resources.live.get(execution_id) is not None or not ExecutionStatus(row.status).final:
             raise ConflictError(f"Execution {execution_id} has not ended; cancel it first, or wait for its end.")
         served = self.scheduler.served.get((row.flow, schedule_of(row.options)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import DefinitionError, UnknownNameError
 from ..flow import Flow
-from ..store.database import default_url
+from ..store import default_url
 
 
 def by_name(flows: Sequence[Flow]) -> dict[str, Flow]:

@@ -22,9 +22,10 @@ class Remembered(tuple[dict[str, Any], dict[str, Any]]):
 
 
 def remembered(database: Database, flow: str, job: str) -> Remembered:
-    """What a job's executions wrote to its context, and its last successful output (empty if that is no dict).
+    """What a job's executions wrote to its context, and its last successful output (empty if that is not a dict).
 
-    A key that was deleted is in neither. What can't be read (any more) is left out, and told in words. Raises ``StoreError``.
+    A key that was deleted is in neither. What can't be read any more is left out, and described in ``unreadable``. Raises
+    ``StoreError``.
     """
     known: dict[str, str] = dict(database.read("context_of", {"flow": flow, "job": job}))
     written: dict[str, Any] = {}

@@ -1,78 +1,57 @@
-"""The engines of a store: which there are, and what those that have ended have left."""
+"""The engines of a store, as the other parts need them. Each kind of store finds out in its own way which are alive."""
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from .database import Database
-from .liveness import is_alive
-from .lock import server_of
-from .readers import Readable
-
-NOBODY = 0
-"""The engine that owns what a server left queued when it stopped, until the next one takes it over."""
+from .rows import DeadEngine, RunningElsewhere, ServerState
 
 
-class Engines:
-    """Records engines, this process's own among them: ``engine_id``, 0 before it is registered; ``has_ended`` afterwards."""
+class EngineHistory(Protocol):
+    """Looks at the engines of a store. Every method raises ``StoreError`` if the store can't be read."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.engine_id = 0
-        self.has_ended = False
+    def server(self) -> ServerState:
+        """Whether a server runs on the store, and what is known of the last one."""
+        ...
 
-    def register(self, *, pid: int, process_started: float, kind: str, now: float) -> int:
-        """Record a new engine, the owner of what is opened from now on."""
-        self.engine_id = self._database.insert(
-            "open_engine", {"pid": pid, "process_started": process_started, "kind": kind, "started_at": now}
-        )
-        return self.engine_id
-
-    def unregister(self, *, now: float, reason: str) -> None:
-        """Record that the engine ended, and why."""
-        self.has_ended = True
-        self._database.execute("close_engine", {"id": self.engine_id, "ended_at": now, "reason": reason})
-
-    def engines(self) -> list[tuple[int, int, float, str]]:
-        """(id, pid, when its process started, kind) of every engine that has not said that it ended."""
-        return [
-            (row[0], row[1], row[2], row[3]) for row in self._database.read("open_engines") if row[0] != self.engine_id
-        ]
-
-    def count_left(self, flows: Container[str]) -> int:
-        """How many executions of these flows that nobody called wait for the next server: the engines that had them have ended."""
-        return sum(count for flow, count in self._database.execute("count_left") if flow in flows)
+    def orphans(self, execution_ids: Iterable[int]) -> set[int]:
+        """Those of the executions whose engine is a server that died without recording its end."""
+        ...
 
 
-class ServerState(NamedTuple):
-    """Whether a server runs on a store: the number of its process as text (None: none runs), and what is known of the last one.
+class Engines(EngineHistory, Protocol):
+    """Records engines, this process's own among them, and finds out which of the others are alive.
 
-    ``started_at`` and ``ended_at`` are those of the newest server, in seconds since the epoch; ``started_at`` is None if no server
-    has ever run, ``ended_at`` if the last one did not say that it ended.
+    ``own``: the id of this process's engine, 0 before it is registered. ``has_ended``: its end has been recorded.
     """
 
-    process: str | None
-    started_at: float | None
-    ended_at: float | None
+    own: int
+    has_ended: bool
 
+    def become_server(self) -> None:
+        """Be the one server of the store until the store is closed or this process ends, in whatever way.
 
-def server_state(store: Readable) -> ServerState:
-    """Look for the server of a store. Raises ``StoreError`` if the store can't be read."""
-    rows = store.read("last_server")
-    if not rows:
-        return ServerState(None, None, None)
-    pid, process_started, started_at, ended_at = rows[0]
-    if ended_at is None and is_alive(pid, process_started):
-        return ServerState(str(pid), started_at, None)
-    # one in another container has a number that means nothing here, and holds the lock
-    return ServerState(None if store.path is None else server_of(store.path), started_at, ended_at)
+        Raises ``StoreLocked`` while another process is the server, ``StoreUnavailable`` if the store can't find that out.
+        """
+        ...
 
+    def register(self, kind: str, now: float) -> int:
+        """Record a new engine of this process, "server" or "local": the owner of what is opened from now on. Returns its id."""
+        ...
 
-def killed_servers(store: Readable) -> set[int]:
-    """The engines of servers that ended without saying so. Raises ``StoreError`` if the store can't be read."""
-    return {
-        number
-        for number, pid, started, kind, _ in store.read("open_engines")
-        if kind == "server" and not is_alive(pid, started)
-    }
+    def unregister(self, *, now: float, reason: str) -> None:
+        """Record that this process's engine ended, and why."""
+        ...
+
+    def dead(self) -> list[DeadEngine]:
+        """The engines that died without recording their end."""
+        ...
+
+    def is_open(self, engine_id: int) -> bool:
+        """Whether this is the engine of another process that has not recorded its end."""
+        ...
+
+    def having(self, executions: Sequence[tuple[int, int]]) -> list[RunningElsewhere]:
+        """Of (execution id, engine id), those executions whose engine belongs to another process that is alive."""
+        ...

@@ -1,143 +1,53 @@
 """The life of executions: open, start, wait, finish, with everything that must be true at the same moment.
 
-The database decides races: a change of status is an update "where the status is still what it may be", and whoever changes no row
-was too late. Events are published after the commit, so that nobody hears of a row that can't be read yet.
+The database decides races: a change of status is an update "where the status is still what it may be", and the writer that
+changes no row was too late. Events are published after the commit, so that no listener hears of a row that can't be read yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ..errors import UnknownNameError
-from ..model.events import Event, EventBus
+from ..model.events import EventBus
 from ..model.results import ExecutionError, ExecutionStatus, Kind, Trigger
 from .contexts import Remembered, remembered
-from .database import Database
-from .engines import NOBODY, Engines
-from .partitions import Mark, PartitionMarks, StoredKey
-from .readers import Row
+from .database import Database, Row
+from .engines import Engines
+from .partitions import Mark, PartitionMarks
+from .rows import NOBODY, Claim, Ending, Opened, Opening, RunningElsewhere, StoredCall, Waiting
 
 _json = msgspec.json.Encoder()
 
 
-class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a queued execution does not run: a machine's ``reason``, a person's ``message``, ``since`` (seconds since the epoch).
+class Executions:
+    """Writes executions, as those of this process's own engine (see ``engines``)."""
 
-    ``held_by``: the execution of another process that it waits for; what this one's executions hold, its engine knows.
-    """
-
-    reason: str
-    message: str
-    since: float
-    until: float | None = None
-    held_by: tuple[int, ...] = ()
-
-
-Claim = Callable[[int, Waiting | None], None]
-"""Takes what an execution is for, such as a tick, given its number and why it waits; raises if another has taken it."""
-
-
-class NewExecution(msgspec.Struct, kw_only=True):
-    """An execution that is about to be opened. It starts as running where ``waiting`` is None, else as queued."""
-
-    flow: str
-    job: str
-    kind: Kind
-    trigger: Trigger
-    inputs: bytes
-    parent_id: int | None = None
-    root_id: int | None = None
-    position: int = 0
-    run_key: str | None = None
-    time_partition: str | None = None
-    cat_partition: str | None = None
-    scheduled_at: float | None = None
-    waiting: Waiting | None = None
-    options: bytes | None = None
-    partitions: Sequence[StoredKey] = ()
-
-
-class Ending(msgspec.Struct, kw_only=True):
-    """How an execution ended. ``context`` holds the encoded values its code wrote, None for a key it deleted.
-
-    ``partition`` is the one that its result said afterwards that it stands for; ``time_partition`` and ``cat_partition`` are that
-    one's texts in the row.
-    """
-
-    status: ExecutionStatus
-    output: bytes | None = None
-    error: ExecutionError | None = None
-    reason: str | None = None
-    run_key: str | None = None
-    time_partition: str | None = None
-    cat_partition: str | None = None
-    partition: StoredKey | None = None
-    context: Mapping[str, bytes | None] = {}
-    progress: bytes | None = None
-    cpu_seconds: float | None = None
-    peak_memory: int | None = None
-
-
-class Opened(NamedTuple):
-    """What is known of an execution that is open: the part that its later events and changes need.
-
-    ``partitioned``: it stands for partitions; ``partitions`` are these, or empty where a dead engine alone knew them.
-    """
-
-    id: int
-    flow: str
-    job: str
-    parent_id: int | None
-    root_id: int
-    started_at: float | None = None
-    attempt: int = 1
-    partitioned: bool = False
-    partitions: Sequence[StoredKey] = ()
-
-    def begun(self, at: float) -> Opened:
-        """The same, that began then."""
-        return Opened(*self[:5], at, *self[6:])
-
-    def event(self, status: str) -> Event:
-        """The event that says that the execution has this status now."""
-        return Event("execution", self.flow, self.job, self.id, self.parent_id, self.root_id, status)
-
-
-class CallRow(NamedTuple):
-    """What an execution's row holds of the call that made it."""
-
-    flow: str
-    job: str
-    kind: Kind
-    status: str
-    trigger: Trigger
-    inputs: bytes
-    time_partition: str | None
-    cat_partition: str | None
-    scheduled_at: float | None
-    options: str | None
-    waiting: Waiting | None
-    engine_id: int
-
-
-class Executions(Engines):
-    """Writes executions: those of the engine ``engine_id`` (see ``register``)."""
-
-    def __init__(self, database: Database, events: EventBus) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, engines: Engines, events: EventBus) -> None:
+        self._database = database
         self._events = events
         self._marks = PartitionMarks(database)
+        self.engines = engines
         self.after_commit = database.after_commit
 
+    @property
+    def engine_id(self) -> int:
+        """This process's own engine, the owner of what is opened; 0 before it is registered."""
+        return self.engines.own
+
     def together(self) -> AbstractContextManager[None]:
-        """Whatever this thread writes inside is committed at the end, or not at all; raises ``StoreError`` then."""
+        """Commit what this thread writes inside, with any part of the store, at the end, or nothing of it.
+
+        What a check inside it finds still holds at the end: other engines decide the same question before or after it. Raises
+        ``StoreError`` if the commit fails.
+        """
         return self._database.transaction()
 
-    def open(self, new: NewExecution, now: float, claim: Claim | None = None) -> Opened:
+    def open(self, new: Opening, now: float, claim: Claim | None = None) -> Opened:
         """Insert the execution, and if it stands for many partitions its mark on them; publish it.
 
         ``claim`` is called within the transaction; if it raises, nothing has been opened.
@@ -162,7 +72,7 @@ class Executions(Engines):
             started_at,
             None if waiting is None else _json.encode(waiting).decode(),
             None if new.options is None else new.options.decode(),
-            self.engine_id,
+            self.engines.own,
         )
         is_batch = len(new.partitions) > 1
         if is_batch or claim is not None:
@@ -189,32 +99,32 @@ class Executions(Engines):
         return opened
 
     def start(self, opened: Opened, now: float, attempt: int = 1) -> Opened | None:
-        """Queued to running. None if it is queued no more: it was cancelled."""
-        values = {"id": opened.id, "started_at": now, "attempt": attempt, "engine_id": self.engine_id}
-        if self._database.execute("start_execution", values).rowcount != 1:
+        """Change a queued execution to running. None if it is no longer queued: it was cancelled."""
+        values = {"id": opened.id, "started_at": now, "attempt": attempt, "engine_id": self.engines.own}
+        if self._database.execute("start_execution", values) != 1:
             return None
         self._publish(opened, "running")
         return opened._replace(started_at=now, attempt=attempt)
 
     def wait(self, opened: Opened, waiting: Waiting) -> bool:
-        """Queued, because of this; False if it has ended meanwhile."""
+        """Queue the execution, for this reason; False if it has ended meanwhile."""
         values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
-        changed = self._database.execute("queue_execution", values).rowcount == 1
+        changed = self._database.execute("queue_execution", values) == 1
         if changed:
             self._publish(opened, "queued")
         return changed
 
     def unstart(self, opened: Opened, waiting: Waiting) -> Opened:
-        """Queued again, as if its first attempt had not started: its function never began."""
+        """Queue an execution again whose function never started, as if its first attempt had not started either."""
         values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
-        if self._database.execute("unstart_execution", values).rowcount == 1:
+        if self._database.execute("unstart_execution", values) == 1:
             self._publish(opened, "queued")
         return opened._replace(started_at=None)
 
     def mark_paused(self, opened: Opened, waiting: Waiting | None) -> bool:
-        """Running and paused, or (None) paused no more; False if it does not run."""
+        """Mark a running execution as paused, or (None) as no longer paused; False if it is not running."""
         values = {"id": opened.id, "waiting": None if waiting is None else _json.encode(waiting).decode()}
-        if self._database.execute("pause_execution", values).rowcount != 1:
+        if self._database.execute("pause_execution", values) != 1:
             return False
         self._publish(opened, "running")
         return True
@@ -223,14 +133,14 @@ class Executions(Engines):
         """Record the attempt that failed, and queue the execution for the next one; False if it has ended meanwhile."""
         values = {"id": opened.id, "waiting": _json.encode(waiting).decode()}
         with self._database.transaction():
-            queued = self._database.execute("queue_execution", values).rowcount == 1
+            queued = self._database.execute("queue_execution", values) == 1
             if queued:
                 self._open_attempt(opened, failed.status, failed.error, now)
                 self._publish(opened, "queued")
         return queued
 
     def _publish(self, opened: Opened, status: str) -> None:
-        """Tell whoever listens, once it can be read."""
+        """Publish that the execution has this status now, once it can be read."""
         if self._events.listened:
             event = opened.event(status)
             self._database.after_commit(lambda: self._events.publish(event))
@@ -276,10 +186,10 @@ class Executions(Engines):
         keeps_context = ending.context and ending.status in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED)
         partitioned = opened.partitioned or ending.partition is not None
         if not (keeps_context or partitioned or (succeeded and ending.run_key is not None)):
-            changed = self._database.execute("finish_execution", values).rowcount == 1
+            changed = self._database.execute("finish_execution", values) == 1
         else:
             with self._database.transaction():
-                changed = self._database.execute("finish_execution", values).rowcount == 1
+                changed = self._database.execute("finish_execution", values) == 1
                 if changed and partitioned:
                     mark = Mark(opened.id, status, opened.started_at, now, opened.attempt)
                     self._marks.finish(opened.flow, opened.job, mark, opened.partitions, ending.partition)
@@ -309,16 +219,20 @@ class Executions(Engines):
         rows = self._database.read("run_key_success", {"flow": flow, "job": job, "run_key": run_key})
         return (rows[0][0], None if rows[0][1] is None else rows[0][1].encode()) if rows else None
 
-    def running_elsewhere(self, flow: str, job: str, run_key: str) -> list[tuple[int, int, float]]:
-        """(execution id, pid, when its process started) of what other engines have running with this run key."""
-        names = {"flow": flow, "job": job, "run_key": run_key, "engine_id": self.engine_id}
-        return [(row[0], row[1], row[2]) for row in self._database.execute("run_key_elsewhere", names)]
+    def running_elsewhere(self, flow: str, job: str, run_key: str) -> list[RunningElsewhere]:
+        """The executions with this run key that other, living engines have running.
+
+        Inside a transaction, no other engine starts another one before its end.
+        """
+        values = {"flow": flow, "job": job, "run_key": run_key, "engine_id": self.engines.own}
+        rows = self._database.fetch("run_key_elsewhere", values)
+        return self.engines.having([(row[0], row[1]) for row in rows]) if rows else []
 
     def context(self, flow: str, job: str) -> Remembered:
         """What a job's executions wrote to its context, and its last successful output (see ``contexts``)."""
         return remembered(self._database, flow, job)
 
-    def call_of(self, execution_id: int) -> CallRow:
+    def call_of(self, execution_id: int) -> StoredCall:
         """The call that made an execution. Raises ``UnknownNameError`` if there is no such execution."""
         rows = self._database.read("call_of", {"id": execution_id})
         if not rows:
@@ -327,7 +241,7 @@ class Executions(Engines):
             )
         flow, job, kind, status, trigger, inputs, *others, waiting, engine_id = rows[0]
         why = None if waiting is None else msgspec.json.decode(waiting, type=Waiting)
-        return CallRow._make(
+        return StoredCall._make(
             (flow, job, Kind(kind), status, Trigger(trigger), inputs.encode(), *others, why, engine_id)
         )
 
@@ -344,8 +258,8 @@ class Executions(Engines):
     ) -> int:
         """End what an engine left unfinished, but for the ``spared``, all in one transaction; how many there were.
 
-        ``kept`` names those that are queued instead, as this engine's or as nobody's, with the attempt that was interrupted if one
-        was. ``errors`` has those of which something else is to be said than ``error``.
+        ``kept`` names those that are queued instead, as this engine's or as nobody's; an attempt that was interrupted is recorded.
+        ``errors`` has the error of those that end for another reason than ``error``.
         """
         with self._database.transaction():
             unfinished = self.unfinished(engine_id)
@@ -357,7 +271,7 @@ class Executions(Engines):
                     owner = NOBODY if opened.id in nobodys else self.engine_id
                     values = {"id": opened.id, "waiting": _json.encode(waiting).decode(), "engine_id": owner}
                     self._database.execute("queue_interrupted", {**values, "started_at": opened.started_at})
-                    if kind.has_code:  # a run goes on where it was; only what has code is tried again
+                    if kind.has_code:  # a run resumes where it was; only what has code is tried again
                         self._open_attempt(opened, ExecutionStatus.ERROR, why, now)
                     self._publish(opened, "queued")
                 else:
@@ -367,11 +281,15 @@ class Executions(Engines):
 
     def unfinished(self, engine_id: int) -> list[tuple[Opened, Kind]]:
         """(execution, kind) of all that an engine has queued or running, children before their parents."""
-        return _opened(self._database.execute("unfinished_of_engine", {"engine_id": engine_id}).fetchall())
+        return _opened(self._database.fetch("unfinished_of_engine", {"engine_id": engine_id}))
 
     def unfinished_calls(self, run: Opened) -> list[tuple[Opened, Kind]]:
         """(execution, kind) of what an execution has called that is queued or running."""
-        return _opened(self._database.execute("unfinished_calls", {"parent_id": run.id}).fetchall())
+        return _opened(self._database.fetch("unfinished_calls", {"parent_id": run.id}))
+
+    def count_left(self, flows: Container[str]) -> int:
+        """How many executions of these flows that no execution called wait for the next server, since their engines have ended."""
+        return sum(count for flow, count in self._database.fetch("count_left") if flow in flows)
 
 
 def _opened(rows: Iterable[Row]) -> list[tuple[Opened, Kind]]:

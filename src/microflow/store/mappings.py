@@ -7,29 +7,22 @@ block is in memory at a time. A mapping's execution is opened after the last blo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import msgspec
 
 from .database import Database
+from .rows import StoredMapping
 
 BLOCK = 64 * 1024
 """Bytes of encoded inputs after which a block ends."""
 
 _BLOCKS_TO_CHECKPOINT = 100
-"""After so many blocks the write-ahead log is moved to the file here, before a commit of another writer has to do it."""
+"""After so many blocks this thread puts away what they have piled up, before a commit of another writer has to do it."""
 
 _BLOCKS_TO_DELETE = 4
 """How many blocks one transaction deletes."""
 
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class StoredMapping(NamedTuple):
-    """A mapping whose inputs are in the store; ``size`` is how many calls it makes."""
-
-    id: int
-    size: int
 
 
 class MappingInputs:
@@ -68,9 +61,9 @@ class MappingInputs:
         self._database.execute("store_inputs", {"mapping_id": mapping, "first": first, "inputs": text})
 
     def begin(self, mapping: StoredMapping, execution_id: int) -> None:
-        """They are the inputs of this execution: part of the transaction that opens it."""
+        """Make them the inputs of this execution, as part of the transaction that opens it."""
         values = {"mapping_id": mapping.id, "size": mapping.size, "execution_id": execution_id}
-        self._database.execute("begin_mapping", values)
+        self._database.execute("start_mapping", values)
 
     def find(self, execution_id: int) -> StoredMapping | None:
         """The mapping that an execution is; None if its inputs are not in the store."""
@@ -97,7 +90,7 @@ class MappingInputs:
         """Delete some blocks of a mapping, or the mapping itself after the last one; whether there may be more."""
         with self._database.transaction():
             values = {"mapping_id": mapping, "count": _BLOCKS_TO_DELETE - 1}
-            deleted = self._database.execute("delete_inputs", values).rowcount
+            deleted = self._database.execute("delete_inputs", values)
             if not deleted:
                 self._database.execute("delete_mapping", {"mapping_id": mapping})
         return deleted > 0

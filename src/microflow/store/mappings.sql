@@ -6,7 +6,7 @@ INSERT INTO mappings (engine_id) VALUES (:engine_id)
 -- name: store_inputs
 INSERT INTO mapping_inputs (mapping_id, first, inputs) VALUES (:mapping_id, :first, :inputs)
 
--- name: begin_mapping
+-- name: start_mapping
 UPDATE mappings SET execution_id = :execution_id, size = :size WHERE id = :mapping_id
 
 -- name: mapping_of
@@ -18,7 +18,7 @@ WHERE mapping_id = :mapping_id AND first >= coalesce(
     (SELECT max(first) FROM mapping_inputs WHERE mapping_id = :mapping_id AND first <= :position), 0)
 ORDER BY first LIMIT 1
 
--- Its execution has ended or was deleted, or whoever stored its inputs ended before it began.
+-- Its execution has ended or was deleted, or the engine that stored its inputs ended before it started.
 -- name: ended_mapping
 SELECT m.id FROM mappings m LEFT JOIN executions e ON e.id = m.execution_id
 WHERE CASE WHEN m.execution_id IS NULL

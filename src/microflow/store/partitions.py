@@ -16,11 +16,8 @@ import msgspec
 from ..model.frequencies import Frequency
 from ..model.partitions import LETTERLESS, LEVELS, MISSING_LETTER, STATUS_LETTERS, Measure
 from ..model.results import Kind
-from .database import Database
-from .readers import Readable, Row
-
-StoredKey = tuple[str, str]
-"""(time, category) in text; "" for a dimension that the job does not have."""
+from .database import Database, Readable, Row
+from .rows import LivePartition, PartitionRecord, StoredKey
 
 _FORMS = {
     Frequency.HOURLY: ("____-__-__T__:__%", ""),
@@ -64,8 +61,8 @@ class PartitionMarks:
     def finish(self, flow: str, job: str, mark: Mark, keys: Sequence[StoredKey], named: StoredKey | None) -> None:
         """The execution ended that stood for ``keys``; ``named`` is the partition that its result says it stands for.
 
-        What the result named takes the place of the one partition it was called for; to a batch it is added. A skip leaves a
-        status as it is, and so does an execution that began before the one that the status is of. ``keys`` may be empty where
+        What the result named replaces the one partition it was called for, and is added to a batch. A skip leaves a status as it
+        is, and so does an execution that started before the one that the status is of. ``keys`` may be empty where
         they are not known (an engine died): then those that it is the live one of are meant.
         """
         one_by_one: Sequence[StoredKey] = keys if len(keys) == 1 else ()
@@ -73,38 +70,18 @@ class PartitionMarks:
             one_by_one = (named,)
         if len(keys) > 1 or (not keys and named is None):
             values = mark._asdict()
-            if self._database.execute("finish_partitions", values).rowcount < len(keys):
+            if self._database.execute("finish_partitions", values) < len(keys):
                 one_by_one = (*one_by_one, *keys)  # another batch is the live one of some
             self._database.execute("leave_partitions", values)
         for time, category in one_by_one:
             self._database.execute("record_partition", (flow, job, category, time, *mark))
 
 
-class PartitionRecord(NamedTuple):
-    """The execution that a partition's status is of. Times are seconds since the epoch."""
-
-    status: str
-    execution_id: int
-    started_at: float | None
-    ended_at: float
-    attempt: int
-
-
-class LivePartition(NamedTuple):
-    """The execution that is queued or running for a partition. Times are seconds since the epoch."""
-
-    execution_id: int
-    status: str
-    queued_at: float
-    started_at: float | None
-    attempt: int
-
-
 class PartitionStatuses:
     """Reads what became of partitions. Every method raises ``StoreError`` if the store can't be read.
 
-    The lines of the grids that were looked at last are kept, since a page looks again and again while a run goes on: then
-    only what has changed is read. A status changes by the end of an execution alone, so it is of one that had not ended at
+    The lines of the grids that were read last are kept, since a page reads them again and again while a run is going: then only
+    what has changed is read. A status changes by the end of an execution alone, so it is of one that had not ended at
     the look before, or came later (``cursor``).
     """
 
@@ -120,7 +97,7 @@ class PartitionStatuses:
         key = (flow, job, len(axis.times), hash(axis.joined), tuple(cats))
         with self._lock:
             known = self._known.pop(key, None)
-        # before what has ended is read, so that nothing that ends meanwhile looks as if nobody was at it
+        # before what has ended is read, so that what ends meanwhile does not look as if it had never run
         live = self._database.read("live_partitions", names)
         cursor = self._database.read("partition_cursor", names)[0][0]
         lines = self._changed(known, cursor, names, axis) or self._whole(names, axis, cats)
@@ -189,12 +166,12 @@ class PartitionStatuses:
         return min((text for text in found if text is not None), default=None)
 
     def succeeded_after(self, flow: str, job: str, execution_id: int) -> list[StoredKey]:
-        """The partitions whose status is the success of an execution that began after this one."""
+        """The partitions whose status is the success of an execution that started after this one."""
         rows = self._database.read("succeeded_partitions", {"flow": flow, "job": job, "after": execution_id})
         return [(time, category) for time, category in rows]
 
     def failed_before(self, flow: str, job: str, execution_id: int) -> list[StoredKey]:
-        """The partitions whose status is the failure of this execution or of one that began before it."""
+        """The partitions whose status is the failure of this execution or of one that started before it."""
         rows = self._database.read("failed_partitions", {"flow": flow, "job": job, "before": execution_id})
         return [(time, category) for time, category in rows]
 
@@ -236,8 +213,8 @@ class _Axis:
         self._elsewhere: dict[int, int] = {}
         if self._ordered != self.times:
             moved = [index for index, text in enumerate(self.times) if text != self._ordered[index]]
-            place = {self.times[index]: index for index in moved}
-            self._elsewhere = {index: place[self._ordered[index]] for index in moved}
+            there = {self.times[index]: index for index in moved}
+            self._elsewhere = {index: there[self._ordered[index]] for index in moved}
 
     @property
     def bounds(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
--- Every statement of the store, each under a name, in the SQL that SQLite and PostgreSQL share.
+-- The life of executions, in the SQL that SQLite and PostgreSQL share. A store's own statements stand in its own folder.
 
 -- What opens and what ends an execution is bound by position, in the order below, which takes half as long as by name.
 -- name: open_execution
@@ -37,23 +37,14 @@ INSERT INTO attempts (execution_id, attempt, status, started_at, ended_at, error
 VALUES (:execution_id, :attempt, :status, :started_at, :ended_at, :error)
 ON CONFLICT (execution_id, attempt) DO NOTHING
 
--- name: open_engine
-INSERT INTO engines (pid, process_started, kind, started_at) VALUES (:pid, :process_started, :kind, :started_at)
-
 -- name: close_engine
 UPDATE engines SET ended_at = :ended_at, reason = :reason WHERE id = :id AND ended_at IS NULL
-
--- name: open_engines
-SELECT id, pid, process_started, kind, started_at FROM engines WHERE ended_at IS NULL ORDER BY id
 
 -- name: engine_of_execution
 SELECT engine_id FROM executions WHERE id = :id
 
--- name: last_server
-SELECT pid, process_started, started_at, ended_at FROM engines WHERE kind = 'server' ORDER BY id DESC LIMIT 1
-
--- The run of a tick that has not begun is nobody's yet: the next server begins it. What a worker had been handed in a line, behind
--- another execution that held its place, may have begun: it counts as if it had.
+-- The run of a tick that has not started is nobody's yet: the next server starts it. An execution that a worker was handed in a
+-- chunk, behind another one that held its slot, may have started: it counts as if it had.
 -- name: unfinished_of_engine
 SELECT id, flow, job, kind, parent_id, root_id, attempt,
     CASE WHEN started_at IS NULL AND waiting LIKE '{"reason":"limit",%"held_by":%' THEN queued_at ELSE started_at END,
@@ -75,7 +66,7 @@ SELECT id, flow, job, kind, parent_id, root_id, attempt, started_at, time_partit
 WHERE status IN ('queued', 'running') AND status <> 'success' AND status <> 'skipped' AND parent_id + 0 = :parent_id
 ORDER BY id DESC
 
--- What a run has called by now, for whoever goes on with it.
+-- What a run has called by now, for the engine that resumes it.
 -- name: ended_calls
 SELECT job, id, status, output, error, reason, run_key, time_partition, cat_partition FROM executions
 WHERE root_id = :root_id AND parent_id = :parent_id AND status NOT IN ('queued', 'running')
@@ -101,9 +92,9 @@ SELECT execution_id, output FROM run_keys WHERE flow = :flow AND job = :job AND 
 
 -- The few that have not ended are looked through, whichever keys they have.
 -- name: run_key_elsewhere
-SELECT e.id, g.pid, g.process_started FROM executions e CROSS JOIN engines g ON g.id = e.engine_id
-WHERE e.status <> 'success' AND e.status <> 'skipped' AND e.status = 'running' AND e.run_key || '' = :run_key AND e.flow = :flow
-    AND e.job = :job AND e.engine_id <> :engine_id AND g.ended_at IS NULL
+SELECT id, engine_id FROM executions
+WHERE status <> 'success' AND status <> 'skipped' AND status = 'running' AND run_key || '' = :run_key AND flow || '' = :flow
+    AND job || '' = :job AND engine_id <> :engine_id
 
 -- name: save_run_key
 INSERT INTO run_keys (flow, job, run_key, execution_id, output) VALUES (:flow, :job, :run_key, :execution_id, :output)

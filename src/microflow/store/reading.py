@@ -1,15 +1,13 @@
 """What pages, API and command line look at: executions, lists of them, trees, counts, timelines.
 
 Lists are newest first, which is the order of the ids backwards. A list takes the one index that leaves least to look through (a
-parent's children, a tree, a run key or partition, an open status, a job, what nobody called) and checks the other conditions
+parent's children, a tree, a run key or partition, an open status, a job, what no execution called) and checks the other conditions
 on the way, so that it stays quick with millions of executions. Moments become ids by bisection, since ids ascend with the time of
 queueing.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,14 +20,14 @@ import msgspec
 from ..errors import UnknownNameError
 from ..model.clock import utc
 from ..model.results import ExecutionStatus, Kind, Trigger
-from .database import statement
-from .readers import Readable
-from .schedules import schedule_of
+from .database import Readable
+from .filters import Filters, cursor_before, read_cursor
+from .options import schedule_of
 from .views import (
     AttemptView,
     Bucket,
-    Counts,
-    Duration,
+    ExecutionCounts,
+    ExecutionDuration,
     ExecutionView,
     Newest,
     Page,
@@ -41,31 +39,13 @@ from .views import (
     execution_view,
     newest_view,
     tree_node,
-    wrong_cursor,
 )
-
-__all__ = [
-    "MAXIMUM_NODES",
-    "AttemptView",
-    "Bucket",
-    "Counts",
-    "Duration",
-    "ExecutionView",
-    "Filters",
-    "Newest",
-    "Page",
-    "Reading",
-    "Remark",
-    "Tree",
-    "TreeNode",
-    "read_cursor",
-]
 
 MAXIMUM_NODES = 5_000
 """How many executions of a tree are shown at most."""
 
 MAXIMUM_DEPTH = 100
-"""How many levels of calls below its top a tree shows at most: few readers of JSON take what is nested a thousand deep."""
+"""How many levels of calls below its top a tree shows at most: few readers of JSON accept a nesting of a thousand levels."""
 
 _SHOWN_TO = 1e-6
 """Seconds to which times are shown. They are stored finer, and what is shown as a moment counts as that moment."""
@@ -78,28 +58,8 @@ _OUTSIDE = frozenset(Trigger) - {Trigger.CALL, Trigger.MAP, Trigger.PARTITIONS}
 
 _CHECKED = ("trigger", "run_key", "time_partition")
 
-
-class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which executions a list shows; what is None is not asked for.
-
-    ``parent``: the children of this execution. ``root``: this execution and everything below it. ``since`` and
-    ``until``: aware datetimes, both included, of the time of queueing. ``top_level``: only those that no other
-    execution called.
-    """
-
-    flow: str | None = None
-    job: str | None = None
-    status: tuple[ExecutionStatus, ...] = ()
-    trigger: Trigger | None = None
-    parent: int | None = None
-    root: int | None = None
-    run_key: str | None = None
-    time_partition: str | None = None
-    cat_partition: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    top_level: bool = False
-
+Conditions = dict[str, dict[str, Any]]
+"""The names of conditions, each with its values."""
 
 _NO_FILTERS = Filters()
 
@@ -140,7 +100,7 @@ class Reading:
         ids = self._ids(filters, limit + 1, before)
         wanted = "listed_execution" if brief else "execution"
         rows = [row for id_ in ids[:limit] for row in self._database.read(wanted, {"id": id_})]
-        return Page([execution_view(row) for row in rows], _cursor(ids[limit - 1]) if len(ids) > limit else None)
+        return Page([execution_view(row) for row in rows], cursor_before(ids[limit - 1]) if len(ids) > limit else None)
 
     def partition_runs(self, flow: str, job: str, limit: int = 10) -> list[ExecutionView]:
         """The newest runs over partitions of a job, newest first."""
@@ -167,8 +127,7 @@ class Reading:
                 values = {"root": root, "parent": caller.id, "limit": 1}
                 is_deep = is_deep or bool(self._database.read("child_nodes", values))
                 continue
-            # by ids, which the index has in order, so that no mapping of a hundred thousand is sorted to show its
-            # beginning
+            # by ids, which the index has in order, so that a mapping of a hundred thousand is not sorted to show its start
             values = {"root": root, "parent": caller.id, "limit": limit - count + 1}
             children = [tree_node(row) for row in self._database.read("child_nodes", values)]
             truncated = count + len(children) > limit
@@ -191,7 +150,7 @@ class Reading:
         return sorted(map(tree_node, rows), key=lambda node: (node.position, node.id))
 
     def remarks(self, ids: Iterable[int]) -> dict[int, Remark]:
-        """What is to be said of executions beside their place in a tree; those that are gone are left out."""
+        """What is shown of executions beside a tree; executions that are gone are left out."""
         rows = (row for id_ in ids for row in self._database.read("remark", {"id": id_}))
         return {
             id_: Remark(error_view(error), msgspec.Raw(inputs.encode("utf-8", "replace")))
@@ -199,22 +158,22 @@ class Reading:
         }
 
     def schedule(self, id: int) -> str:  # noqa: A002
-        """The name of the schedule whose run an execution is; "" if it is none's."""
+        """The name of the schedule whose run an execution is; "" if it is not a schedule's run."""
         rows = self._database.read("options", {"id": id})
         return schedule_of(rows[0][0]) if rows else ""
 
-    def counts(self, failed_since: datetime) -> Counts:
+    def counts(self, failed_since: datetime) -> ExecutionCounts:
         """How many executions run and wait now, and how many that were queued since a moment have failed."""
         from_id = self._first_id_from(failed_since.timestamp())
-        return Counts(
+        return ExecutionCounts(
             self._count(ExecutionStatus.RUNNING),
             self._count(ExecutionStatus.QUEUED),
             self._count(ExecutionStatus.ERROR, from_id) + self._count(ExecutionStatus.CANCELLED, from_id),
         )
 
     def timeline(self, since: datetime, until: datetime, buckets: int) -> list[Bucket]:
-        """So many equal stretches of time, each with the count by status of the executions queued in it that nobody
-        called.
+        """So many equal stretches of time, each with the count by status of the executions queued in it that no
+        execution called.
         """
         step: timedelta = (until - since) / buckets
         edges = [since + step * number for number in range(buckets)] + [until]
@@ -224,11 +183,11 @@ class Reading:
             for start, end, first, before in zip(edges, edges[1:], ids, ids[1:], strict=False)
         ]
 
-    def durations(self, flow: str, job: str, limit: int = 50) -> list[Duration]:
+    def durations(self, flow: str, job: str, limit: int = 50) -> list[ExecutionDuration]:
         """How long the newest executions of a job took that ran and ended, newest first."""
         rows = self._database.read("durations", {"flow": flow, "job": job, "limit": limit})
         return [
-            Duration(id_, ExecutionStatus(status), utc(started), max(ended - started, 0.0))
+            ExecutionDuration(id_, ExecutionStatus(status), utc(started), max(ended - started, 0.0))
             for id_, status, started, ended in rows
         ]
 
@@ -239,7 +198,7 @@ class Reading:
 
     def _ids(self, filters: Filters, limit: int, before: int | None) -> list[int]:
         """The newest ids that the filters let through, merged from the sources that the chosen index has."""
-        conditions: dict[str, dict[str, Any]] = {}
+        conditions: Conditions = {}
         if before is not None:
             conditions["if_before"] = {"before": before}
         for name in _CHECKED:
@@ -258,50 +217,38 @@ class Reading:
             return found[0]
         return list(islice(heapq.merge(*found, reverse=True), limit))
 
-    def _sources(self, filters: Filters) -> Iterator[dict[str, dict[str, Any]]]:
+    def _sources(self, filters: Filters) -> Iterator[Conditions]:
         """The conditions that choose the index: one set for each stretch of it that has to be looked through."""
-        checked: dict[str, dict[str, Any]] = {
-            f"if_checked_{name}": {name: value}
-            for name in ("flow", "job", "cat_partition")
-            if (value := getattr(filters, name)) is not None
-        }
-        statuses = tuple(dict.fromkeys(filters.status))
-        some = (
-            {}
-            if not statuses
-            else {"if_status": {f"status_{i}": str(statuses[min(i, len(statuses)) - 1]) for i in range(1, 7)}}
-        )
-        if filters.top_level or filters.trigger in _OUTSIDE:
-            checked["if_checked_top_level"] = {}
+        checks, some = _checks(filters), _any_of(filters.status)
         if filters.parent is not None:
             if (root := self._root_of(filters.parent)) is not None:
                 below = {} if filters.root in (None, root) else {"if_root": {"root": filters.root}}
-                yield {"if_parent": {"root": root, "parent": filters.parent}, **below, **checked, **some}
+                yield {"if_parent": {"root": root, "parent": filters.parent}, **below, **checks, **some}
         elif filters.root is not None:
-            yield {"if_root": {"root": filters.root}, **checked, **some}
+            yield {"if_root": {"root": filters.root}, **checks, **some}
         elif filters.run_key is not None or filters.time_partition is not None:
-            yield {**checked, **some}  # what few have has its index, and is among the conditions already
-        elif statuses and _IN_INDEX.issuperset(statuses):
-            for status in statuses:
-                yield {"if_open_status": {"status": str(status)}, **checked}
+            yield {
+                **checks,
+                **some,
+            }  # few executions have these; they have an index, and are among the conditions already
+        elif filters.status and _IN_INDEX.issuperset(filters.status):
+            for status in dict.fromkeys(filters.status):
+                yield {"if_open_status": {"status": str(status)}, **checks}
         elif filters.cat_partition is not None:
-            yield {"if_cat_partition": {}, **checked, **some}
-        elif "if_checked_top_level" in checked and filters.job is None:
-            yield {"if_top_level": {}, **checked, **some}
+            yield {"if_cat_partition": {}, **checks, **some}
+        elif "if_checked_top_level" in checks and filters.job is None:
+            yield {"if_top_level": {}, **checks, **some}
         elif filters.flow is not None or filters.job is not None:
             for flow, job in self._jobs(filters.flow, filters.job):
-                yield {"if_job": {"flow": flow, "job": job}, **checked, **some}
+                yield {"if_job": {"flow": flow, "job": job}, **checks, **some}
         else:
             yield some
 
-    def _source(self, conditions: dict[str, dict[str, Any]], limit: int) -> list[int]:
+    def _source(self, conditions: Conditions, limit: int) -> list[int]:
         values: dict[str, Any] = {"limit": limit}
         for own in conditions.values():
             values |= own
-        texts = " AND ".join(statement(name) for name in conditions)
-        where = f" WHERE {texts}" if texts else ""
-        text = f"{statement('execution_ids')}{where} {statement('newest_first')}"
-        return [row[0] for row in self._database.read_text(text, values)]
+        return [row[0] for row in self._database.read_newest("execution_ids", tuple(conditions), values)]
 
     def _jobs(self, flow: str | None, job: str | None) -> Iterator[tuple[str, str]]:
         """(flow, job) of what has executions, found by jumping from one to the next in the index."""
@@ -372,22 +319,24 @@ class Reading:
         return low
 
 
-def read_cursor(cursor: str) -> int:
-    """The id before which a page goes on. Raises ``ValueError`` for a text that no page gave as its ``next``."""
-    try:
-        if "+" in cursor or "/" in cursor:  # Python 3.15 warns of them, earlier ones read them as "-" and "_"
-            raise ValueError("not of the alphabet")
-        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-        found = int(text.removeprefix("before:"))
-        if _cursor(found) == cursor and 0 < found < 2**63:
-            return found
-    except (ValueError, binascii.Error):
-        pass  # the same message as for a cursor that decodes to something else
-    raise ValueError(wrong_cursor(cursor))
+def _checks(filters: Filters) -> Conditions:
+    """The conditions that are checked on the way, whichever index is chosen."""
+    checks: Conditions = {
+        f"if_checked_{name}": {name: value}
+        for name in ("flow", "job", "cat_partition")
+        if (value := getattr(filters, name)) is not None
+    }
+    if filters.top_level or filters.trigger in _OUTSIDE:
+        checks["if_checked_top_level"] = {}
+    return checks
 
 
-def _cursor(id_: int) -> str:
-    return base64.urlsafe_b64encode(f"before:{id_}".encode()).decode().rstrip("=")
+def _any_of(given: Sequence[ExecutionStatus]) -> Conditions:
+    """The condition that the status is one of these; none if all are meant. It has as many values as there are statuses."""
+    statuses = tuple(dict.fromkeys(given))
+    if not statuses:
+        return {}
+    return {"if_status": {f"status_{i}": str(statuses[min(i, len(statuses)) - 1]) for i in range(1, 7)}}
 
 
 def _no_execution(id_: int) -> UnknownNameError:

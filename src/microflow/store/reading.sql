@@ -1,13 +1,14 @@
--- What is looked at. Conditions begin with "if_": reading.py joins those that a list asks for with AND.
+-- What is looked at. Conditions start with "if_": a list is joined of those that it asks for (see ``Readable.read_newest``).
 
 -- name: execution
-SELECT id, flow, job, kind, status, trigger, parent_id, root_id, inputs, output, error, reason, run_key, time_partition,
-    cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at, progress, waiting, cpu_seconds, peak_memory
+SELECT id, flow, job, kind, status, trigger, parent_id, reason, run_key, time_partition, cat_partition, attempt,
+    queued_at, started_at, ended_at, progress, waiting, root_id, inputs, output, error, scheduled_at, cpu_seconds, peak_memory
 FROM executions WHERE id = :id
 
 -- name: listed_execution
-SELECT id, flow, job, kind, status, trigger, parent_id, root_id, substr(inputs, 1, 4097), NULL, error, reason, run_key,
-    time_partition, cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at, progress, waiting, cpu_seconds, peak_memory
+SELECT id, flow, job, kind, status, trigger, parent_id, reason, run_key, time_partition, cat_partition, attempt,
+    queued_at, started_at, ended_at, progress, waiting,
+    root_id, substr(inputs, 1, 4097), NULL, error, scheduled_at, cpu_seconds, peak_memory
 FROM executions WHERE id = :id
 
 -- name: attempts
@@ -17,18 +18,18 @@ SELECT attempt, status, started_at, ended_at, error FROM attempts WHERE executio
 SELECT coalesce(root_id, id) FROM executions WHERE id = :id
 
 -- name: node
-SELECT id, flow, job, kind, status, trigger, parent_id, position, reason, run_key, time_partition, cat_partition, attempt,
-    queued_at, started_at, ended_at, progress, waiting
+SELECT id, flow, job, kind, status, trigger, parent_id, reason, run_key, time_partition, cat_partition, attempt,
+    queued_at, started_at, ended_at, progress, waiting, position
 FROM executions WHERE id = :id
 
 -- name: child_nodes
-SELECT id, flow, job, kind, status, trigger, parent_id, position, reason, run_key, time_partition, cat_partition, attempt,
-    queued_at, started_at, ended_at, progress, waiting
+SELECT id, flow, job, kind, status, trigger, parent_id, reason, run_key, time_partition, cat_partition, attempt,
+    queued_at, started_at, ended_at, progress, waiting, position
 FROM executions WHERE root_id = :root AND parent_id = :parent ORDER BY id LIMIT :limit
 
 -- name: noteworthy_nodes
-SELECT id, flow, job, kind, status, trigger, parent_id, position, reason, run_key, time_partition, cat_partition, attempt,
-    queued_at, started_at, ended_at, progress, waiting
+SELECT id, flow, job, kind, status, trigger, parent_id, reason, run_key, time_partition, cat_partition, attempt,
+    queued_at, started_at, ended_at, progress, waiting, position
 FROM executions
 WHERE status = :status AND status <> 'success' AND status <> 'skipped' AND id > :after AND parent_id = :parent
 ORDER BY id LIMIT :limit

@@ -11,7 +11,7 @@ import msgspec
 
 from ..model.results import ExecutionError, ExecutionStatus
 from .database import Database
-from .executions import Ending, Opened
+from .rows import Ending, Opened
 
 
 class EndedCall(NamedTuple):

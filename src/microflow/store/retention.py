@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from ..errors import StoreError
 from .database import Database
 from .logs import Logs
 from .mappings import MappingInputs
+from .rows import RetentionStep
 
 STEP = 100
-"""Executions that one step looks at: few enough that nobody who writes meanwhile waits long."""
+"""Executions that one step looks at: few enough that no other writer waits long."""
 
 _STEPS_TO_CHECKPOINT = 25
-"""After so many steps the write-ahead log is moved to the file here, before some commit of somebody else's has to do it."""
-
-
-class Step(NamedTuple):
-    """What a step did: how many executions it deleted, and where the next one goes on (None: nothing is left to look at)."""
-
-    deleted: int
-    next: int | None
+"""After so many steps this thread puts away what they have piled up, before a commit of another writer has to do it."""
 
 
 class Retention:
@@ -31,19 +23,19 @@ class Retention:
     output they fall back to.
     """
 
-    def __init__(self, database: Database, logs: Logs) -> None:
+    def __init__(self, database: Database, logs: Logs, mappings: MappingInputs) -> None:
         self._database = database
         self._logs = logs
-        self._inputs = MappingInputs(database)
+        self._mappings = mappings
 
-    def step(self, before: float, after: int = 0) -> Step:
+    def step(self, before: float, after: int = 0) -> RetentionStep:
         """Look at the next executions after the number ``after``; ``before`` is in seconds since the epoch. Raises ``StoreError``.
 
-        The rows go first: a log that outlives its row is found again by nobody and deleted by whoever gets its number.
+        The rows go first: a log that outlives its row is never read, and is replaced by the next execution of its number.
         """
         rows = self._database.read("old_executions", {"before": before, "after": after, "count": STEP})
         if not rows:
-            return Step(0, None)
+            return RetentionStep(0, None)
         last, _, is_old = rows[-1]
         old = [number for number, may_go, _ in rows if may_go]
         if old:
@@ -51,17 +43,14 @@ class Retention:
                 for number in old:
                     self._database.execute("delete_execution", (number,))
                 self._database.execute("delete_attempts", {"after": after, "last": last})
-            try:
-                self._logs.delete(old)
-            except OSError as error:
-                raise StoreError(f"The logs of deleted executions can't be deleted: {error}.") from error
+            self._logs.delete(old)
         # executions are numbered in the order of time, so what follows one that is too young is too young as well
-        return Step(len(old), last if is_old and len(rows) == STEP else None)
+        return RetentionStep(len(old), last if is_old and len(rows) == STEP else None)
 
     def finish(self, before: float) -> bool:
         """Delete a few of the records that belong to no execution, of ticks and of engines; whether there may be more."""
         with self._database.transaction():
-            deleted = self._database.execute("delete_ticks", {"before": before, "count": STEP}).rowcount
+            deleted = self._database.execute("delete_ticks", {"before": before, "count": STEP})
             self._database.execute("delete_engines", {"before": before})
         return deleted > 0
 
@@ -75,5 +64,5 @@ class Retention:
             if number % _STEPS_TO_CHECKPOINT == 0:
                 self._database.checkpoint()
             yield deleted
-        while self.finish(before) or self._inputs.delete_ended():
+        while self.finish(before) or self._mappings.delete_ended():
             yield 0

@@ -55,10 +55,10 @@ SELECT id, flow, options FROM executions
 WHERE status IN ('running', 'queued') AND status <> 'success' AND status <> 'skipped' AND root_id + 0 IS NULL ORDER BY id
 
 -- name: top_level_elsewhere
-SELECT e.id, g.pid, g.process_started, e.options FROM executions e CROSS JOIN engines g ON g.id = e.engine_id
-WHERE e.status = 'running' AND e.status <> 'success' AND e.status <> 'skipped' AND e.root_id + 0 IS NULL AND e.flow = :flow
-    AND e.engine_id <> :engine_id AND g.ended_at IS NULL
-ORDER BY e.id
+SELECT id, engine_id, options FROM executions
+WHERE status = 'running' AND status <> 'success' AND status <> 'skipped' AND root_id + 0 IS NULL AND flow || '' = :flow
+    AND engine_id <> :engine_id
+ORDER BY id
 
 -- name: ticks_not_started
 SELECT id, flow, job, attempt FROM executions

@@ -16,10 +16,16 @@ from ..errors import StoreError
 from ..model.clock import utc
 from ..model.payloads import is_too_deep
 from ..model.results import ExecutionError, ExecutionStatus
-from .executions import Waiting
+from .rows import TickState, Waiting
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A point in time, in UTC."""
+
+SHOWN_TICKS = 100
+"""How many ticks of a schedule are shown."""
+
+LONGEST_REASON = 500
+"""Characters of an error's message that are shown of a tick whose run failed."""
 
 _OBJECTS = {"type": "array", "items": {"type": "object"}}
 StoredInputs = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "array"})]
@@ -142,7 +148,7 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class Counts(msgspec.Struct, frozen=True):
+class ExecutionCounts(msgspec.Struct, frozen=True):
     """How many executions run and wait now, and how many have failed (``error`` or ``cancelled``) since a moment."""
 
     running: int
@@ -158,7 +164,7 @@ class Bucket(msgspec.Struct, frozen=True):
     statuses: dict[str, int]
 
 
-class Duration(msgspec.Struct, frozen=True):
+class ExecutionDuration(msgspec.Struct, frozen=True):
     """How long one execution took, in ``seconds``."""
 
     id: int
@@ -176,6 +182,26 @@ class Newest(msgspec.Struct, frozen=True):
     ended_at: datetime | None
 
 
+class TickView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a tick, as it is shown.
+
+    ``outcome`` is "run", "queued" (it runs after the runs before it), "overlap" (it did not run, since the run before it was still
+    going), "missed" or "paused"; ``reason`` says why in words. ``execution_id`` is the tick's run, for an overlap the run that was
+    still going; ``status`` is that execution's now (null: deleted with old history). ``run_reason`` says of the tick's run why it
+    failed or was skipped. ``count`` above 1: the record stands for so many ticks, from ``first`` to ``at``, none of which ran.
+    """
+
+    at: Moment
+    outcome: TickState
+    reason: str | None
+    execution_id: int | None
+    status: ExecutionStatus | None
+    run_reason: str | None = None
+    count: int
+    first: Moment
+    recorded_at: Moment
+
+
 _json = msgspec.json.Decoder(msgspec.Raw)
 _error = msgspec.json.Decoder(ExecutionError)
 _progress = msgspec.json.Decoder(ProgressView)
@@ -184,65 +210,55 @@ _waiting = msgspec.json.Decoder(Waiting)
 
 def execution_view(row: tuple[Any, ...]) -> ExecutionView:
     """A row of the statement ``execution``."""
-    (id_, flow, job, kind, status, trigger, parent_id, root_id, inputs, output, error, reason, run_key) = row[:13]
-    time_partition, cat_partition, attempt, scheduled_at, queued_at, started_at, ended_at = row[13:20]
-    progress, waiting, cpu_seconds, peak_memory = row[20:]
+    root_id, inputs, output, error, scheduled_at, cpu_seconds, peak_memory = row[_SHARED:]
     given, inputs_damage = stored_json(inputs)
     made, output_damage = (None, "") if output is None else stored_json(output)
+    shared = _shared(row)
     return ExecutionView(
-        id=id_,
-        flow=flow,
-        job=job,
-        kind=kind,
-        status=ExecutionStatus(status),
-        trigger=trigger,
-        parent_id=parent_id,
-        root_id=id_ if root_id is None else root_id,
+        **shared,
+        root_id=shared["id"] if root_id is None else root_id,
         inputs=_NO_INPUTS if given is None else given,
         output=made,
         error=error_view(error) or _damage(inputs=inputs_damage, output=output_damage),
-        reason=reason,
-        run_key=run_key,
-        time_partition=time_partition,
-        cat_partition=cat_partition,
-        attempt=attempt,
         scheduled_at=_moment(scheduled_at),
-        queued_at=utc(queued_at),
-        started_at=_moment(started_at),
-        ended_at=_moment(ended_at),
-        progress=_progress_view(progress),
-        waiting=_waiting_view(waiting),
         cpu_seconds=cpu_seconds,
         peak_memory=peak_memory,
     )
 
 
 def tree_node(row: tuple[Any, ...]) -> TreeNode:
-    """A row of the statement ``tree``, without its children."""
-    (id_, flow, job, kind, status, trigger, parent_id, position, reason, run_key, time_partition, cat_partition) = row[
-        :12
-    ]
-    attempt, queued_at, started_at, ended_at, progress, waiting = row[12:]
-    return TreeNode(
-        id=id_,
-        flow=flow,
-        job=job,
-        kind=kind,
-        status=ExecutionStatus(status),
-        trigger=trigger,
-        parent_id=parent_id,
-        position=position,
-        reason=reason,
-        run_key=run_key,
-        time_partition=time_partition,
-        cat_partition=cat_partition,
-        attempt=attempt,
-        queued_at=utc(queued_at),
-        started_at=_moment(started_at),
-        ended_at=_moment(ended_at),
-        progress=_progress_view(progress),
-        waiting=_waiting_view(waiting),
-    )
+    """A row of the statement ``node``, without its children."""
+    (position,) = row[_SHARED:]
+    return TreeNode(**_shared(row), position=position)
+
+
+_SHARED = 17
+"""How many columns the statements ``execution`` and ``node`` start with in common."""
+
+
+def _shared(row: tuple[Any, ...]) -> dict[str, Any]:
+    """The fields that an execution has in lists and in trees."""
+    id_, flow, job, kind, status, trigger, parent_id, reason, run_key, time_partition, cat_partition, attempt = row[:12]
+    queued_at, started_at, ended_at, progress, waiting = row[12:_SHARED]
+    return {
+        "id": id_,
+        "flow": flow,
+        "job": job,
+        "kind": kind,
+        "status": ExecutionStatus(status),
+        "trigger": trigger,
+        "parent_id": parent_id,
+        "reason": reason,
+        "run_key": run_key,
+        "time_partition": time_partition,
+        "cat_partition": cat_partition,
+        "attempt": attempt,
+        "queued_at": utc(queued_at),
+        "started_at": _moment(started_at),
+        "ended_at": _moment(ended_at),
+        "progress": _progress_view(progress),
+        "waiting": _waiting_view(waiting),
+    }
 
 
 def attempt_view(row: tuple[Any, ...]) -> AttemptView:
@@ -261,6 +277,24 @@ def newest_view(row: tuple[Any, ...]) -> Newest:
     """A row of the statement ``newest_of_job``."""
     id_, status, started_at, ended_at = row
     return Newest(id_, ExecutionStatus(status), _moment(started_at), _moment(ended_at))
+
+
+def tick_view(row: tuple[Any, ...]) -> TickView:
+    at, outcome, reason, execution_id, status, count, first_at, recorded_at, error, run_reason = row
+    failure = error_view(error)
+    if failure is not None:
+        run_reason = f"{failure.type}: {failure.message[:LONGEST_REASON]}"
+    return TickView(
+        at=utc(at),
+        outcome=outcome,
+        reason=reason,
+        execution_id=execution_id,
+        status=None if status is None else ExecutionStatus(status),
+        run_reason=run_reason,
+        count=count,
+        first=utc(first_at),
+        recorded_at=utc(recorded_at),
+    )
 
 
 def _moment(seconds: float | None) -> datetime | None:

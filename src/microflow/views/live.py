@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 MOST_HOLDERS = 100
 """So many of the executions that hold what another waits for are named, since each of a list that waits names them."""
 
+
+class LogText(msgspec.Struct, frozen=True):
+    """A part of a log.
+
+    ``next`` is the offset after it, ``left_out`` how many bytes before it are no longer kept. ``ended``: the
+    execution had ended when this was read, so that an empty ``text`` is the end of the log.
+    """
+
+    text: str
+    next: int
+    left_out: int
+    ended: bool
+
+
 V = TypeVar("V", ExecutionView, TreeNode)
 
 

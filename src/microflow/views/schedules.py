@@ -11,8 +11,8 @@ import msgspec
 
 from ..model.clock import utc
 from ..model.schedules import ClockChange, describe, next_clock_change, next_ticks, ticks_around
-from ..store.schedules import ScheduleHistory, TickView
-from ..store.views import Moment
+from ..store import ScheduleHistory
+from ..store.views import Moment, TickView
 
 if TYPE_CHECKING:
     from ..engine.schedules.runs import ServedSchedule

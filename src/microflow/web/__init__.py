@@ -1,1 +1,1 @@
-"""The server's face: the REST API and the pages, siblings over ``store.reading`` (looks) and the engine (acts)."""
+"""The server's face: the REST API and the pages, siblings that look at the store and act by the engine."""

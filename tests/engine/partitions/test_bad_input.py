@@ -27,7 +27,7 @@ Start = Callable[..., Engine]
 
 
 def nothing_happened(engine: Engine) -> bool:
-    return engine.database.read_text("SELECT count(*) FROM executions") == [(0,)]
+    return engine.store.database.read_text("SELECT count(*) FROM executions") == [(0,)]
 
 
 @pytest.fixture

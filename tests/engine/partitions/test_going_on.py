@@ -18,7 +18,7 @@ End = Callable[[Engine], None]
 
 
 def rows(engine: Engine, columns: str = "job, status, attempt", where: str = "1") -> list[Any]:
-    return engine.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
+    return engine.store.database.read_text(f"SELECT {columns} FROM executions WHERE {where} ORDER BY id")
 
 
 def wait(until: Any, engine: Engine, look: Look, number: int, status: str = "success") -> None:

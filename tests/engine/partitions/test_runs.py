@@ -277,7 +277,7 @@ def test_many_partitions_hold_neither_rows_nor_threads(flow: Flow, start: Start,
     attempts = [runner.next(), runner.next()]
 
     assert engine.progress(submitted.id) == (0, 201_970, None)
-    assert engine.database.read_text("SELECT count(*) FROM executions") == [(3,)]
+    assert engine.store.database.read_text("SELECT count(*) FROM executions") == [(3,)]
     engine.cancel(submitted.id)
     assert [attempt.observer.stop.reason for attempt in attempts] == ["cancelled", "cancelled"]
     assert submitted.future.result().status == "cancelled"

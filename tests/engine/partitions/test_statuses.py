@@ -10,7 +10,7 @@ import pytest
 
 from microflow import ExecutionResult, Flow, Job
 from microflow.engine.engine import Engine
-from microflow.store.partitions import PartitionRecord
+from microflow.store.rows import PartitionRecord
 
 Start = Callable[..., Engine]
 Lines = Callable[..., list[str]]
@@ -213,7 +213,7 @@ def test_an_execution_without_keys_leaves_them_alone(flow: Flow, start: Start, r
     load({"x": 1})
 
     assert lines(engine, load) == [".", "."]
-    assert engine.database.read_text("SELECT count(*) FROM partitions") == [(0,)]
+    assert engine.store.database.read_text("SELECT count(*) FROM partitions") == [(0,)]
 
 
 def test_what_a_dead_engine_left_is_failed(
@@ -226,7 +226,7 @@ def test_what_a_dead_engine_left_is_failed(
     runner.next()
     begin(dying, load, "b")
     assert lines(dying, load) == ["r", "q"]
-    monkeypatch.setattr("microflow.engine.recovery.dead_engines.is_alive", lambda pid, started: False)
+    monkeypatch.setattr("microflow.store.sqlite.engines.is_alive", lambda pid, started: False)
     engine = start(flow)
     assert lines(engine, load) == ["e", "e"]
 
@@ -236,7 +236,7 @@ def test_what_a_dead_engine_left_is_failed(
     assert lines(dying, load) == ["r", "r"]
     engine = start(flow)
     assert lines(engine, load) == ["e", "e"]
-    assert [row[0] for row in engine.database.read_text("SELECT live_id FROM partitions")] == [None, None]
+    assert [row[0] for row in engine.store.database.read_text("SELECT live_id FROM partitions")] == [None, None]
 
 
 def test_a_partition_set_afterwards_does_not_hide_what_runs(flow: Flow, start: Start, lines: Lines) -> None:

@@ -16,7 +16,7 @@ from microflow.engine.execution.state import State
 from microflow.engine.schedules.scheduler import SchedulerConfig, Swept
 from microflow.model.results import ExecutionStatus
 from microflow.runners.base import Outcome
-from microflow.store.reading import ExecutionView, Reading
+from microflow.store.views import ExecutionView
 
 from ..conftest import bury, die
 
@@ -187,13 +187,13 @@ class Server:
     def ticks(self, flow: str, name: str) -> list[tuple[str, str]]:
         """(moment, outcome) of every tick, oldest first."""
         assert self.engine is not None
-        found = self.engine.schedules.ticks(flow, name, 100_000)
+        found = self.engine.store.schedules.ticks(flow, name, 100_000)
         return [(tick.at.strftime("%m-%dT%H:%M"), tick.outcome) for tick in reversed(found)]
 
     def executions(self) -> list[ExecutionView]:
         """Everything that was executed, oldest first."""
         assert self.engine is not None
-        return Reading(self.engine.database).executions(limit=100_000).items[::-1]
+        return self.engine.store.reading.executions(limit=100_000).items[::-1]
 
 
 @pytest.fixture

@@ -211,7 +211,9 @@ class Simulation:
         fired = Counter((execution.job, execution.scheduled_at) for execution in runs)
         assert not fired or fired.most_common(1)[0][1] == 1, "a tick fired twice"
         for expected in self.schedules:
-            recorded = {tick.at: tick for tick in self.server.engine.schedules.ticks("shop", expected.name, 100_000)}
+            recorded = {
+                tick.at: tick for tick in self.server.engine.store.schedules.ticks("shop", expected.name, 100_000)
+            }
             assert all(tick.count == 1 for tick in recorded.values())
             found = {at: tick.outcome for at, tick in recorded.items()}
             wrong = {

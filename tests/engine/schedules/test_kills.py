@@ -91,7 +91,7 @@ def check(server: Any) -> None:
     assert [at[6:] for at, _ in server.ticks("shop", "changed")] == ["01:00", "02:00", "02:30"]
     for name in ("single", "all", "queue", "changed", "dag"):
         job = "first" if name == "dag" else name
-        ran = [tick for tick in server.engine.schedules.ticks("shop", name) if tick.outcome in ("run", "queued")]
+        ran = [tick for tick in server.engine.store.schedules.ticks("shop", name) if tick.outcome in ("run", "queued")]
         assert {tick.at for tick in ran} == {at for known, at in fired if known == job}
 
 
@@ -122,7 +122,7 @@ def interrupted(server: Any, number: int, after: bool) -> bool:
     """Serve until write number ``number`` and die there; False if there were fewer."""
     flow = flow_of(server.runner, changed=True)
     server.start(flow, opened=False)
-    was_reached = kill_at(server.engine.database, number, after=after)
+    was_reached = kill_at(server.engine.store.database, number, after=after)
     with suppress(Killed):
         last_acts(server)
     server.die()
@@ -149,7 +149,7 @@ def test_a_store_that_fails_at_any_write_delays_ticks_and_nothing_else(make_serv
         story(server)
         server.start(flow_of(server.runner, changed=True), opened=False)
         server.engine.scheduler.open(server.clock.now())
-        was_reached = fail_at(server.engine.database, number)
+        was_reached = fail_at(server.engine.store.database, number)
         server.look()
         reached = was_reached()
         server.runner.release()

@@ -12,7 +12,6 @@ from microflow import Flow, Schedule
 from microflow.engine.engine import Engine
 from microflow.engine.execution.other_engines import LOOK
 from microflow.errors import ConflictError
-from microflow.store.reading import Reading
 
 from ..conftest import FakeRunner
 from .conftest import flow_with, utc
@@ -38,7 +37,7 @@ def test_a_tick_during_a_run_of_another_process_is_skipped(server: Any) -> None:
         server.runner.release()
         other.stop(grace=0)
 
-    newest, skipped = server.engine.schedules.ticks("shop", "load")
+    newest, skipped = server.engine.store.schedules.ticks("shop", "load")
     assert (newest.outcome, skipped.outcome, skipped.execution_id) == ("run", "overlap", run.id)
 
 
@@ -59,7 +58,7 @@ def test_a_run_waits_for_one_of_another_process_where_it_is_to_be_queued(
     if overlap == "queue":
         clock.until_asleep(LOOK)
         assert runner.none_began()
-        waiting = Reading(other.database).execution(second.id).waiting
+        waiting = other.store.reading.execution(second.id).waiting
         assert waiting is not None
         assert (waiting.reason, waiting.message, list(waiting.held_by)) == (
             "schedule",

@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from microflow.model.events import EventBus
-from microflow.store.database import Database
-from microflow.store.reading import Reading
-from microflow.store.schedules import Schedules
+from microflow.store import open as open_store
 
 SERVE = """
 import os, signal, sys
@@ -39,7 +37,7 @@ def load():
 
 engine = Engine([flow], store=store, clock=Clock())
 engine.start()
-carry_out, numbers = engine.database.execute_text, count(1)
+carry_out, numbers = engine.store.database.execute_text, count(1)
 
 
 def execute(text, values):
@@ -48,7 +46,7 @@ def execute(text, values):
     return carry_out(text, values)
 
 
-engine.database.execute_text = execute
+engine.store.database.execute_text = execute
 engine.scheduler.open(Clock.now())
 engine.scheduler.run_once(Clock.now())
 engine._resources.live.wait_until_empty(60)
@@ -70,10 +68,8 @@ def test_a_server_that_is_killed_again_and_again_fires_every_tick_once(tmp_path:
     assert [serve(number, number) for number in range(1, KILLS + 1)] == [-9] * KILLS
     assert serve(KILLS + 1, 0) == 0
 
-    database = Database(store)
-    ticks = Schedules(database, EventBus()).ticks("shop", "load")
-    executions = Reading(database).executions().items
-    database.close()
+    with closing(open_store(store, "look")) as found:
+        ticks, executions = found.schedules.ticks("shop", "load"), found.reading.executions().items
     first = 1_800_000_000
     assert [tick.at.timestamp() for tick in reversed(ticks)] == [first + 60 * n for n in range(1, KILLS + 2)]
     assert {tick.outcome for tick in ticks} <= {"run", "queued"}

@@ -84,7 +84,7 @@ def test_a_new_schedule_counts_from_the_reload_and_a_removed_one_runs_no_more(ma
     assert server.engine is not None
     assert server.ticks("shop", "old") == [("05-04T01:00", "run")]
     assert server.ticks("shop", "new") == [("05-04T02:00", "run")]
-    row = server.engine.schedules.find("shop", "old")
+    row = server.engine.store.schedules.find("shop", "old")
     assert row is not None
     assert row.removed_at == utc("2026-05-04T01:30").timestamp()
     assert list(server.engine.scheduler.served) == [("shop", "new")]
@@ -178,20 +178,20 @@ def test_a_store_that_fails_refuses_the_reload_and_the_schedules_stay(
     server.start(flow_with(server.runner, "0 * * * *"), flow_with(server.runner, "0 * * * *", name="store"))
     assert server.engine is not None
     before = dict(server.engine.scheduler.served)
-    serve = server.engine.schedules.serve
+    serve = server.engine.store.schedules.serve
 
     def failing(flow: str, *given: Any) -> None:
         if flow == "store":
             raise StoreUnavailable("the disk is full")
         serve(flow, *given)
 
-    monkeypatch.setattr(server.engine.schedules, "serve", failing)
+    monkeypatch.setattr(server.engine.store.schedules, "serve", failing)
     changed = [flow_with(server.runner, "5 * * * *"), flow_with(server.runner, "5 * * * *", name="store")]
     with pytest.raises(StoreUnavailable):
         reload(server, *changed)
 
     assert server.engine.scheduler.served == before
-    row = server.engine.schedules.find("shop", "load")
+    row = server.engine.store.schedules.find("shop", "load")
     assert row is not None
     assert row.cron == "0 * * * *"  # nothing of the reload is written
     server.advance_to(utc("2026-05-04T01:10"))

@@ -26,7 +26,7 @@ def test_a_tick_is_the_execution_of_a_job_that_is_alone_on_its_schedule(server: 
     first, second = server.executions()
     assert (first.job, first.kind, first.trigger, first.parent_id) == ("load", "task", "schedule", None)
     assert (first.scheduled_at, second.scheduled_at) == (utc("2026-05-04T00:10"), utc("2026-05-04T01:10"))
-    assert [tick.execution_id for tick in server.engine.schedules.ticks("shop", "load")] == [second.id, first.id]
+    assert [tick.execution_id for tick in server.engine.store.schedules.ticks("shop", "load")] == [second.id, first.id]
 
 
 def test_one_schedule_of_several_jobs_is_one_dag_run_with_what_they_need(server: Any) -> None:
@@ -126,7 +126,7 @@ def test_what_was_missed_is_caught_up(server: Any, catch_up: Any, outcomes: list
     server.look()
 
     assert [outcome for _, outcome in server.ticks("shop", "load")] == outcomes
-    late = [tick for tick in server.engine.schedules.ticks("shop", "load") if tick.outcome == "run"]
+    late = [tick for tick in server.engine.store.schedules.ticks("shop", "load") if tick.outcome == "run"]
     assert {tick.reason for tick in late} <= {"Run late: no server ran at that time."}
 
 
@@ -167,7 +167,7 @@ def test_a_long_backlog_that_is_stopped_in_the_middle_goes_on_with_the_next_serv
     server.clock.advance(10_000 * 60)
     server.runner.hold("load")
     server.start(flow_with(server.runner, schedule))
-    scheduler, database = server.engine.scheduler, server.engine.database
+    scheduler, database = server.engine.scheduler, server.engine.store.database
     carry_out, claimed = database.execute_text, []
 
     def stop_after_three_hundred(text: str, values: Any) -> Any:
@@ -185,7 +185,7 @@ def test_a_long_backlog_that_is_stopped_in_the_middle_goes_on_with_the_next_serv
     server.start(flow_with(server.runner, schedule))
     server.look()
 
-    ticks = server.engine.schedules.ticks("shop", "load", 100_000)
+    ticks = server.engine.store.schedules.ticks("shop", "load", 100_000)
     assert sum(tick.count for tick in ticks) == 10_000
     missed, *ran = sorted(ticks, key=lambda tick: tick.at)
     assert (missed.outcome, missed.count, missed.reason) == (
@@ -233,7 +233,7 @@ def test_what_a_clock_that_was_ahead_made_one_miss_runs_when_its_time_comes(serv
 
     assert [outcome for _, outcome in server.ticks("shop", "load")] == ["run"] * 7
     assert [execution.scheduled_at.hour for execution in server.executions()] == [1, 6, 2, 3, 4, 5, 7]
-    assert {tick.reason for tick in server.engine.schedules.ticks("shop", "load")} == {
+    assert {tick.reason for tick in server.engine.store.schedules.ticks("shop", "load")} == {
         None,
         "Run late: no server ran at that time.",
     }
@@ -258,7 +258,7 @@ def test_a_tick_during_the_run_before_it_is_skipped_and_says_so(server: Any) -> 
     server.advance_to(utc("2026-05-04T02:30"))
     (run,) = server.executions()
 
-    newest, _ = server.engine.schedules.ticks("shop", "load")
+    newest, _ = server.engine.store.schedules.ticks("shop", "load")
     assert (newest.outcome, newest.execution_id, str(newest.status)) == ("overlap", run.id, "running")
     assert newest.reason == f"Skipped: execution {run.id}, the run before it, was still going."
     server.runner.release()
@@ -353,7 +353,7 @@ def test_a_queued_tick_whose_schedule_was_removed_is_cancelled(server: Any) -> N
         "cancelled",
         "its schedule was removed or given to other jobs before its turn came",
     )
-    assert server.engine.schedules.of_flow("shop")["load"].removed_at == server.clock.now()
+    assert server.engine.store.schedules.of_flow("shop")["load"].removed_at == server.clock.now()
 
 
 def test_an_interrupted_run_that_is_tried_again_still_counts_as_going(server: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from microflow import Schedule, create_flow
 from microflow.engine.schedules.scheduler import Scheduler
 from microflow.errors import ConflictError, StoreError, UnknownNameError
-from microflow.store.schedules import Schedules
+from microflow.store import Schedules
 
 from .conftest import flow_with, utc
 
@@ -49,17 +49,17 @@ def test_pausing_and_resuming_twice_is_once(server: Any) -> None:
     server.start(flow_with(server.runner, "0 * * * *"))
     server.engine.resume_schedule("shop", "load")
     server.engine.pause_schedule("shop", "load")
-    since = server.engine.schedules.find("shop", "load").paused_at
+    since = server.engine.store.schedules.find("shop", "load").paused_at
     server.clock.advance(60)
     server.engine.pause_schedule("shop", "load")
 
-    assert server.engine.schedules.find("shop", "load").paused_at == since
+    assert server.engine.store.schedules.find("shop", "load").paused_at == since
 
 
 def test_what_is_paused_before_it_was_ever_served_has_missed_nothing_either(server: Any) -> None:
     flow = flow_with(server.runner, Schedule("0 * * * *", catch_up="all"))
     server.start(flow)
-    server.engine.database.execute_text("DELETE FROM schedules", ())
+    server.engine.store.database.execute_text("DELETE FROM schedules", ())
     server.engine.pause_schedule("shop", "load")
     server.engine.resume_schedule("shop", "load")
     server.stop()
@@ -87,7 +87,7 @@ def test_a_changed_schedule_makes_no_tick_before_the_change(server: Any, after: 
         ("05-04T03:30", "run"),
         ("05-04T04:30", "run"),
     ]
-    missed = server.engine.schedules.ticks("shop", "load")[2]
+    missed = server.engine.store.schedules.ticks("shop", "load")[2]
     assert missed.reason == "Missed: no server ran at that time, and the schedule was changed before one did."
 
 
@@ -100,7 +100,7 @@ def test_a_schedule_that_was_removed_and_comes_back_begins_anew(server: Any) -> 
     server.start(scheduled)
 
     assert server.ticks("shop", "load") == [("05-04T01:00", "run"), ("05-04T04:00", "run")]
-    assert server.engine.schedules.find("shop", "other").removed_at == utc("2026-05-04T03:00").timestamp()
+    assert server.engine.store.schedules.find("shop", "other").removed_at == utc("2026-05-04T03:00").timestamp()
 
 
 def test_the_schedules_of_flows_that_are_not_served_are_left_alone(server: Any) -> None:
@@ -109,7 +109,7 @@ def test_the_schedules_of_flows_that_are_not_served_are_left_alone(server: Any) 
     server.stop()
     server.start(here)
 
-    assert server.engine.schedules.find("garden", "load").removed_at is None
+    assert server.engine.store.schedules.find("garden", "load").removed_at is None
 
 
 # Run now
@@ -136,7 +136,7 @@ def test_run_now_keeps_to_the_overlap_of_the_schedule(server: Any) -> None:
         server.engine.run_schedule("shop", "load")
     server.advance_to(utc("2026-05-04T01:30"))
     assert server.ticks("shop", "load") == [("05-04T01:00", "overlap")]
-    assert server.engine.schedules.running() == {("shop", "load"): [first]}
+    assert server.engine.store.schedules.running() == {("shop", "load"): [first]}
 
 
 def test_an_unknown_schedule_is_named(server: Any) -> None:
@@ -176,7 +176,7 @@ def test_a_store_that_fails_for_one_schedule_keeps_no_other_from_running(server:
             return {}
 
     server.start(flow)
-    database = server.engine.database
+    database = server.engine.store.database
     carry_out = database.execute_text
 
     def refuse(text: str, values: Any) -> Any:
@@ -208,7 +208,7 @@ def test_schedules_that_are_due_together_share_a_transaction_before_which_none_r
 
     server.start(flow)
     server.look()
-    database, scheduler = server.engine.database, threading.current_thread()
+    database, scheduler = server.engine.store.database, threading.current_thread()
     carry_out, begun = database.execute_text, []
 
     def count(text: str, values: Any) -> Any:
@@ -239,7 +239,7 @@ def test_a_server_runs_its_schedules_by_itself(start: Any, clock: Any) -> None:
     engine = start(flow, kind="server", clock=clock)
     while not ran.wait(0.01):
         clock.advance(5)
-    assert [tick.outcome for tick in engine.schedules.ticks("shop", "load")] == ["run"]
+    assert [tick.outcome for tick in engine.store.schedules.ticks("shop", "load")] == ["run"]
 
 
 def test_a_look_that_breaks_is_not_the_last_one(
@@ -267,7 +267,7 @@ def test_a_local_engine_runs_no_schedule(start: Any, clock: Any) -> None:
     engine = start(flow_with("thread", "* * * * *"), clock=clock)
     clock.advance(3600)
 
-    assert engine.schedules.of_flow("shop") == {}
+    assert engine.store.schedules.of_flow("shop") == {}
 
 
 def test_twenty_quick_restarts_fire_every_tick_once(server: Any) -> None:
@@ -352,6 +352,6 @@ def test_a_store_that_fails_when_serving_begins_is_tried_again(start: Any, clock
     monkeypatch.setattr(Schedules, "of_flow", refuse)
     engine = start(flow, kind="server", clock=clock)
     clock.until_asleep(1)
-    assert engine.schedules.of_flow("shop") == {}
+    assert engine.store.schedules.of_flow("shop") == {}
     while not ran.wait(0.01):
         clock.advance(1)

@@ -10,7 +10,7 @@ import click
 
 from ...errors import MicroflowError
 from ...model.results import ExecutionStatus, Kind, Trigger
-from ...store.reading import Filters
+from ...store.filters import Filters
 from ...store.views import ExecutionView, Page
 from ...views.formats import duration
 from ..outcome import COLORS, print_json, seconds_taken

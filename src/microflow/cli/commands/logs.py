@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import click
 
+from ...views.live import LogText
 from ..outcome import print_json
 from ..quantities import EXECUTION
-from ..source import LogText, Source
+from ..source import Source
 from ..where import Where, flow_option, json_option, server_options, store_option, takes_where, traceback_option
 
 LOOK = 0.25

@@ -15,8 +15,7 @@ from ...model.frequencies import Frequency
 from ...model.partitions import STATUS_LETTERS
 from ...model.results import Trigger
 from ...runtime import PartitionSelection
-from ...store.partitions import PartitionStatuses
-from ...store.readers import Readable
+from ...store import StoreView
 from ...views.formats import duration, number
 from ...views.partitions import PartitionMatrix, is_small, matrix, texts_of
 from ..display import open_display
@@ -201,7 +200,7 @@ def _look_here(
     _, job = where.job_here(text)
     job.flow.check()  # a job with a mistake has no partitions that could be shown
     with _store(where) as store:
-        grid = PartitionGrids(PartitionStatuses(store), SystemClock()).grid(job, start, end, cats or None)
+        grid = PartitionGrids(store.partitions, SystemClock()).grid(job, start, end, cats or None)
     return matrix(job, grid, is_plain=as_json and is_small(grid))
 
 
@@ -214,8 +213,8 @@ def _look_there(
 
 
 @contextmanager
-def _store(where: Where) -> Iterator[Readable]:
-    """The store, to look at; one that does not exist yet stands for partitions that were never executed."""
+def _store(where: Where) -> Iterator[StoreView]:
+    """The store, to look at; a store that does not exist yet stands for partitions that were never executed."""
     from ..source import open_or_empty
 
     with open_or_empty(where.store_url()) as store:
@@ -272,7 +271,7 @@ def _plan_here(where: Where, job: Job[Any], asked: Asked, *, counted: bool) -> E
 
     job.flow.check()
     with _store(where) as store:
-        grids = PartitionGrids(PartitionStatuses(store), SystemClock())
+        grids = PartitionGrids(store.partitions, SystemClock())
         runs = PartitionRuns(grids, Limits(Admission()))
         return runs.estimate(runs.plan(job, asked.selection, **asked.how, counted=counted))
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing
 
 import click
 
 from ..outcome import print_json
 from ..quantities import DURATION
 from ..where import Where, copying, flow_option, json_option, no_copy_option, store_option, takes_where
-
-if TYPE_CHECKING:
-    from ...store.database import Database
 
 _PAUSE = 0.005
 """Seconds between two steps, in which whoever writes to the store meanwhile gets at it."""
@@ -45,31 +40,14 @@ def command(where: Where, older_than: float, as_json: bool) -> None:
       microflow prune --older-than 90d
       microflow prune --older-than 2w -f my_flow:flow
     """
-    from ...store.logs import Logs, log_folder
-    from ...store.retention import Retention
+    from ... import store
 
-    with _open(where.store_url()) as database:
-        folder = log_folder(database.path)
-        assert folder is not None, "a store in memory can't be opened from outside"
-        deleted = 0
-        for number in Retention(database, Logs(folder)).steps(time.time() - older_than):
+    deleted = 0
+    with closing(store.open(where.store_url(), "change", copying=copying())) as found:
+        for number in found.retention.steps(time.time() - older_than):
             deleted += number
             time.sleep(_PAUSE)
     if as_json:
         print_json({"deleted": deleted})
     else:
         click.echo(f"Deleted {deleted:,} execution{'' if deleted == 1 else 's'}.")
-
-
-@contextmanager
-def _open(url: str) -> Iterator[Database]:
-    """The store, to change it; none is made. Raises ``StoreError``."""
-    from ...store.database import Database
-    from ...store.read_only import find_store
-
-    find_store(url)
-    database = Database(url, copying=copying())
-    try:
-        yield database
-    finally:
-        database.close()

@@ -14,9 +14,8 @@ from ...errors import DefinitionError
 from ...model.clock import utc
 from ...model.results import Trigger
 from ...model.schedules import resolve_zone
-from ...store.engines import server_state
-from ...store.readers import Readable
-from ...store.schedules import ScheduleHistory, TickView
+from ...store import StoreView
+from ...store.views import TickView
 from ...views.schedules import ScheduleState, schedule_states
 from ..outcome import print_json
 from ..tables import first_line, moment, print_table
@@ -127,20 +126,19 @@ def _source(where: Where) -> Iterator[_Source]:
 
     flows = _checked(where)
     with open_or_empty(where.store_url()) as store:
-        yield _Store(flows, store)
+        yield _StoreSource(flows, store)
 
 
-class _Store:
+class _StoreSource:
     """The schedules of flows, as a store on this machine knows them."""
 
-    def __init__(self, flows: list[Flow], store: Readable) -> None:
+    def __init__(self, flows: list[Flow], store: StoreView) -> None:
         from ...engine.schedules.runs import served_schedules
 
-        history = ScheduleHistory(store)
         self._served = served_schedules(flows)
-        self._history = history
-        self._server = server_state(store)
-        self.ticks = history.ticks
+        self._history = store.schedules
+        self._server = store.engines.server()
+        self.ticks = store.schedules.ticks
 
     def schedules(self) -> list[ScheduleState]:
         """Every schedule of the flows."""

@@ -8,8 +8,6 @@ import click
 from click.core import ParameterSource
 
 from ...errors import DefinitionError, LoadError, ServerError
-from ...loading import shown
-from ...model.stores import MEMORY
 from ..leaving import leave_at_once
 from ..listening import LOCAL, listen, port_of, url_of
 from ..quantities import DURATION, SECONDS, WholeNumber
@@ -112,9 +110,7 @@ def command(
     bound = port_of(sockets)
 
     def ready() -> None:
-        path = engine.database.path
-        store = MEMORY if path is None else shown(path)
-        _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {store})")
+        _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {engine.store.label})")
 
     settings = Settings(host, token, no_auth, grace, watch.changed if watch else None)
     try:

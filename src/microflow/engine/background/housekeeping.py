@@ -8,7 +8,7 @@ import msgspec
 
 from ...loop import Loop
 from ...model.clock import Clock
-from ...store.retention import Retention
+from ...store import Retention
 
 FIRST = 60.0
 """Seconds until the first round at most: the server has come up by then."""

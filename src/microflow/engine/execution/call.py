@@ -22,8 +22,8 @@ from ...model.results import (
     decide,
 )
 from ...runners.base import InputStatus, Request
-from ...store.executions import Claim, Ending, Executions, NewExecution, Opened, Waiting
-from ...store.partitions import StoredKey
+from ...store import Executions
+from ...store.rows import Claim, Ending, Opened, Opening, StoredKey, Waiting
 from ..admission.slots import Limit
 from ..partitions.keys import Planned, run_keyed, time_window, with_keys
 from .pausing import PauseSwitch
@@ -129,12 +129,6 @@ def prepare(call: Call) -> Prepared:
         time_text=keyed.text,
         cat_partition=keyed.cat_partition,
     )
-
-
-def how_asked(**given: Any) -> bytes | None:
-    """How a run was asked for, as the store keeps it; None if nothing special was."""
-    kept = {name: value for name, value in given.items() if value}
-    return msgspec.json.encode(kept) if kept else None
 
 
 def inputs_again(execution_id: int, encoded: bytes) -> list[Any]:
@@ -265,11 +259,9 @@ def earlier_success(executions: Executions, job: Job[Any], run_key: str | None) 
     return Ending(status=ExecutionStatus.SKIPPED, output=found[1], reason=reason)
 
 
-def new_execution(
-    call: Call, prepared: Prepared, waiting: Waiting | None, parent_id: int, root_id: int
-) -> NewExecution:
+def new_execution(call: Call, prepared: Prepared, waiting: Waiting | None, parent_id: int, root_id: int) -> Opening:
     """The row of a call that is about to be opened; ``parent_id`` and ``root_id`` are 0 for a root."""
-    return NewExecution(
+    return Opening(
         flow=call.job.flow.name,
         job=call.job.name,
         kind=call.kind or call.job.kind,

@@ -16,7 +16,7 @@ import msgspec
 from ...model.results import ExecutionStatus
 from ...runners.base import Outcome, Started
 from ...runners.calling import error_of
-from ...store.executions import Ending, Waiting
+from ...store.rows import Ending, Waiting
 from .call import UNPREPARED
 from .execution import Execution
 from .settling import outcome_of, waiting_at
@@ -169,5 +169,5 @@ def _advance(execution: Execution, attempt: Started) -> Outcome | None:
             execution.abandon(error)
         raise
     if outcome is not None and not execution.record.has_started:  # its turn came and is over already
-        execution.record.opened = execution.row.begun(execution.resources.clock.now() - attempt.seconds)
+        execution.record.opened = execution.row.started(execution.resources.clock.now() - attempt.seconds)
     return outcome

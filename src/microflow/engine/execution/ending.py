@@ -10,7 +10,7 @@ import msgspec
 from ...errors import StoreError
 from ...model.results import ExecutionResult, ExecutionStatus
 from ...runners.calling import error_of
-from ...store.executions import Ending, Opened
+from ...store.rows import Ending, Opened
 from .call import result_of
 from .live import Live, LiveExecution
 from .record import Record

@@ -28,7 +28,7 @@ from ...errors import DeadlockError, StoreError
 from ...model.results import ExecutionResult, ExecutionStatus, Kind
 from ...runners.base import Outcome, Stop
 from ...runners.calling import error_of
-from ...store.executions import Ending, Opened, Waiting
+from ...store.rows import Ending, Opened, Waiting
 from ..admission.slots import Limit, SlotRequest
 from .call import Call
 from .deadline import Deadline

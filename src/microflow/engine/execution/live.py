@@ -12,7 +12,8 @@ from ...jobs import Job
 from ...model.clock import Clock, longest_wait
 from ...model.results import ExecutionStatus, Kind
 from ...runners.base import Stop
-from ...store.executions import Executions, Opened, Waiting
+from ...store import Executions
+from ...store.rows import Opened, Waiting
 from ..admission.slots import Limit, SlotRequest
 from .call import Call
 from .observation import Observation
@@ -172,7 +173,7 @@ def refusal(executions: Executions, execution_id: int, verb: str, so: str) -> Co
         return ConflictError(f"{name} has ended ({status}), so {so}.")
     if row.engine_id == executions.engine_id:  # it has, and the store is about to learn of it
         return ConflictError(f"{name} is ending at this moment, so {so}.")
-    if any(row.engine_id == engine for engine, *_ in executions.engines()):
+    if executions.engines.is_open(row.engine_id):
         return ConflictError(f"{name} is {status} in another process; {verb} it there.")
     return ConflictError(f"{name} waits for a server of flow {row.flow!r}; {verb} it there.")
 

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ...errors import StoreError
 from ...model.events import Event, EventBus
 from ...model.progress import progress_of
 from ...runners.base import Stop
 from ...runtime import Progress
-from ...store.executions import Executions, Opened
-from ...store.logs import Log, Logs
+from ...store import Executions, Logs, LogWriter
+from ...store.rows import Opened
 from .deadline import Deadline
 
 logger = logging.getLogger("microflow")
@@ -45,7 +46,7 @@ class Observation:
         self.log_failure: str | None = None
         self._outlets = outlets
         self._opened = opened
-        self._log: Log | None = None
+        self._log: LogWriter | None = None
         self._tail = b""
         self._reports = False
         self.deadline: Deadline | None = None
@@ -63,7 +64,7 @@ class Observation:
             if self._log is None:  # a later attempt appends to what was written before an engine died
                 self._log = outlets.logs.open(opened.id, goes_on=opened.attempt > 1)
             self._log.append(data)
-        except OSError as error:  # a full disk is no reason to stop the job; its execution says so
+        except StoreError as error:  # a full disk is no reason to stop the job; its execution says so
             self._log_failed(error)
         if outlets.echo is not None:
             outlets.echo(data)
@@ -128,12 +129,12 @@ class Observation:
         try:
             if self._log is not None:
                 self._log.close()
-        except OSError as error:  # what was printed last waited for this, and the disk is full
+        except StoreError as error:  # what was printed last waited for this, and the disk is full
             self._log_failed(error)
         finally:
             row = self._opened()
             # no more by way of the execution, which has this: what has ended is freed at once, not when a circle is looked for
             self._opened = lambda: row
 
-    def _log_failed(self, error: OSError) -> None:
+    def _log_failed(self, error: StoreError) -> None:
         self.log_failure = f"its log could not be written: {error}"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from ...errors import Interrupted
-from ...store.executions import Waiting
+from ...store.rows import Waiting
 
 PAUSED = "paused"
 """Why a paused run starts nothing, for a machine."""

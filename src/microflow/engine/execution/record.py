@@ -12,7 +12,7 @@ from ...errors import InputCountError, PartitionError, PayloadError, StoreError,
 from ...model.results import ExecutionStatus
 from ...runners.base import Outcome, Request
 from ...runners.calling import error_of
-from ...store.executions import Ending, Opened, Waiting
+from ...store.rows import Ending, Opened, Waiting
 from ..admission.slots import Limit
 from .call import UNPREPARED, Call, Prepared, earlier_success, new_execution, prepare, refused, request_of
 from .observation import Observation

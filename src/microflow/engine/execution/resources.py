@@ -13,8 +13,8 @@ from ...jobs import Job
 from ...model.clock import Clock
 from ...model.events import EventBus
 from ...runners.base import Asked, Outcome, Request, Started
-from ...store.executions import Ending, Executions, Opened
-from ...store.logs import Logs
+from ...store import Executions, Logs
+from ...store.rows import Ending, Opened
 from ..admission.limits import Limits
 from ..admission.slots import Admission
 from ..background.timers import Timers

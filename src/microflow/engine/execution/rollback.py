@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...model.results import ExecutionStatus
 from ...runners.calling import error_of
-from ...store.executions import Ending
+from ...store.rows import Ending
 from .ending import result_for
 from .execution import Execution
 

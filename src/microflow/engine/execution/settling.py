@@ -19,7 +19,7 @@ from ...model.payloads import decode
 from ...model.results import ExecutionError, ExecutionStatus
 from ...runners.base import Outcome, Stop
 from ...runners.calling import error_of
-from ...store.executions import Ending, Waiting
+from ...store.rows import Ending, Waiting
 from ..admission.slots import Limit
 from ..partitions.keys import named_afterwards
 from .call import Prepared

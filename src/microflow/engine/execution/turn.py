@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...store.executions import Waiting
+from ...store.rows import Waiting
 from ..admission.slots import Limit, SlotRequest
 from .resources import Resources
 from .settling import waiting_at

@@ -11,7 +11,8 @@ from ...jobs import Job
 from ...model.clock import Clock, utc
 from ...model.partitions import ABSENT_LETTER, MISSING_LETTER, Partitions, TimeAxis
 from ...runtime import PartitionArea, PartitionSelection
-from ...store.partitions import PartitionStatuses, StoredKey
+from ...store import PartitionStatuses
+from ...store.rows import StoredKey
 
 
 class Grid(NamedTuple):

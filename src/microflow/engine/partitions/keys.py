@@ -13,7 +13,7 @@ from ...errors import PartitionError
 from ...jobs import Job
 from ...model.payloads import check_size, encode_moment
 from ...model.results import ExecutionResult
-from ...store.partitions import StoredKey
+from ...store.rows import StoredKey
 
 _encoder = msgspec.json.Encoder()
 

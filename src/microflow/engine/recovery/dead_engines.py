@@ -6,19 +6,16 @@ import logging
 from collections import deque
 from collections.abc import Iterable
 
-import psutil
-
 from ...errors import ConflictError, Interrupted, StoreError
 from ...loop import Loop, log_failure
 from ...model.clock import Clock
 from ...model.results import ExecutionError, Kind
-from ...store.engines import NOBODY
-from ...store.executions import Executions, Opened
-from ...store.liveness import is_alive
+from ...store import Executions
+from ...store.rows import NOBODY, Opened
 from ..runs.mappings import Mappings
 from ..schedules.runs import ScheduleRuns
 from .resume import Resumption
-from .takeover import DeadEngine, Leftover, plan_takeover
+from .takeover import Leftover, Predecessor, plan_takeover
 
 logger = logging.getLogger("microflow")
 
@@ -102,41 +99,36 @@ class Recovery:
         return LOOK
 
 
-def sign_on(executions: Executions, kind: str, now: float) -> None:
-    """Record that this process has an engine, by what tells whether it lives: its number and its start."""
-    own = psutil.Process()
-    executions.register(pid=own.pid, process_started=own.create_time(), kind=kind, now=now)
-
-
 def take_over(executions: Executions, resumption: Resumption, now: float, *, serves: bool) -> list[Leftover]:
     """Take over what dead engines left unfinished, and end what can't be resumed.
 
     Returns what is to be resumed, in the order in which it was accepted; it is already queued as this engine's.
 
-    An engine is dead when its process is gone: never because of its age. ``serves``: this engine is a server.
+    The store knows which engines are dead. ``serves``: this engine is a server, which resumes what another one left; other engines
+    leave that queued.
     """
     taken: list[Leftover] = []
-    for engine_id, pid, started, kind in executions.engines():
-        if not is_alive(pid, started):
-            name = f"{kind} engine (process {pid})"
-            error = f"The {name} that ran this ended before the execution did."
-            dead = DeadEngine(engine_id, name, kind == "server", error)
-            taken += _take_over_from(dead, executions, resumption, now, serves=serves)
+    for engine_id, kind, process in executions.engines.dead():
+        name = f"{kind} engine ({process})"
+        error = f"The {name} that ran this ended before the execution did."
+        taken += _take_over_from(
+            Predecessor(engine_id, name, kind == "server", error), executions, resumption, now, serves=serves
+        )
     if serves:
         error = "The server that ran this stopped, and its job has no attempt left, or is gone."
-        taken += _take_over_from(DeadEngine(NOBODY, "server", True, error), executions, resumption, now, serves=True)
+        taken += _take_over_from(Predecessor(NOBODY, "server", True, error), executions, resumption, now, serves=True)
     return sorted(taken, key=lambda left: left.root.id)
 
 
 def _take_over_from(
-    dead: DeadEngine, executions: Executions, resumption: Resumption, now: float, *, serves: bool
+    dead: Predecessor, executions: Executions, resumption: Resumption, now: float, *, serves: bool
 ) -> list[Leftover]:
     """Carry out the takeover of a dead engine's executions in one transaction; what this engine resumes of them.
 
     If two engines do this at the same time, one finds nothing left.
     """
     with executions.together():
-        if executions.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
+        if executions.engines.has_ended:  # it stopped meanwhile, and nobody would look after what it takes over now
             return []
         unfinished = executions.unfinished(dead.id)
         plan = plan_takeover(dead, unfinished, resumption.retries_of, executions.call_of, serves=serves, now=now)

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from ...errors import DefinitionError, Interrupted, MicroflowError
 from ...flow import Flow
 from ...jobs import Job
 from ...model.payloads import decode
 from ...model.results import ExecutionError, ExecutionStatus, Kind, Trigger
-from ...store.executions import CallRow, Ending, Executions, Opened
-from ...store.resumed_runs import EndedCall, ResumedRuns
-from ...store.schedules import schedule_of
+from ...store import EndedCall, Executions, ResumedRuns
+from ...store.options import read_options, schedule_of
+from ...store.rows import Ending, Opened, StoredCall
 from ..execution.call import Call, prepare, result_of
 from ..execution.pausing import PAUSED, PauseSwitch
 from ..partitions.keys import locate
@@ -92,7 +90,7 @@ class Resumption:
             job=self._job(opened),
             inputs=tuple(decode(row.inputs)),
             trigger=row.trigger,
-            force=_force(row),
+            force=read_options(row.options).force,
             scheduled_at=row.scheduled_at,
             options=_encoded(row),
             time_partition=row.time_partition,
@@ -106,7 +104,7 @@ class Resumption:
         template = Call(
             job=jobs[0],
             trigger=Trigger.CALL if run.parent_id is None else row.trigger,
-            force=_force(row),
+            force=read_options(row.options).force,
             time_partition=row.time_partition,
             cat_partition=row.cat_partition,
         )
@@ -124,7 +122,7 @@ class Resumption:
             opened=run,
         )
 
-    def _targets(self, run: Opened, row: CallRow) -> Sequence[Job[Any]]:
+    def _targets(self, run: Opened, row: StoredCall) -> Sequence[Job[Any]]:
         """The jobs that a DAG run is of. Raises ``DefinitionError`` if it is a schedule's that is given to others by now."""
         job = self._job(run)
         if not (name := schedule_of(row.options)):
@@ -160,17 +158,7 @@ class Resumption:
         )
 
 
-class _Options(msgspec.Struct, frozen=True):
-    """What is kept of how any execution was asked for, as far as it matters to its calls."""
-
-    force: bool = False
-
-
-def _force(row: CallRow) -> bool:
-    return msgspec.json.decode(row.options, type=_Options).force if row.options else False
-
-
-def _encoded(row: CallRow) -> bytes | None:
+def _encoded(row: StoredCall) -> bytes | None:
     return row.options.encode() if row.options else None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container
 
 from ...errors import Interrupted, StoreError
 from ...model.results import ExecutionError, Kind
-from ...store.executions import Waiting
+from ...store.rows import Waiting
 from ..execution.live import Live, LiveExecution
 from ..execution.resources import Resources
 from ..execution.state import State
@@ -95,7 +95,7 @@ def sign_off(resources: Resources, resumption: Resumption, flows: Container[str]
                     executions.finish(opened, ending, now)
                 elif ending.error is not None:
                     errors[opened.id] = ending.error
-            executions.unregister(now=now, reason=reason)
+            executions.engines.unregister(now=now, reason=reason)
             error = ExecutionError(Interrupted.__name__, "the engine stopped while it ran, and could not end it")
             executions.interrupt(executions.engine_id, error, now, kept, nobodys=kept, errors=errors)
         return executions.count_left(flows)

@@ -13,9 +13,7 @@ from typing import NamedTuple
 
 from ...errors import Interrupted
 from ...model.results import ExecutionError, Kind, Trigger
-from ...store.engines import NOBODY
-from ...store.executions import CallRow, Opened, Waiting
-from ...store.waiting import waiting_for_server
+from ...store.rows import NOBODY, Opened, StoredCall, Waiting, waiting_for_server
 from ..execution.pausing import PAUSED
 
 Unfinished = Sequence[tuple[Opened, Kind]]
@@ -24,7 +22,7 @@ Unfinished = Sequence[tuple[Opened, Kind]]
 RetriesOf = Callable[[Opened], int | None]
 """How often the job of an execution is tried again: -1 if its flow has no such job any more, None if its flow is not served."""
 
-CallOf = Callable[[int], CallRow]
+CallOf = Callable[[int], StoredCall]
 """The call that made an execution, by its id."""
 
 
@@ -50,7 +48,7 @@ class Leftover(NamedTuple):
         return [(opened, kind) for opened, kind in self.below if opened.parent_id == run.id]
 
 
-class DeadEngine(NamedTuple):
+class Predecessor(NamedTuple):
     """An engine that has ended. ``error`` is the message of executions that it ran and that are not tried again."""
 
     id: int
@@ -75,7 +73,7 @@ class Takeover(NamedTuple):
 
 
 def plan_takeover(
-    dead: DeadEngine, unfinished: Unfinished, retries_of: RetriesOf, call_of: CallOf, *, serves: bool, now: float
+    dead: Predecessor, unfinished: Unfinished, retries_of: RetriesOf, call_of: CallOf, *, serves: bool, now: float
 ) -> Takeover:
     """What to do with a dead engine's ``unfinished`` executions.
 
@@ -181,7 +179,7 @@ def _queued(
     return queued
 
 
-def _error_of(opened: Opened, dead: DeadEngine, retries: int | None) -> ExecutionError:
+def _error_of(opened: Opened, dead: Predecessor, retries: int | None) -> ExecutionError:
     """The error of an execution that did not run, or has no code."""
     message = never_started(dead.name) if opened.started_at is None else f"The {dead.name} that ran this ended."
     if retries == -1:

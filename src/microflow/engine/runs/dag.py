@@ -15,7 +15,7 @@ from ...model.graph import Readiness, closure
 from ...model.results import ExecutionError, ExecutionResult, ExecutionStatus, combined_status
 from ...runners.base import Outcome
 from ...runners.calling import outcome_of
-from ...store.executions import Opened
+from ...store.rows import Opened
 from ..execution.call import Call
 
 

@@ -19,8 +19,9 @@ from ...model.payloads import decode
 from ...model.results import Kind, Trigger
 from ...runners.base import Outcome
 from ...runtime import batches
-from ...store.executions import Claim, Executions, Opened, Waiting
-from ...store.mappings import MappingInputs
+from ...store import Executions, MappingInputs
+from ...store.options import Options, read_options
+from ...store.rows import Claim, Opened, Waiting
 from ..execution.call import Call, prepare
 from ..execution.pausing import PauseSwitch
 from .sources import NEW_MAPPING, ResumedCalls
@@ -32,13 +33,6 @@ logger = logging.getLogger("microflow")
 
 _PAUSE = 0.01
 """Seconds between two deletions of a few blocks of inputs."""
-
-
-class MappingOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a mapping was asked for, as the store keeps it."""
-
-    batch_size: int | None = None
-    max_concurrency: int | None = None
 
 
 class Mappings:
@@ -83,13 +77,12 @@ class Mappings:
             size = len(calls)
             for call in calls:
                 prepare(call)  # so that nothing runs if one of them can't
-        options = MappingOptions(batch_size, max_concurrency)
         return Call(
             job=job,
             trigger=trigger,
             kind=Kind.MAP,
             body=_body(job, calls, size, max_concurrency),
-            options=None if options == MappingOptions() else msgspec.json.encode(options),
+            options=Options(batch_size=batch_size, max_concurrency=max_concurrency).encode(),
             pause_switch=PauseSwitch(),
             claim=claim,
         )
@@ -106,7 +99,7 @@ class Mappings:
             raise DefinitionError("its inputs are not in the store.")
         for call in self._calls(job, self._inputs.read(mapping, resumed.position)):
             prepare(call)  # as at the first time
-        asked = msgspec.json.decode(options or b"{}", type=MappingOptions)
+        asked = read_options(options)
         calls = self._calls(job, self._inputs.read(mapping, resumed.position))
         return _body(job, calls, mapping.size, asked.max_concurrency, resumed)
 

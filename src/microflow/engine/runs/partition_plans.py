@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
-import msgspec
-
 from ...errors import ConflictError, PartitionError
 from ...jobs import Job
 from ...model.partitions import Cells, Only, Order, PartitionKey, Partitions, count_taken
 from ...model.payloads import decode
 from ...model.results import Kind, Trigger
 from ...runtime import PartitionArea, PartitionSelection, batches
-from ...store.partitions import StoredKey
-from ...store.resumed_runs import LastCall
+from ...store import LastCall
+from ...store.options import Options, read_options
+from ...store.rows import StoredKey
 from ..admission.limits import Limits
 from ..execution.call import Call, prepare
 from ..partitions.grids import Grid, PartitionGrids, partitions_of
@@ -113,9 +112,9 @@ class PartitionRuns:
 
         Of one that was such a run itself: of the first one.
         """
-        asked = msgspec.json.decode(options or b"{}", type=RunOptions)
-        selection = asked.selection
-        plan = self.plan(job, selection, *asked.bounds, again=asked.again or execution_id)
+        asked = read_options(options)
+        selection = _selection(asked)
+        plan = self.plan(job, selection, *_bounds(asked), again=asked.again or execution_id)
         if not len(plan.cells):
             raise ConflictError(f"Everything that execution {execution_id} was to run has succeeded.")
         return plan, selection
@@ -130,8 +129,8 @@ class PartitionRuns:
         if last is not None:
             text, category = partitions.key(*_last_key(last))
             behind = text or "", category or ""
-        asked = msgspec.json.decode(options or b"{}", type=RunOptions)
-        return self.plan(job, asked.selection, *asked.bounds, again=asked.again, behind=behind)
+        asked = read_options(options)
+        return self.plan(job, _selection(asked), *_bounds(asked), again=asked.again, behind=behind)
 
     def estimate(self, plan: PartitionPlan) -> Estimate:
         """How much a run is, and how long it is likely to take."""
@@ -152,36 +151,17 @@ def _cells(grid: Grid, selection: PartitionSelection, *, is_again: bool) -> Cell
     return Cells(grid.times, grid.cats, grid.lines, cast(Only, only), cast(Order, selection.order))
 
 
-class RunOptions(msgspec.Struct, omit_defaults=True):
-    """How a run over partitions was asked for, as the store keeps it, with the ends that its range had then.
+def _bounds(asked: Options) -> tuple[int | None, int | None, bool]:
+    """Size of the batches, how many at once, and whether with the inputs."""
+    return asked.batch_size, asked.max_concurrency, asked.with_inputs
 
-    ``again``: it takes what did not succeed of what this earlier run took.
-    """
 
-    time_partitions: list[str] | None = None
-    cat_partitions: list[str] | None = None
-    start: str | None = None
-    end: str | None = None
-    only: str = "all"
-    order: str = "asc"
-    batch_size: int | None = None
-    max_concurrency: int | None = None
-    with_inputs: bool = False
-    areas: list[tuple[str | None, str | None, list[str] | None]] | None = None
-    again: int | None = None
-
-    @property
-    def bounds(self) -> tuple[int | None, int | None, bool]:
-        """Size of the batches, how many at once, and whether with the inputs."""
-        return self.batch_size, self.max_concurrency, self.with_inputs
-
-    @property
-    def selection(self) -> PartitionSelection:
-        """Which partitions were meant."""
-        areas = None if self.areas is None else [PartitionArea(*area) for area in self.areas]
-        return PartitionSelection(
-            self.time_partitions, self.cat_partitions, self.start, self.end, self.only, self.order, areas
-        )
+def _selection(asked: Options) -> PartitionSelection:
+    """Which partitions were meant."""
+    areas = None if asked.areas is None else [PartitionArea(*area) for area in asked.areas]
+    return PartitionSelection(
+        asked.time_partitions, asked.cat_partitions, asked.start, asked.end, asked.only, asked.order, areas
+    )
 
 
 def _last_key(call: LastCall) -> tuple[Any, str | None]:
@@ -189,38 +169,30 @@ def _last_key(call: LastCall) -> tuple[Any, str | None]:
     inputs = decode(call.inputs)
     first = inputs[0] if inputs else None
     keys = first[-1] if isinstance(first, list) else first
-    if keys is None and call.options is not None:
-        return msgspec.json.decode(call.options, type=_CellOptions).cell
+    if keys is None and (cell := read_options(call.options).cell) is not None:
+        return cell
     return (
         (call.time_partition, call.cat_partition) if keys is None else (keys["time_partition"], keys["cat_partition"])
     )
 
 
-class _CellOptions(msgspec.Struct):
-    """What is kept of a call that is handed no inputs: the cell that it is for, whatever its result names afterwards."""
-
-    cell: tuple[str | None, str | None] = (None, None)
-
-
-def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes:
+def encode_options(plan: PartitionPlan, selection: PartitionSelection) -> bytes | None:
     """What the store keeps of a plan, for another try."""
     texts = [] if plan.grid.axis is None else plan.grid.axis.texts
     is_range = selection.time_partitions is None and selection.areas is None
-    return msgspec.json.encode(
-        RunOptions(
-            time_partitions=None if selection.time_partitions is None else texts,
-            cat_partitions=None if selection.cat_partitions is None else [str(name) for name in plan.grid.cats],
-            start=texts[0] if is_range and texts else None,
-            end=texts[-1] if is_range and texts else None,
-            only=selection.only,
-            order=selection.order,
-            batch_size=plan.batch_size,
-            max_concurrency=plan.max_concurrency,
-            with_inputs=plan.with_inputs,
-            areas=_areas_of(plan, selection),
-            again=plan.again,
-        )
-    )
+    return Options(
+        time_partitions=None if selection.time_partitions is None else texts,
+        cat_partitions=None if selection.cat_partitions is None else [str(name) for name in plan.grid.cats],
+        start=texts[0] if is_range and texts else None,
+        end=texts[-1] if is_range and texts else None,
+        only=selection.only,
+        order=selection.order,
+        batch_size=plan.batch_size,
+        max_concurrency=plan.max_concurrency,
+        with_inputs=plan.with_inputs,
+        areas=_areas_of(plan, selection),
+        again=plan.again,
+    ).encode()
 
 
 def _areas_of(plan: PartitionPlan, selection: PartitionSelection) -> list[Any] | None:
@@ -326,7 +298,7 @@ def calls_of(plan: PartitionPlan, trigger: Trigger) -> Iterator[Call]:
             period, last = period_of(axis.starts[column], axis.end(column), axis.texts[column]), column
         call = Call(job=job, trigger=trigger, planned=Planned(period, cats[row]))
         if not tells:
-            call.options = msgspec.json.encode(_CellOptions((plan.grid.times[column], cats[row])))
+            call.options = Options(cell=(plan.grid.times[column], cats[row])).encode()
         yield call
 
 

@@ -10,7 +10,8 @@ from ...errors import CallError
 from ...jobs import Job
 from ...model.results import Kind, Trigger
 from ...runtime import PartitionSelection
-from ..execution.call import Call, how_asked
+from ...store.options import Options
+from ..execution.call import Call
 from ..execution.pausing import PauseSwitch
 from .caller import dag_call, partitions_body
 from .partition_plans import PartitionPlan, check_closure_key, encode_options
@@ -35,7 +36,7 @@ def job_call(
         scheduled_at=None if at is None else at.timestamp(),
         time_partition=time_partition,
         cat_partition=cat_partition,
-        options=how_asked(force=force),
+        options=Options(force=force).encode(),
     )
 
 
@@ -51,7 +52,7 @@ def with_inputs(call: Call) -> Call:
         )
     time, cat = check_closure_key(job, call.time_partition, call.cat_partition)
     template = Call(job=job, force=call.force, time_partition=time, cat_partition=cat)
-    options = how_asked(with_inputs=True, force=call.force)
+    options = Options(with_inputs=True, force=call.force).encode()
     return dag_call([job], template, trigger=call.trigger, options=options, scheduled_at=call.scheduled_at)
 
 

@@ -19,12 +19,12 @@ from ...flow import Flow
 from ...jobs import Job
 from ...model.results import ExecutionStatus, Kind, Trigger
 from ...model.schedules import Schedule
-from ...store.executions import Claim, Ending, Opened, Waiting
-from ...store.schedules import RunOptions, Schedules, schedule_of
+from ...store import Schedules
+from ...store.options import Options, schedule_of
+from ...store.rows import Claim, Ending, Opened, RunningElsewhere, Waiting
 from ..admission.slots import Limit
 from ..execution.call import Call
 from ..execution.execution import Execution
-from ..execution.other_engines import runs_elsewhere
 from ..execution.resources import Resources
 from ..execution.rollback import undo_open
 from ..execution.state import State
@@ -148,12 +148,12 @@ class ScheduleRuns:
         others = self._in_other_engines(served) if served.schedule.overlap != "allow" else []
         return sorted([*started, *(number for number, _ in others)])
 
-    def _in_other_engines(self, served: ServedSchedule) -> list[tuple[int, int]]:
-        return runs_elsewhere(self._store, *served.key, self._resources.executions.engine_id)
+    def _in_other_engines(self, served: ServedSchedule) -> list[RunningElsewhere]:
+        return self._store.running_elsewhere(*served.key)
 
     def _blocked_by_other_engine(self, served: ServedSchedule, now: float) -> Waiting | None:
-        for number, pid in self._in_other_engines(served):
-            message = f"waits for execution {number}, a run of schedule {served.name!r} in process {pid}"
+        for number, process in self._in_other_engines(served):
+            message = f"waits for execution {number}, a run of schedule {served.name!r} in {process}"
             return Waiting("schedule", message, now, held_by=(number,))
         return None
 
@@ -191,7 +191,7 @@ class ScheduleRuns:
         """
         call = self._call(served, trigger, scheduled_at, force)
         call.claim = claim
-        call.options = msgspec.json.encode(RunOptions(served.name, force))
+        call.options = Options(schedule=served.name, force=force).encode()
         return self._start(served, call)
 
     def take_over(self, call: Call) -> Submitted:
@@ -214,7 +214,7 @@ class ScheduleRuns:
             self._resources.executions.finish(opened, Ending(status=ExecutionStatus.CANCELLED, reason=reason), now)
             return
         call = self._call(served, row.trigger, row.scheduled_at)
-        call.options = msgspec.json.encode(RunOptions(served.name))
+        call.options = Options(schedule=served.name).encode()
         call.opened = opened
         self.take_over(call)
 

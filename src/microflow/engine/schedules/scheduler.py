@@ -20,8 +20,8 @@ from ...loop import Loop, log_failure
 from ...model.clock import Clock, utc
 from ...model.results import Trigger
 from ...model.schedules import decide_overlap, next_ticks
-from ...store.executions import Opened
-from ...store.schedules import ScheduleRow, Schedules
+from ...store import Schedules
+from ...store.rows import Opened, ScheduleRow
 from ..runs.caller import Submitted
 from .runs import Key, ScheduleRuns, ServedSchedule
 from .ticks import Claims, Counts, passed

@@ -15,8 +15,8 @@ from ...errors import ConflictError, DefinitionError
 from ...model.clock import utc
 from ...model.results import Trigger
 from ...model.schedules import DueTick, decide_overlap, due, overlap_of, resolve_zone
-from ...store.executions import Waiting
-from ...store.schedules import ScheduleRow, Schedules, TickRecord
+from ...store import Schedules
+from ...store.rows import ScheduleRow, TickRecord, Waiting
 from .runs import ScheduleRuns, ServedSchedule
 
 logger = logging.getLogger("microflow")

@@ -10,8 +10,7 @@ import msgspec
 
 from ...engine.admission.limits import LimitState
 from ...model.results import ExecutionStatus, Trigger
-from ...store.schedules import SHOWN_TICKS, TickView
-from ...store.views import ExecutionView, Moment
+from ...store.views import SHOWN_TICKS, ExecutionView, Moment, TickView
 from ...views.definitions import FlowView, JobView
 from ...views.schedules import ScheduleState
 from ..http.parameters import Identity
@@ -159,19 +158,6 @@ class ExecutionList(msgspec.Struct, frozen=True):
 
     items: list[ExecutionView]
     next: str | None
-
-
-class LogText(msgspec.Struct, frozen=True):
-    """A part of a log.
-
-    ``next`` is the offset after it, ``left_out`` how many bytes before it are no longer kept. ``ended``: the
-    execution had ended when this was read, so that an empty ``text`` is the end of the log.
-    """
-
-    text: str
-    next: int
-    left_out: int
-    ended: bool
 
 
 class ScheduleList(msgspec.Struct, frozen=True):

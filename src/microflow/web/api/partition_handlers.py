@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ...engine.runs.caller import Submitted
     from ...jobs import Job
-    from ...store.partitions import PartitionRecord
+    from ...store.rows import PartitionRecord
     from ...store.views import ExecutionView
     from ..http.site import Site
 
@@ -66,7 +66,7 @@ def show_partition(site: Site, call: Call) -> PartitionView:
             raise PartitionError(f"Job {job.name!r} has more than one partition; say which one with {name}.")
     start, category = partitions.check(time_partition, asked.cat_partition)
     text = None if start is None or partitions.time is None else partitions.time.text(start)
-    statuses, key = site.engine.partitions.statuses, (text or "", category or "")
+    statuses, key = site.store.partitions, (text or "", category or "")
     # in this order: what ends in between has ended when it is looked at
     live = statuses.live(job.flow.name, job.name, key)
     record = statuses.record(job.flow.name, job.name, key)
@@ -174,4 +174,4 @@ def _text(given: str | None) -> str | None:
 
 
 def _look_at(site: Site, id_: int) -> ExecutionView:
-    return with_live_state(site.engine, site.reading.execution(id_))
+    return with_live_state(site.engine, site.store.reading.execution(id_))

@@ -1,6 +1,6 @@
 """The REST API: the route table, and under it the handlers in the same order.
 
-A handler looks by ``site.reading`` or acts by ``site.engine``, and returns a value; parameters, errors and JSON are
+A handler looks at ``site.store`` or acts by ``site.engine``, and returns a value; parameters, errors and JSON are
 dealt with in one place for all of them.
 """
 
@@ -18,9 +18,10 @@ from ...errors import PayloadError
 from ...model.payloads import decode
 from ...model.results import Trigger
 from ...model.zones import resolve_zone
-from ...store.reading import ExecutionView, Filters, Tree, read_cursor
+from ...store.filters import Filters, read_cursor
+from ...store.views import ExecutionView, Tree
 from ...views.definitions import JobView, flow_view, job_view
-from ...views.live import with_live_state
+from ...views.live import LogText, with_live_state
 from ...views.partitions import PartitionMatrix
 from ...views.schedules import ScheduleState
 from ..http import metrics
@@ -37,7 +38,6 @@ from .messages import (
     LimitList,
     ListQuery,
     LogsQuery,
-    LogText,
     NewExecution,
     NewMapping,
     NewScheduleRun,
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 
 def check_health(site: Site, _: Call) -> Health:
     """Whether the server answers and its store can be read."""
-    site.reading.check()
+    site.store.reading.check()
     return Health("ok", site.newer.look())
 
 
@@ -162,7 +162,7 @@ def list_executions(site: Site, call: Call) -> ExecutionList:
         except ValueError:
             raise bad_cursor(asked.cursor) from None
     filters = Filters(**{name: getattr(asked, name) for name in Filters.__struct_fields__ if name != "top_level"})
-    page = site.reading.executions(filters, asked.limit, asked.cursor)
+    page = site.store.reading.executions(filters, asked.limit, asked.cursor)
     return ExecutionList([with_live_state(site.engine, item) for item in page.items], page.next)
 
 
@@ -176,7 +176,7 @@ def show_tree(site: Site, call: Call) -> Tree:
 
     Of a tree of more than 5,000 executions, or of more than 100 levels, the upper ones are shown, and it is marked as truncated.
     """
-    tree = site.reading.tree(call.id)
+    tree = site.store.reading.tree(call.id)
     nodes = [tree.execution]
     for node in nodes:
         live = with_live_state(site.engine, node)
@@ -189,8 +189,8 @@ def show_logs(site: Site, call: Call) -> LogText:
     """What an execution printed, as text from an offset on."""
     asked: LogsQuery = call.query
     # in this order: what an execution that has ended printed is all there when it is read afterwards
-    ended = site.reading.execution(call.id).status.final
-    part = site.engine.logs.read(call.id, asked.after, asked.limit)
+    ended = site.store.reading.execution(call.id).status.final
+    part = site.store.logs.read(call.id, asked.after, asked.limit)
     return LogText(part.text, part.next, part.left_out, ended)
 
 
@@ -314,4 +314,4 @@ async def _submitted(site: Site, submitted: Submitted, wait: float = 0) -> Answe
 
 
 def _look_at(site: Site, id_: int) -> ExecutionView:
-    return with_live_state(site.engine, site.reading.execution(id_))
+    return with_live_state(site.engine, site.store.reading.execution(id_))

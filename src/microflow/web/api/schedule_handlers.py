@@ -22,11 +22,9 @@ def list_schedules(site: Site, call: Call) -> ScheduleList:
     asked: OfFlowQuery = call.query
     if asked.flow is not None:
         site.engine.flow(asked.flow)
-    served = [
-        schedule for schedule in site.engine.scheduler.served.values() if asked.flow in (None, schedule.flow.name)
-    ]
+    served = [schedule for schedule in site.engine.schedules.values() if asked.flow in (None, schedule.flow.name)]
     shown, following = part_of(served, asked.limit, asked.cursor)
-    return ScheduleList(schedule_states(shown, site.engine.schedules, site.now()), following)
+    return ScheduleList(schedule_states(shown, site.store.schedules, site.now()), following)
 
 
 def show_schedule(site: Site, call: Call) -> ScheduleState:
@@ -38,7 +36,7 @@ def list_ticks(site: Site, call: Call) -> TickList:
     """What became of the ticks of a schedule, newest first."""
     asked: TicksQuery = call.query
     served = _named(site, call)
-    found = site.engine.schedules.ticks(*served.key, asked.limit + 1, _moment(asked.cursor))
+    found = site.store.schedules.ticks(*served.key, asked.limit + 1, _moment(asked.cursor))
     shown = found[: asked.limit]
     return TickList(shown, shown[-1].at.isoformat() if len(found) > len(shown) else None)
 
@@ -69,17 +67,17 @@ def run_schedule(site: Site, call: Call) -> Answer:
     asked: NewScheduleRun = call.body
     at = None if asked.at is None else tick_of(asked.at, served.zone)
     submitted = site.engine.run_schedule(*served.key, trigger=Trigger.API, at=at)
-    execution = with_live_state(site.engine, site.reading.execution(submitted.id))
+    execution = with_live_state(site.engine, site.store.reading.execution(submitted.id))
     return Answer(execution, f"/api/executions/{submitted.id}")
 
 
 def _named(site: Site, call: Call) -> ServedSchedule:
     site.engine.flow(call.path["flow"])
-    return site.engine.scheduler.find(call.path["flow"], call.path["name"])
+    return site.engine.schedule(call.path["flow"], call.path["name"])
 
 
 def _state(site: Site, served: ServedSchedule) -> ScheduleState:
-    return schedule_state(served, site.engine.schedules, site.now())
+    return schedule_state(served, site.store.schedules, site.now())
 
 
 def _moment(cursor: str | None) -> datetime | None:

@@ -20,7 +20,6 @@ from ...model.results import ExecutionStatus
 if TYPE_CHECKING:
     from ...engine.engine import Engine
     from ...model.events import Event
-    from ...store.reading import Reading
     from .stream import Streams
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -53,9 +52,8 @@ class EndedExecutions:
 class Metrics:
     """The figures of a server."""
 
-    def __init__(self, engine: Engine, reading: Reading, streams: Streams) -> None:
+    def __init__(self, engine: Engine, streams: Streams) -> None:
         self._engine = engine
-        self._reading = reading
         self._streams = streams
         self._process = psutil.Process()
         self._ended = EndedExecutions()
@@ -72,7 +70,7 @@ class Metrics:
 
     def _families(self) -> Iterable[str]:
         yield _family("microflow_info", "gauge", "The version of the server.", [({"version": __version__}, 1)])
-        counts = self._reading.counts(datetime.now(UTC))
+        counts = self._engine.store.reading.counts(datetime.now(UTC))
         yield _family("microflow_executions_running", "gauge", "Executions that run now.", [({}, counts.running)])
         yield _family("microflow_executions_queued", "gauge", "Executions that wait to run.", [({}, counts.queued)])
         yield _family(

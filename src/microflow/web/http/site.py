@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ...store.reading import Reading
 from .metrics import Metrics
 from .newer_files import LOOK, NewerFiles
 from .stream import Streams
@@ -29,16 +28,16 @@ store."""
 class Site:
     """The parts that the handlers of the API and of the pages share.
 
-    ``engine`` acts, ``reading`` looks, ``streams`` are the open event streams, ``metrics`` the figures for
+    ``engine`` acts, ``store`` is what is looked at, ``streams`` are the open event streams, ``metrics`` the figures for
     Prometheus, ``newer`` the files that are newer than the code that is served. What blocks, or takes more than a moment, runs in
     ``run`` or ``draw``, never in the event loop.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.reading = Reading(engine.database)
+        self.store = engine.store
         self.streams = Streams(engine.events)
-        self.metrics = Metrics(engine, self.reading, self.streams)
+        self.metrics = Metrics(engine, self.streams)
         self.newer = NewerFiles(engine)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-web")
         self._pages = ThreadPoolExecutor(THREADS, thread_name_prefix="microflow-page")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...model.results import ExecutionStatus
-from ...store.reading import Tree, TreeNode
+from ...store.views import Tree, TreeNode
 from . import charts
 
 PER_PARENT = 20

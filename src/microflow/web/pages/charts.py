@@ -12,7 +12,7 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 from ...model.results import ExecutionStatus
-from ...store.reading import Bucket, Duration
+from ...store.views import Bucket, ExecutionDuration
 from ...views import formats
 
 FAILED = frozenset({ExecutionStatus.ERROR, ExecutionStatus.CANCELLED})
@@ -103,7 +103,7 @@ def day_slots(buckets: Sequence[Bucket], height: int) -> list[Slot]:
     return slots
 
 
-def duration_chart(durations: Sequence[Duration], height: int, slots: int) -> DurationChart | None:
+def duration_chart(durations: Sequence[ExecutionDuration], height: int, slots: int) -> DurationChart | None:
     """How long the executions took (given newest first), as bars from the left; None if there is none."""
     if not durations:
         return None
@@ -134,7 +134,7 @@ def duration_chart(durations: Sequence[Duration], height: int, slots: int) -> Du
     )
 
 
-def sparkline(durations: Sequence[Duration], height: int, slots: int) -> list[Bar]:
+def sparkline(durations: Sequence[ExecutionDuration], height: int, slots: int) -> list[Bar]:
     """The newest executions as small bars, the newest at the right end."""
     shown = list(reversed(durations[:slots]))
     most = max((duration.seconds for duration in shown), default=0.0) or 1.0

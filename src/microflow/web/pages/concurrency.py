@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ...engine.admission.limits import LimitState
     from ...flow import Flow
-    from ...store.reading import ExecutionView
+    from ...store.views import ExecutionView
 
 LISTED = 20
 """So many holders and so many waiters of a limit are listed."""
@@ -177,6 +177,6 @@ def _waiters(desk: Desk, ids: Sequence[int]) -> Iterable[Waiter]:
 def _executions(desk: Desk, ids: Iterable[int]) -> Iterable[ExecutionView]:
     for id_ in ids:
         try:
-            yield with_live_state(desk.engine, desk.reading.execution(id_))
+            yield with_live_state(desk.engine, desk.store.reading.execution(id_))
         except UnknownNameError:
             continue  # deleted with old history at this very moment

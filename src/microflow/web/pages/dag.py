@@ -9,7 +9,6 @@ from starlette.routing import Route
 
 from ...model.graph import closure
 from ...model.results import Kind, Trigger
-from ...store.schedules import schedule_of
 from ...views import formats
 from .dag_view import MOST_DRAWN, Picture, Shown, around, picture
 from .desk import Desk, not_found, threaded
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...flow import Flow
     from ...jobs import Job
-    from ...store.reading import ExecutionView, TreeNode
+    from ...store.views import ExecutionView, TreeNode
 
 SMALL = 40
 """A flow's own page shows its DAG if it has no more jobs than these."""
@@ -97,8 +96,8 @@ def _scheduled_jobs(desk: Desk, execution: ExecutionView) -> tuple[str, ...]:
     """The jobs of the schedule whose run an execution is, as far as that is known."""
     if execution.trigger == Trigger.CALL:
         return ()
-    name = schedule_of(desk.engine.executions.call_of(execution.id).options)
-    served = desk.engine.scheduler.served.get((execution.flow, name))
+    name = desk.store.reading.schedule(execution.id)
+    served = desk.engine.schedules.get((execution.flow, name))
     return () if served is None else tuple(job.name for job in served.jobs)
 
 
@@ -109,7 +108,7 @@ def _kinds(flow: Flow) -> dict[str, str]:
 def _newest(desk: Desk, flow: Flow, names: Iterable[str]) -> Mapping[str, Shown]:
     shown = {}
     for name in names:
-        newest = desk.reading.newest(flow.name, name)
+        newest = desk.store.reading.newest(flow.name, name)
         shown[name] = Shown(0, "", "never run") if newest is None else Shown(newest.id, newest.status, newest.status)
     return shown
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ...errors import UnknownNameError
 from ...model.results import ExecutionStatus, Kind
-from ...store.reading import ExecutionView, Page
+from ...store.views import ExecutionView, Page
 from ...views.live import with_live_state
 from ..http.problems import Problem
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ...engine.engine import Engine
-    from ...store.reading import Filters, Reading
+    from ...store import Store
+    from ...store.filters import Filters
     from ..http.site import Site
     from .rendering import Templates
 
@@ -34,7 +35,7 @@ class ListedExecution(ExecutionView, frozen=True, kw_only=True):
 
 
 class Desk(NamedTuple):
-    """Where a page's handler looks (``reading``), acts (``engine``) and writes (``templates``)."""
+    """What a page's handler looks at (``store``), acts by (``engine``) and writes with (``templates``)."""
 
     site: Site
     templates: Templates
@@ -45,14 +46,14 @@ class Desk(NamedTuple):
         return self.site.engine
 
     @property
-    def reading(self) -> Reading:
-        """What looks."""
-        return self.site.reading
+    def store(self) -> Store:
+        """What is looked at."""
+        return self.site.store
 
     def execution(self, id: int) -> ExecutionView:  # noqa: A002 - the field is called id everywhere else
         """One execution as it is at this moment; without one the page is a 404."""
         try:
-            return with_live_state(self.engine, self.reading.execution(id))
+            return with_live_state(self.engine, self.store.reading.execution(id))
         except UnknownNameError:
             raise not_found(f"There is no execution {id}; it may have been deleted with old history.") from None
 
@@ -61,11 +62,11 @@ class Desk(NamedTuple):
 
         Raises ``ValueError`` for a cursor that no list gave.
         """
-        page = self.reading.executions(filters, limit, cursor, brief=True)
+        page = self.store.reading.executions(filters, limit, cursor, brief=True)
         return Page([self._listed(with_live_state(self.engine, item)) for item in page.items], page.next)
 
     def _listed(self, execution: ExecutionView) -> ExecutionView:
-        schedule = self.reading.schedule(execution.id) if execution.kind == Kind.DAG else ""
+        schedule = self.store.reading.schedule(execution.id) if execution.kind == Kind.DAG else ""
         return ListedExecution(**msgspec.structs.asdict(execution), schedule=schedule)
 
 

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from ...errors import ConflictError, UnknownNameError
-from ...store.reading import ExecutionView
+from ...store.views import ExecutionView
 from ...views.json_view import SHOWN
 from ..http.parameters import read_id
 from .calls import CROWD_HEIGHT, calls_of
@@ -102,9 +102,9 @@ def _hold(desk: Desk, request: Request, act: Callable[[int], None]) -> Response:
 def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatus) -> Response:
     moment = desk.site.now()
     execution = desk.execution(id_)
-    tree = desk.reading.tree(id_, TREE_LIMIT)
+    tree = desk.store.reading.tree(id_, TREE_LIMIT)
     if tree.truncated:
-        tree.execution.children += desk.reading.noteworthy(tree.execution)
+        tree.execution.children += desk.store.reading.noteworthy(tree.execution)
     calls = calls_of(tree, moment) if tree.execution.children else None
     given = _inputs(desk, execution)
     return desk.templates.page(
@@ -118,14 +118,14 @@ def _page(desk: Desk, request: Request, id_: int, notice: str, status: HTTPStatu
             "more_inputs": max(len(given) - SHOWN_INPUTS, 0),
             # what the values of this page may take together, shared out among them
             "room": SHOWN // (min(len(given), SHOWN_INPUTS) + 1),
-            "schedule": desk.reading.schedule(id_),
+            "schedule": desk.store.reading.schedule(id_),
             "known": _parameter_names(desk, execution) is not None,
             "dag": run_picture(desk, execution, tree.execution.children),
             "calls": calls,
-            "remarks": desk.reading.remarks(calls.shown) if calls else {},
+            "remarks": desk.store.reading.remarks(calls.shown) if calls else {},
             "crowd_height": CROWD_HEIGHT,
             # a page that is live already has its log, and asks for what comes after it
-            "log": NewestPart("", 0, 0) if "Microflow-Live" in request.headers else newest_part(desk.engine.logs, id_),
+            "log": NewestPart("", 0, 0) if "Microflow-Live" in request.headers else newest_part(desk.store.logs, id_),
             "notice": notice,
             "is_being_stopped": desk.engine.is_being_stopped(id_),
         },
@@ -140,7 +140,7 @@ def _ancestors(desk: Desk, execution: ExecutionView) -> Iterator[ExecutionView]:
         if parent_id is None:
             return
         try:
-            found = desk.reading.execution(parent_id)
+            found = desk.store.reading.execution(parent_id)
         except UnknownNameError:
             return
         yield found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.routing import Route
 
 from ...model.results import ExecutionStatus
-from ...store.reading import Filters
+from ...store.filters import Filters
 from ...views.definitions import JobView, flow_view, job_view
 from ..http.parameters import part_of
 from . import charts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ...jobs import Job
-    from ...store.reading import Duration, Newest
+    from ...store.views import ExecutionDuration, Newest
 
 DAY_BUCKETS = 96
 LATELY = timedelta(days=7)
@@ -48,7 +48,7 @@ class JobLine(NamedTuple):
 
     job: JobView
     newest: Newest | None
-    durations: list[Duration]
+    durations: list[ExecutionDuration]
     bars: list[charts.Bar]
     is_paused: bool
 
@@ -76,7 +76,7 @@ def show_home(desk: Desk, request: Request) -> Response:
     # whole quarters of an hour, so that the bars stay where they are from one look to the next
     until = _next_quarter(moment)
     since = until - timedelta(minutes=15 * DAY_BUCKETS)
-    buckets = desk.reading.timeline(since, until, DAY_BUCKETS)
+    buckets = desk.store.reading.timeline(since, until, DAY_BUCKETS)
     failed = Filters(status=(ExecutionStatus.ERROR,), top_level=True, since=moment - LATELY)
     return desk.templates.page(
         request,
@@ -85,7 +85,7 @@ def show_home(desk: Desk, request: Request) -> Response:
             "now": moment,
             "since": since,
             "until": until,
-            "counts": desk.reading.counts(since),
+            "counts": desk.store.reading.counts(since),
             "started": sum(sum(bucket.statuses.values()) for bucket in buckets),
             "slots": charts.day_slots(buckets, DAY_HEIGHT),
             "height": DAY_HEIGHT,
@@ -94,8 +94,8 @@ def show_home(desk: Desk, request: Request) -> Response:
             "failed": desk.executions(failed, 6).items,
             "recent": desk.executions(Filters(top_level=True), 15).items,
             "coming": coming_runs(desk, moment),
-            "scheduled": len(desk.engine.scheduler.served),
-            "unserved": desk.engine.schedules.unserved(desk.engine.flows),
+            "scheduled": len(desk.engine.schedules),
+            "unserved": desk.store.schedules.unserved(desk.engine.flows),
             "lines": _flow_lines(desk, moment),
             "spark_height": SPARK_HEIGHT,
         },
@@ -150,9 +150,9 @@ def _flow_lines(desk: Desk, moment: datetime) -> list[FlowLines]:
 def _job_lines(desk: Desk, jobs: Iterable[Job[Any]], moment: datetime) -> list[JobLine]:
     lines = []
     for job in jobs:
-        durations = desk.reading.durations(job.flow.name, job.name, SPARK_SLOTS)
+        durations = desk.store.reading.durations(job.flow.name, job.name, SPARK_SLOTS)
         bars = charts.sparkline(durations, SPARK_HEIGHT, SPARK_SLOTS)
-        newest = desk.reading.newest(job.flow.name, job.name)
+        newest = desk.store.reading.newest(job.flow.name, job.name)
         view = job_view(job, moment)
         lines.append(JobLine(view, newest, durations, bars, paused_since(desk, view) is not None))
     return lines

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from ...errors import UnknownNameError
 from ...model.frequencies import Frequency
-from ...store.reading import Filters
+from ...store.filters import Filters
 from ...views.definitions import job_view
 from ..http.parameters import read_bytes, read_id
 from ..http.problems import Problem
@@ -83,7 +83,7 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: RunForm, status: HT
     view = job_view(job, moment)
     partitions = view.partitions
     frequency = None if partitions is None or partitions.time is None else Frequency(partitions.time.frequency)
-    durations = desk.reading.durations(view.flow, view.name, CHART_SLOTS)
+    durations = desk.store.reading.durations(view.flow, view.name, CHART_SLOTS)
     return desk.templates.page(
         request,
         "job.html",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.routing import Route
 
 from ...model.results import ExecutionStatus, Trigger
-from ...store.reading import Filters
+from ...store.filters import Filters
 from .desk import Desk, threaded
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ...store.reading import ExecutionView
+    from ...store.views import ExecutionView
 
 PAGE = 50
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import Response
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from ...store import LogReader
     from ..http.site import Site
 
 TAIL = 96 * 1024
@@ -20,24 +21,6 @@ _PIECE = 256 * 1024
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 
 
-class Part(Protocol):
-    """A stretch of a log, as ``store.logs.LogPart``."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def next(self) -> int: ...
-    @property
-    def left_out(self) -> int: ...
-
-
-class Log(Protocol):
-    """What reads logs, as ``store.logs.Logs``."""
-
-    def end(self, execution_id: int) -> int: ...
-    def read(self, execution_id: int, after: int = 0, limit: int = ...) -> Part: ...
-
-
 class NewestPart(NamedTuple):
     """The end of a log: its ``text``, how many bytes stand before it, and the offset ``next`` after it."""
 
@@ -46,7 +29,7 @@ class NewestPart(NamedTuple):
     next: int
 
 
-def newest_part(logs: Log, execution_id: int, tail: int = TAIL) -> NewestPart:
+def newest_part(logs: LogReader, execution_id: int, tail: int = TAIL) -> NewestPart:
     """At most ``tail`` bytes from the end of a log. It begins with a whole line, unless the last line is longer than that."""
     offset, text = max(logs.end(execution_id) - tail, 0), ""
     from_the_beginning = offset == 0
@@ -86,7 +69,7 @@ class LogResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         offset = 0
         while scope["method"] != "HEAD":
-            part = await self._site.draw(self._site.engine.logs.read, self._execution_id, offset, _PIECE)
+            part = await self._site.draw(self._site.store.logs.read, self._execution_id, offset, _PIECE)
             gap = (
                 f"\n[{part.left_out:,} bytes were left out here to keep the log within its limit]\n"
                 if part.left_out

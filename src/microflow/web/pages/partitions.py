@@ -86,7 +86,7 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: PartitionForm, esti
             table = newest_table(desk.engine.partitions, job, given["from"], given["to"], moment)
     except PartitionError as error:
         mistakes["range"] = str(error)
-    runs = desk.reading.partition_runs(view.flow, view.name, RUNS)
+    runs = desk.store.reading.partition_runs(view.flow, view.name, RUNS)
     bounds = Bounds((time and time.start) or "the first", table.rows[0].name if time and table.rows else "the newest")
     return desk.templates.page(
         request,

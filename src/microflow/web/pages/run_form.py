@@ -21,7 +21,7 @@ from ...views.json_view import json_text
 if TYPE_CHECKING:
     from ...engine.engine import Engine
     from ...jobs import Job
-    from ...store.reading import ExecutionView
+    from ...store.views import ExecutionView
     from ...views.definitions import JobView
 
 MAXIMUM_FIELDS = 1_000

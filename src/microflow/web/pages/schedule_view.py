@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ...model.cron import read_cron
 from ...model.results import ExecutionStatus
-from ...store.schedules import TickView
+from ...store.views import TickView
 from ...views import formats
 from ...views.schedules import ClockChangeView
 

@@ -20,7 +20,7 @@ from ...model.clock import utc
 from ...model.results import Trigger
 from ...model.schedules import describe, next_ticks
 from ...model.zones import read_moment
-from ...store.reading import ExecutionView
+from ...store.views import ExecutionView
 from ...views.schedules import ScheduleState, schedule_state, schedule_states
 from ..http.parameters import read_form
 from . import schedule_view
@@ -97,7 +97,7 @@ def _run(engine: Engine, served: ServedSchedule, at: str) -> None:
 
 def paused_since(desk: Desk, job: JobView) -> datetime | None:
     """Since when the schedule of a job is paused; None if it is not, or there is none."""
-    row = None if job.schedule is None else desk.engine.schedules.find(job.flow, job.schedule.name)
+    row = None if job.schedule is None else desk.store.schedules.find(job.flow, job.schedule.name)
     return None if row is None or row.paused_at is None else utc(row.paused_at)
 
 
@@ -118,7 +118,7 @@ def show_schedule(desk: Desk, request: Request) -> Response:
 
 def coming_runs(desk: Desk, now: datetime) -> list[ComingRun]:
     """The ticks that come next, of the schedules that are not paused, soonest first."""
-    scheduler, store = desk.engine.scheduler, desk.engine.schedules
+    store = desk.store.schedules
     paused = {
         (flow, name)
         for flow in desk.engine.flows
@@ -126,7 +126,7 @@ def coming_runs(desk: Desk, now: datetime) -> list[ComingRun]:
         if row.paused_at is not None
     }
     found = []
-    for order, served in enumerate(scheduler.served.values()):
+    for order, served in enumerate(desk.engine.schedules.values()):
         if served.key not in paused and (ticks := next_ticks(served.schedule.cron, served.zone, now, 1)):
             found.append((ticks[0], order, served))
     return [
@@ -163,7 +163,7 @@ def _carry_out(desk: Desk, request: Request, act: Act, page: int | None, at: str
 
 def _served(desk: Desk, request: Request) -> ServedSchedule:
     try:
-        return desk.engine.scheduler.find(request.path_params["flow"], request.path_params["name"])
+        return desk.engine.schedule(request.path_params["flow"], request.path_params["name"])
     except UnknownNameError as error:
         raise not_found(str(error)) from None
 
@@ -178,10 +178,10 @@ def _list_address(page: int) -> str:
 
 def _list(desk: Desk, request: Request, page: int, notice: str, status: HTTPStatus) -> Response:
     now = desk.site.now()
-    served = desk.engine.scheduler.served
+    served = desk.engine.schedules
     pages = max(ceil(len(served) / PAGE), 1)
     page = min(page, pages)
-    states = schedule_states(islice(served.values(), (page - 1) * PAGE, page * PAGE), desk.engine.schedules, now)
+    states = schedule_states(islice(served.values(), (page - 1) * PAGE, page * PAGE), desk.store.schedules, now)
     lines = [_line(desk, served[state.flow, state.name], state, now) for state in states]
     return desk.templates.page(
         request,
@@ -191,7 +191,7 @@ def _list(desk: Desk, request: Request, page: int, notice: str, status: HTTPStat
             "notice": notice,
             "lines": lines,
             "count": len(served),
-            "unserved": desk.engine.schedules.unserved(desk.engine.flows),
+            "unserved": desk.store.schedules.unserved(desk.engine.flows),
             "page": page,
             "here": _list_address(page),
             "before": _list_address(page - 1) if page > 1 else "",
@@ -211,8 +211,8 @@ def _line(desk: Desk, served: ServedSchedule, state: ScheduleState, now: datetim
 
 def _detail(desk: Desk, request: Request, served: ServedSchedule, notice: str, status: HTTPStatus) -> Response:
     now = desk.site.now()
-    state = schedule_state(served, desk.engine.schedules, now)
-    ticks = desk.engine.schedules.ticks(*served.key, schedule_view.STRIP_SLOTS)
+    state = schedule_state(served, desk.store.schedules, now)
+    ticks = desk.store.schedules.ticks(*served.key, schedule_view.STRIP_SLOTS)
     past = [schedule_view.past_tick(tick, served.zone, now) for tick in ticks]
     change = state.clock_change
     return desk.templates.page(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -12,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microflow import ExecutionError, ExecutionStatus
-from microflow.model.events import EventBus
 from microflow.model.frequencies import Frequency
 from microflow.model.partitions import STATUS_LETTERS
-from microflow.store.database import Database, statement
-from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
-from microflow.store.partitions import LivePartition, PartitionRecord, PartitionStatuses
+from microflow.store import PartitionStatuses, Store
+from microflow.store import open as open_store
+from microflow.store.rows import Ending, LivePartition, Opened, Opening, PartitionRecord, Waiting
 
 QUEUED, RUNNING, SUCCESS, SKIPPED, ERROR, CANCELLED = ExecutionStatus
 BUSY = Waiting("limit", "waits for a place", 1.0)
@@ -28,16 +26,19 @@ Key = tuple[str, str]
 class Life:
     """Executions of one job that stand for partitions."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.executions = Executions(database, EventBus())
-        self.executions.register(pid=1, process_started=0.0, kind="server", now=0.0)
-        self.statuses = PartitionStatuses(database)
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.executions = store.executions
+        self.statuses = store.partitions
+
+    def cold(self) -> PartitionStatuses:
+        """Statuses that remember nothing of an earlier look."""
+        return PartitionStatuses(self.store.database)
 
     def open(self, *keys: Key, now: float = 1.0, **given: Any) -> Opened:
         if len(keys) == 1:
             given |= {"time_partition": keys[0][0] or None, "cat_partition": keys[0][1] or None}
-        return self.executions.open(NewExecution(**{**NEW, **given, "partitions": keys}), now)
+        return self.executions.open(Opening(**{**NEW, **given, "partitions": keys}), now)
 
     def end(self, opened: Opened, status: ExecutionStatus, now: float = 2.0, **given: Any) -> None:
         self.executions.finish(opened, Ending(status=status, **given), now)
@@ -51,11 +52,9 @@ class Life:
         return self.statuses.lines("shop", "load", times, cats)
 
 
-@pytest.fixture(params=["file", "memory"])
-def life(store: str, request: pytest.FixtureRequest) -> Iterator[Life]:
-    database = Database(store if request.param == "file" else ":memory:")
-    yield Life(database)
-    database.close()
+@pytest.fixture
+def life(store: Store) -> Life:
+    return Life(store)
 
 
 def test_nothing_is_known_of_a_job_that_was_never_executed(life: Life) -> None:
@@ -119,7 +118,7 @@ def test_two_hours_of_one_name(life: Life) -> None:
     life.ended((times[2], ""), status=ERROR)
     for cold in (True, False):
         if cold:
-            life.statuses = PartitionStatuses(life.database)
+            life.statuses = life.cold()
         assert life.lines(times, [None]) == [".se."]
         assert life.lines(times[:2], [None]) == [".s"]
         assert life.lines(times[2:], [None]) == ["e."]
@@ -128,7 +127,7 @@ def test_two_hours_of_one_name(life: Life) -> None:
     life.ended((times[3], ""), status=CANCELLED)
     running = life.open((times[2], ""))
     assert life.lines(times, [None]) == ["csrc"]
-    assert PartitionStatuses(life.database).lines("shop", "load", times, [None]) == ["csrc"]
+    assert life.cold().lines("shop", "load", times, [None]) == ["csrc"]
     life.end(running, SKIPPED)
     assert life.lines(times, [None]) == ["csec"]
     assert life.lines(times[1:], [None]) == ["sec"]
@@ -249,8 +248,10 @@ def test_successes_and_failures_by_execution(life: Life) -> None:
 
 def test_while_a_run_goes_on_only_what_changed_is_read(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = life.database.read
-    monkeypatch.setattr(life.database, "read", lambda name, values=(): read.append(name) or original(name, values))
+    original = life.store.database.read
+    monkeypatch.setattr(
+        life.store.database, "read", lambda name, values=(): read.append(name) or original(name, values)
+    )
     life.ended(("2025", "red"))
     life.open(kind="partitions")  # the run itself, which goes on all the time
     assert life.lines() == ["s.", ".."]
@@ -258,21 +259,11 @@ def test_while_a_run_goes_on_only_what_changed_is_read(life: Life, monkeypatch: 
         opened = life.open(key)
         life.lines()
         life.end(opened, ERROR if number % 2 else SUCCESS)
-        assert life.lines() == PartitionStatuses(life.database).lines("shop", "load", ("2025", "2026"), ("red", "blue"))
+        assert life.lines() == life.cold().lines("shop", "load", ("2025", "2026"), ("red", "blue"))
 
     assert life.lines() == ["ss", "ee"]
     assert read.count("partition_statuses") == 1 + len(KEYS)  # once, and for each of those that know nothing
     assert original("partition_cursor", {"flow": "shop", "job": "load"}) == [(opened.id + 1,)]
-
-
-def test_few_are_looked_at_to_see_what_goes_on_now(life: Life) -> None:
-    """With 200,000 partitions the queries about live executions read their own small indexes, not the grid."""
-    values = {"flow": "f", "job": "j", "cat_partition": "", "time_partition": "", "after": 1, "cursor": 1, "limit": 1}
-    for name in ("live_partitions", "live_partition", "succeeded_partitions", "changed_partitions", "partition_cursor"):
-        plan = life.database.execute_text(f"EXPLAIN QUERY PLAN {statement(name)}", values).fetchall()
-        steps = [row[3] for row in plan if row[3] != "SCAN CONSTANT ROW"]
-        assert not [step for step in steps if step.startswith("SCAN") and "USING" not in step], steps
-        assert not [step for step in steps if "PRIMARY KEY (flow=? AND job=?)" in step], steps
 
 
 KEYS = [*product(("2025", "2026"), ("red", "blue"))]
@@ -292,15 +283,16 @@ KEYS = [*product(("2025", "2026"), ("red", "blue"))]
     )
 )
 def test_the_letters_are_what_the_executions_say(story: list[Any]) -> None:
-    database = Database(":memory:")
-    life = Life(database)
+    store = open_store(":memory:")
+    store.engines.register("server", 0.0)
+    life = Life(store)
     open_now: list[tuple[Opened, list[Key]]] = []
     ended: list[tuple[int, list[Key], ExecutionStatus]] = []
     for act, what in story:
         if act == "open":
             open_now.append((life.open(*what), what))
         elif act == "look":
-            assert life.lines() == PartitionStatuses(database).lines("shop", "load", ("2025", "2026"), ("red", "blue"))
+            assert life.lines() == life.cold().lines("shop", "load", ("2025", "2026"), ("red", "blue"))
         elif open_now:
             opened, keys = open_now.pop(what[0] % len(open_now))
             life.end(opened, what[1])
@@ -325,7 +317,7 @@ def test_the_letters_are_what_the_executions_say(story: list[Any]) -> None:
             else:
                 expected = "k" if any(key in keys for _, keys, _ in ended) else "."
             assert lines[row][column] == expected, (key, story)
-    database.close()
+    store.close()
 
 
 def _last(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from microflow import StoreError
-from microflow.store.checkpoints import EVERY, Checkpoints
-from microflow.store.database import Database
+from microflow.store.sqlite.checkpoints import EVERY, Checkpoints
+from microflow.store.sqlite.database import Database
 
 PATIENCE = 60.0
 

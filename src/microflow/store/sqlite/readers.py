@@ -5,37 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import quote
 
-from ..errors import StoreError
+from ...errors import StoreError
+from ..database import Row, Values
 
 BUSY_TIMEOUT = 30.0
 """Seconds that a statement waits for another process that writes."""
 
 CLOSED = "The store is closed: the engine that used it has stopped."
-
-Row = tuple[Any, ...]
-Values = Mapping[str, Any] | Sequence[Any]
-
-
-class Readable(Protocol):
-    """A store that can be read."""
-
-    @property
-    def path(self) -> Path | None:
-        """Its file; None for a store in memory."""
-        ...
-
-    def read(self, name: str, values: Values = ()) -> list[Row]:
-        """All rows of the query of this name. Raises ``StoreError``."""
-        ...
-
-    def read_text(self, text: str, values: Values = ()) -> list[Row]:
-        """All rows of a query that was put together from named parts. Raises ``StoreError``."""
-        ...
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -52,7 +31,7 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 class Readers:
     """The pool of connections that readers take and give back; ``open`` counts them.
 
-    ``is_held``: this process has a connection that writes. Where nobody has, a plain read-only connection would leave files beside
+    ``is_held``: this process has a connection that writes. Where none has, a plain read-only connection would leave files beside
     the store (``-wal`` and ``-shm``), and would fail in a folder that can't be written; see ``mode``.
     """
 
@@ -67,7 +46,7 @@ class Readers:
         self.open = 0
 
     def read_text(self, text: str, values: Values = ()) -> list[Row]:
-        """All rows of a query, from a connection that nobody else uses meanwhile. Raises ``StoreError``."""
+        """All rows of a query, from a connection that no other thread uses meanwhile. Raises ``StoreError``."""
         reader, is_kept = self._take()
         try:
             return reader.execute(text, values).fetchall()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import StoreError
+from ...errors import StoreError
 
 LOOK_AGAIN = 0.5
 """Seconds for which a file that was there counts as there."""

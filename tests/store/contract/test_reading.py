@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from microflow import ExecutionError, ExecutionStatus, StoreError, UnknownNameError
-from microflow.model.events import EventBus
-from microflow.model.results import Trigger
-from microflow.store.database import Database, Row, Values, statement
-from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
-from microflow.store.reading import Filters, Reading, read_cursor
+from microflow.store import Reading, Store
+from microflow.store.filters import Filters, read_cursor
+from microflow.store.rows import Ending, Opened, Opening, Waiting
 
 QUEUED, RUNNING, SUCCESS, SKIPPED, ERROR, CANCELLED = ExecutionStatus
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -21,13 +19,12 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 class History:
     """Writes executions into a store, a second apart."""
 
-    def __init__(self, database: Database) -> None:
-        self.executions = Executions(database, EventBus())
-        self.executions.register(pid=1, process_started=0, kind="server", now=NOON.timestamp())
+    def __init__(self, store: Store) -> None:
+        self.executions = store.executions
         self.now = NOON.timestamp()
 
     def opened(self, job: str = "load", parent: Opened | None = None, **given: Any) -> Opened:
-        new = NewExecution(
+        new = Opening(
             **{
                 "flow": "shop",
                 "job": job,
@@ -52,13 +49,13 @@ class History:
 
 
 @pytest.fixture
-def history(database: Database) -> History:
-    return History(database)
+def history(store: Store) -> History:
+    return History(store)
 
 
 @pytest.fixture
-def reading(database: Database) -> Reading:
-    return Reading(database)
+def reading(store: Store) -> Reading:
+    return store.reading
 
 
 def ids(reading: Reading, filters: Filters = Filters(), limit: int = 50) -> list[int]:  # noqa: B008 - frozen
@@ -72,9 +69,9 @@ def test_an_execution_that_is_not_there_is_an_error(reading: Reading) -> None:
         reading.tree(7)
 
 
-def test_a_closed_store_is_an_error(database: Database, reading: Reading) -> None:
+def test_a_closed_store_is_an_error(store: Store, reading: Reading) -> None:
     reading.check()
-    database.close()
+    store.close()
     with pytest.raises(StoreError):
         reading.check()
 
@@ -251,10 +248,10 @@ def test_filters_by_time_both_ends_included(history: History, reading: Reading) 
     assert within(6, 4) == []
 
 
-def test_filters_by_time_in_a_history_with_gaps(history: History, reading: Reading, database: Database) -> None:
+def test_filters_by_time_in_a_history_with_gaps(stores: Any, store: Store, history: History, reading: Reading) -> None:
     written = [history.ended() for _ in range(40)]
     kept = [id_ for id_ in written if id_ % 7 == 3]
-    database.execute_text("DELETE FROM executions WHERE id % 7 <> 3", ())
+    stores.change(store, "DELETE FROM executions WHERE id % 7 <> 3")
     for second in range(-1, 42):
         moment = NOON + timedelta(seconds=second)
         since = [id_ for id_ in kept if id_ - 1 >= second]
@@ -339,50 +336,3 @@ def test_durations_of_a_job_newest_first(history: History, reading: Reading) -> 
     assert [duration.seconds for duration in reading.durations("shop", "load")] == [2, 5]
     assert [duration.seconds for duration in reading.durations("shop", "load", limit=1)] == [2]
     assert reading.durations("shop", "save") == []
-
-
-@pytest.mark.parametrize(
-    ("filters", "plan"),
-    [
-        (Filters(), "SCAN executions"),
-        (Filters(top_level=True), "executions_top (root_id=?"),
-        (Filters(top_level=True, flow="shop"), "executions_top (root_id=?"),
-        (Filters(trigger=Trigger.RETRY), "executions_top (root_id=?"),
-        (Filters(top_level=True, flow="shop", job="load"), "executions_job (flow=? AND job=?"),
-        (Filters(top_level=True, status=(RUNNING,)), "executions_open (status=?"),
-        (Filters(top_level=True, run_key="a"), "executions_run_key (run_key=?"),
-        (Filters(since=NOON), "USING INTEGER PRIMARY KEY (rowid>?)"),
-        (Filters(flow="shop", job="load"), "executions_job (flow=? AND job=?"),
-        (Filters(flow="shop"), "executions_job (flow=? AND job=?"),
-        (Filters(flow="shop", job="load", status=(ERROR,)), "executions_open (status=?"),
-        (Filters(status=(RUNNING, QUEUED)), "executions_open (status=?"),
-        (Filters(parent=1, flow="shop", job="load"), "executions_tree (root_id=? AND parent_id=?"),
-        (Filters(root=1, status=(ERROR,)), "executions_tree (root_id=?"),
-        (Filters(run_key="a"), "executions_run_key (run_key=?"),
-        (Filters(flow="shop", job="load", run_key="a", status=(ERROR,)), "executions_run_key (run_key=?"),
-        (
-            Filters(flow="shop", job="load", cat_partition="eu", top_level=True),
-            "executions_cat_partition (cat_partition=?",
-        ),
-        (Filters(time_partition="2026-11", cat_partition="eu"), "executions_time_partition (time_partition=?"),
-        (Filters(flow="shop", time_partition="2026-11"), "executions_time_partition (time_partition=?"),
-    ],
-)
-def test_each_list_goes_through_the_index_that_leaves_least(
-    history: History, reading: Reading, database: Database, monkeypatch: pytest.MonkeyPatch, filters: Filters, plan: str
-) -> None:
-    history.ended("part", history.opened())
-    asked: list[tuple[str, Values]] = []
-    read_text = database.read_text
-
-    def recorded(text: str, values: Values = ()) -> list[Row]:
-        asked.append((text, values))
-        return read_text(text, values)
-
-    monkeypatch.setattr(database, "read_text", recorded)
-    reading.executions(filters)
-    text, values = next(query for query in asked if query[0].endswith(statement("newest_first")))
-    steps = [row[3] for row in read_text(f"EXPLAIN QUERY PLAN {text}", values)]
-    assert any(plan in step for step in steps), steps
-    sorted_anew = any("TEMP B-TREE" in step for step in steps)
-    assert sorted_anew == (filters.root is not None)

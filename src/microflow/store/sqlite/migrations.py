@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
-from ..errors import StoreLocked, StoreTooNew, StoreTooOld, StoreUnavailable
+from ...errors import StoreLocked, StoreTooNew, StoreTooOld, StoreUnavailable
+from ..copying import Copying
 from .liveness import is_alive
 from .lock import server_of
 
@@ -28,20 +27,6 @@ READABLE = 2
 
 _PAGES = 4096
 """Pages of a copy that are written between two reports of the progress."""
-
-
-class Copying(NamedTuple):
-    """Whether a copy is kept before a migration that rewrites or drops, and who is told how far the copy is.
-
-    ``progress`` is called with (pages copied, pages in all), at the end too.
-    """
-
-    keep: bool = True
-    progress: Callable[[int, int], None] = lambda done, total: None
-
-
-KEEP_COPY = Copying()
-"""A copy is kept, and nobody is told how far it is."""
 
 
 @lru_cache

@@ -9,15 +9,15 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from microflow import StoreError, StoreTooNew, StoreUnavailable
-from microflow.store import migrations as migrations_module
-from microflow.store.database import Database, default_url, path_from_url, statement
-from microflow.store.migrations import migrations
+from microflow.store.database import shared_statements
+from microflow.store.sqlite import migrations as migrations_module
+from microflow.store.sqlite.database import Database, all_statements, path_from_url, statement
+from microflow.store.sqlite.migrations import migrations
 
 ENGINE = {"pid": 1, "process_started": 0.0, "kind": "local", "started_at": 0.0}
 
@@ -178,7 +178,7 @@ def test_a_store_that_another_is_just_making_is_waited_for(
         if tries == 3:
             other.execute("COMMIT")
 
-    monkeypatch.setattr("microflow.store.database.time.sleep", pause)
+    monkeypatch.setattr("microflow.store.sqlite.database.time.sleep", pause)
     with closing(other), closing(Database(store)) as database:
         assert tries == 3
         assert database.read_text("PRAGMA journal_mode") == [("wal",)]
@@ -190,17 +190,29 @@ def test_every_named_statement_fits_the_schema() -> None:
             return None
 
     # reading.sql has parts of statements, which its own tests put together
-    found = [
-        file for file in files("microflow.store").iterdir() if file.name.endswith(".sql") and file.name != "reading.sql"
-    ]
-    lines = [line for file in found for line in file.read_text("utf-8").splitlines()]
-    names = [line.removeprefix("-- name: ") for line in lines if line.startswith("-- name: ")]
+    parts = {name for name in shared_statements() if name.startswith("if_")} | {"newest_first"}
+    names = all_statements().keys() - parts
     with closing(Database(":memory:")) as database:
         for name in names:
             text = statement(name)
             by_position = [None] * text.count("?")
             database.execute_text(f"EXPLAIN {text}", by_position or AnyValue())
     assert len(names) > 20
+
+
+def test_a_store_of_the_version_before_can_keep_inputs(store: str) -> None:
+    old = Database(store)
+    old.execute_text("DROP TABLE mappings", ())
+    old.execute_text("DROP TABLE mapping_inputs", ())
+    old.execute_text("DELETE FROM schema_version WHERE version >= 5", ())
+    old.close()
+
+    database = Database(store)
+
+    assert database.read_text("SELECT max(version) FROM schema_version") == [(len(migrations()),)]
+    counts = [database.read_text(f"SELECT count(*) FROM {name}")[0][0] for name in ("mappings", "mapping_inputs")]
+    assert counts == [0, 0]
+    database.close()
 
 
 # Reading and writing
@@ -293,14 +305,6 @@ def test_where_a_url_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert path_from_url("sqlite:///below/store.db") == tmp_path / "below" / "store.db"
     assert path_from_url(f"sqlite:///{tmp_path}/store.db") == tmp_path / "store.db"
     assert path_from_url(":memory:") is None
-
-
-def test_the_store_of_a_flow_that_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MICROFLOW_STORE", raising=False)
-    assert default_url() == "sqlite:///.microflow/store.db"
-
-    monkeypatch.setenv("MICROFLOW_STORE", "sqlite:///elsewhere.db")
-    assert default_url() == "sqlite:///elsewhere.db"
 
 
 # Its end

@@ -16,15 +16,16 @@ import psutil
 import pytest
 
 from microflow import StoreError, StoreLocked, StoreMissing, StoreTooNew, StoreTooOld, StoreUnavailable
-from microflow.store import migrations as migrations_module
-from microflow.store.database import Database
-from microflow.store.engines import ServerState, server_state
-from microflow.store.lock import ServerLock, server_of
-from microflow.store.migrations import COPY_FIRST, Copying, migrations
-from microflow.store.partitions import PartitionStatuses
-from microflow.store.read_only import ReadOnlyStore
-from microflow.store.reading import Filters, Reading
-from microflow.store.schedules import ScheduleHistory
+from microflow.store import open as open_store
+from microflow.store.copying import Copying
+from microflow.store.filters import Filters
+from microflow.store.rows import ServerState
+from microflow.store.sqlite import migrations as migrations_module
+from microflow.store.sqlite.database import Database
+from microflow.store.sqlite.engines import FileEngines
+from microflow.store.sqlite.lock import ServerLock, server_of
+from microflow.store.sqlite.migrations import COPY_FIRST, migrations
+from microflow.store.sqlite.read_only import ReadOnlyDatabase
 
 NEWEST = len(migrations())
 REWRITES = f"{COPY_FIRST}: it drops a column.\nCREATE TABLE extra (a);\n"
@@ -75,13 +76,14 @@ def version_of(path: Path) -> int:
 
 def look(url: str) -> list[int]:
     """Ask a store all that commands ask; the ids of its executions."""
-    with closing(ReadOnlyStore(url)) as store:
-        reading, history = Reading(store), ScheduleHistory(store)
+    with closing(open_store(url, "look")) as store:
+        reading, history = store.reading, store.schedules
         reading.tree(1)
-        PartitionStatuses(store).lines("shop", "load", [None], ["red"])
+        store.partitions.lines("shop", "load", [None], ["red"])
         assert [tick.outcome for tick in history.ticks("shop", "daily")] == ["run"]
         assert history.running() == {}
-        assert server_state(store).process is None
+        assert store.engines.server().process is None
+        assert store.logs.read(1).text == ""
         found = reading.executions(Filters(run_key="k"), 10).items
         assert found == reading.executions(Filters(cat_partition="red"), 10).items
         return [execution.id for execution in reading.executions(Filters(), 10).items]
@@ -111,7 +113,7 @@ def test_an_older_version_is_left_as_it_is_with_the_command_that_brings_it_up_to
     with pytest.raises(
         StoreTooOld, match=rf"has schema version {NEWEST - 2}, .* versions {NEWEST - 1} and {NEWEST}"
     ) as raised:
-        ReadOnlyStore(url)
+        ReadOnlyDatabase(url)
 
     assert "`microflow serve` or `microflow run` on this store brings it up to date" in str(raised.value)
     assert contents(path.parent) == before
@@ -123,7 +125,7 @@ def test_a_newer_version_is_refused_as_by_what_writes(path: Path, url: str) -> N
         connection.execute("INSERT INTO schema_version (version) VALUES (99)")
     before = contents(path.parent)
 
-    for opening in (Database, ReadOnlyStore):
+    for opening in (Database, ReadOnlyDatabase):
         with pytest.raises(StoreTooNew, match="has schema version 99"):
             opening(url)
         assert contents(path.parent) == before
@@ -131,19 +133,19 @@ def test_a_newer_version_is_refused_as_by_what_writes(path: Path, url: str) -> N
 
 def test_what_is_not_there_is_not_made(path: Path, url: str) -> None:
     with pytest.raises(StoreMissing, match="There is no store"):
-        ReadOnlyStore(url)
+        ReadOnlyDatabase(url)
     with pytest.raises(StoreMissing):
-        ReadOnlyStore(f"sqlite:///{path.parent}/no/folder/store.db")
+        ReadOnlyDatabase(f"sqlite:///{path.parent}/no/folder/store.db")
     path.touch()
     with pytest.raises(StoreMissing, match="is an empty file"):
-        ReadOnlyStore(url)
+        ReadOnlyDatabase(url)
 
     assert [file.name for file in path.parent.iterdir()] == ["store.db"]
 
 
-@pytest.mark.parametrize("opening", [Database, ReadOnlyStore])
+@pytest.mark.parametrize("opening", [Database, ReadOnlyDatabase])
 def test_a_database_of_another_program_is_left_as_it_is(
-    path: Path, url: str, opening: Callable[[str], Database | ReadOnlyStore]
+    path: Path, url: str, opening: Callable[[str], Database | ReadOnlyDatabase]
 ) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE places (name)")
@@ -160,7 +162,7 @@ def test_what_is_no_database_can_not_be_looked_at(path: Path, url: str, junk: by
     path.write_bytes(junk)
 
     with pytest.raises(StoreUnavailable, match="can't be looked at"):
-        ReadOnlyStore(url)
+        ReadOnlyDatabase(url)
     assert path.read_bytes() == junk
 
 
@@ -168,10 +170,10 @@ def test_what_is_no_database_can_not_be_looked_at(path: Path, url: str, junk: by
 def test_a_folder_that_can_not_be_written_can_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
         "import os; from contextlib import closing\n"
-        "from microflow.store.read_only import ReadOnlyStore; from microflow.store.reading import Filters, Reading\n"
+        "from microflow.store import open\n"
         "def look():\n"
-        "    with closing(ReadOnlyStore('sqlite:///store.db')) as store:\n"
-        "        return [execution.id for execution in Reading(store).executions(Filters(), 10).items]\n"
+        "    with closing(open('sqlite:///store.db', 'look')) as store:\n"
+        "        return [execution.id for execution in store.reading.executions(limit=10).items]\n"
         "look()  # imports what another user may not read\n"
         "os.setgid(65534); os.setuid(65534); print(look())\n"
     )
@@ -189,7 +191,7 @@ def test_what_another_process_has_just_written_is_seen_beside_it(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(path, NEWEST, monkeypatch)
-    with closing(ReadOnlyStore(url)) as store:
+    with closing(ReadOnlyDatabase(url)) as store:
         counted = "SELECT count(*) FROM engines"
         assert store.read_text(counted) == [(0,)]
         engine = {"pid": 1, "process_started": 0.0, "kind": "local", "started_at": 0.0}
@@ -211,18 +213,18 @@ def test_what_another_process_has_just_written_is_seen_beside_it(
 def test_the_server_of_a_store_is_found_by_its_process_or_its_lock(path: Path, url: str) -> None:
     own = psutil.Process()
     with closing(Database(url)) as database:
-        assert server_state(database) == ServerState(None, None, None)
+        assert FileEngines(database, path).server() == ServerState(None, None, None)
         row = {"pid": own.pid, "process_started": own.create_time(), "kind": "server", "started_at": 5.0}
         number = database.insert("open_engine", row)
-        assert server_state(database) == ServerState(str(own.pid), 5.0, None)
+        assert FileEngines(database, path).server() == ServerState(str(own.pid), 5.0, None)
         database.execute("close_engine", {"id": number, "ended_at": 7.0, "reason": "stopped"})
-        assert server_state(database) == ServerState(None, 5.0, 7.0)
+        assert FileEngines(database, path).server() == ServerState(None, 5.0, 7.0)
         database.insert("open_engine", {**row, "pid": 2**22 + 1, "started_at": 9.0})
-        assert server_state(database) == ServerState(None, 9.0, None), "it was killed"
+        assert FileEngines(database, path).server() == ServerState(None, 9.0, None), "it was killed"
         lock = ServerLock(path)
         lock.take()
         try:
-            assert server_state(database).process == str(own.pid), "a process elsewhere holds the lock"
+            assert FileEngines(database, path).server().process == str(own.pid), "a process elsewhere holds the lock"
         finally:
             lock.release()
         assert server_of(path) is None

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from microflow.model.events import Event, EventBus
-from microflow.store.database import Database
-from microflow.store.executions import Executions, NewExecution, Waiting
-from microflow.store.schedules import ScheduleRow, Schedules, TickRecord, schedule_of
+from microflow.store import Schedules, Store
+from microflow.store.options import schedule_of
+from microflow.store.rows import Opening, ScheduleRow, TickRecord, Waiting
 
 NOW = 1_800_000_000.0
 
 
-@pytest.fixture(params=["file", "memory"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/store.db" if request.param == "file" else ":memory:")
-    yield database
-    database.close()
-
-
 @pytest.fixture
-def events() -> EventBus:
-    return EventBus()
+def schedules(store: Store) -> Schedules:
+    return store.schedules
 
 
-@pytest.fixture
-def schedules(database: Database, events: EventBus) -> Schedules:
-    return Schedules(database, events)
-
-
-def open_run(
-    database: Database, schedules: Schedules, at: float, *, waiting: bool = False, name: str = "load", **given: Any
-) -> int:
+def open_run(store: Store, at: float, *, waiting: bool = False, name: str = "load", **given: Any) -> int:
     """A tick that is claimed with its execution."""
-    executions = Executions(database, EventBus())
     reason = Waiting("schedule", "waits", at) if waiting else None
 
     def claim(execution_id: int, _: Waiting | None) -> None:
-        if not schedules.claim("shop", name, TickRecord(at, "run", None, execution_id), at):
+        if not store.schedules.claim("shop", name, TickRecord(at, "run", None, execution_id), at):
             raise LookupError("taken")
 
-    new = NewExecution(
+    new = Opening(
         flow="shop",
         job=name,
         kind="task",
@@ -56,7 +39,7 @@ def open_run(
         options=b'{"schedule": "%s"}' % name.encode(),
         **given,
     )
-    return executions.open(new, at, claim).id
+    return store.executions.open(new, at, claim).id
 
 
 def test_a_schedule_that_was_never_served_is_not_there(schedules: Schedules) -> None:
@@ -93,15 +76,15 @@ def test_a_pause_outlives_a_change(schedules: Schedules) -> None:
     assert [tick.outcome for tick in schedules.ticks("shop", "load")] == ["paused"]
 
 
-def test_a_tick_is_claimed_once_and_opens_one_execution(database: Database, schedules: Schedules) -> None:
+def test_a_tick_is_claimed_once_and_opens_one_execution(stores: Any, store: Store, schedules: Schedules) -> None:
     schedules.serve("shop", "load", "@daily", "UTC", NOW)
-    first = open_run(database, schedules, NOW + 60)
+    first = open_run(store, NOW + 60)
     with pytest.raises(LookupError):
-        open_run(database, schedules, NOW + 60)
+        open_run(store, NOW + 60)
 
     (tick,) = schedules.ticks("shop", "load")
     assert (tick.execution_id, tick.status, tick.count) == (first, "running", 1)
-    assert database.read_text("SELECT count(*) FROM executions", ()) == [(1,)]
+    assert stores.rows(store, "SELECT count(*) FROM executions") == [(1,)]
     row = schedules.find("shop", "load")
     assert row is not None
     assert row.seen_until == NOW + 60
@@ -143,24 +126,24 @@ def test_ticks_are_given_newest_first_and_page_by_page(schedules: Schedules) -> 
     )
 
 
-def test_runs_that_go_on_are_found_by_their_schedule(database: Database, schedules: Schedules) -> None:
-    one = open_run(database, schedules, NOW)
-    two = open_run(database, schedules, NOW + 60, waiting=True)
-    other = open_run(database, schedules, NOW, name="other")
-    database.execute_text("UPDATE executions SET status = 'success' WHERE id = ?", (one,))
-    plain = NewExecution(flow="shop", job="load", kind="task", trigger="api", inputs=b"[]", options=b'{"force": true}')
-    Executions(database, EventBus()).open(plain, NOW)
+def test_runs_that_go_on_are_found_by_their_schedule(stores: Any, store: Store, schedules: Schedules) -> None:
+    one = open_run(store, NOW)
+    two = open_run(store, NOW + 60, waiting=True)
+    other = open_run(store, NOW, name="other")
+    stores.change(store, f"UPDATE executions SET status = 'success' WHERE id = {one}")
+    plain = Opening(flow="shop", job="load", kind="task", trigger="api", inputs=b"[]", options=b'{"force": true}')
+    store.executions.open(plain, NOW)
 
     assert schedules.running() == {("shop", "load"): [two], ("shop", "other"): [other]}
 
 
 def test_only_runs_of_ticks_that_never_began_are_left_to_the_next_server(
-    database: Database, schedules: Schedules
+    stores: Any, store: Store, schedules: Schedules
 ) -> None:
-    open_run(database, schedules, NOW)
-    left = open_run(database, schedules, NOW + 60, waiting=True)
-    began = open_run(database, schedules, NOW + 120, waiting=True)
-    database.execute_text("UPDATE executions SET started_at = 1 WHERE id = ?", (began,))
+    open_run(store, NOW)
+    left = open_run(store, NOW + 60, waiting=True)
+    began = open_run(store, NOW + 120, waiting=True)
+    stores.change(store, f"UPDATE executions SET started_at = 1 WHERE id = {began}")
 
     assert [(opened.id, opened.job, opened.started_at) for opened in schedules.not_started()] == [(left, "load", None)]
 
@@ -172,9 +155,7 @@ def test_the_schedule_of_a_run_is_among_its_options(options: Any, name: str) -> 
     assert schedule_of(options) == name
 
 
-def test_the_events_of_a_transaction_are_told_after_it(
-    database: Database, schedules: Schedules, events: EventBus
-) -> None:
+def test_the_events_of_a_transaction_are_told_after_it(schedules: Schedules, events: EventBus) -> None:
     told: list[Event] = []
     events.subscribe(told.append)
     with schedules.transaction():
@@ -186,17 +167,3 @@ def test_the_events_of_a_transaction_are_told_after_it(
         ("schedule", "shop", "load", "served"),
         ("schedule", "shop", "load", "missed"),
     ]
-
-
-def test_what_is_looked_for_often_is_found_by_an_index(database: Database) -> None:
-    from microflow.store.database import statement
-
-    for name, values in (
-        ("open_top_level", {}),
-        ("ticks_not_started", {}),
-        ("top_level_elsewhere", {"flow": "", "engine_id": 0}),
-        ("newest_ticks", {"flow": "", "schedule": "", "before": 0, "limit": 1}),
-        ("schedule", {"flow": "", "name": ""}),
-    ):
-        plan = database.read_text(f"EXPLAIN QUERY PLAN {statement(name)}", values)
-        assert not [row for row in plan if str(row[3]).startswith("SCAN")], (name, plan)

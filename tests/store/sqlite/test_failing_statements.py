@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from microflow import ExecutionError, ExecutionStatus, StoreError
-from microflow.model.events import Event, EventBus
-from microflow.store.database import Database, Values
-from microflow.store.executions import Ending, Executions, NewExecution, Waiting
+from microflow.model.events import Event
+from microflow.store import Store
+from microflow.store import open as open_store
+from microflow.store.database import Values
+from microflow.store.rows import Ending, Opening, Waiting
+from microflow.store.sqlite.database import Database
 
 BUSY = Waiting("limit", "waits for a place", 1.0)
 BROKEN = ExecutionError("ValueError", "no")
@@ -21,13 +24,14 @@ INTERRUPTED = ExecutionError("Interrupted", "the engine ended")
 TABLES = ("executions", "attempts", "run_keys", "partitions", "context", "engines")
 
 
-def life(executions: Executions) -> Iterator[None]:
+def life(store: Store) -> Iterator[None]:
     """All that is written for a partitioned execution which fails once and then succeeds; pauses after each whole step."""
     partitions = [("2026", "red"), ("2027", "red")]
-    executions.register(pid=1, process_started=0.0, kind="server", now=0.0)
+    executions = store.executions
+    store.engines.register("server", 0.0)
     yield
     load = executions.open(
-        NewExecution(
+        Opening(
             flow="shop",
             job="load",
             kind="task",
@@ -60,21 +64,22 @@ def life(executions: Executions) -> Iterator[None]:
     )
     executions.finish(again, ending, 5.0)
     yield
-    executions.unregister(now=6.0, reason="stopped")
+    store.engines.unregister(now=6.0, reason="stopped")
     yield
 
 
-def death(executions: Executions) -> Iterator[None]:
+def death(store: Store) -> Iterator[None]:
     """All that is written when an engine finds what a dead one left."""
-    executions.register(pid=1, process_started=0.0, kind="server", now=0.0)
+    executions = store.executions
+    store.engines.register("server", 0.0)
     yield
     dead = executions.engine_id
-    new = NewExecution(flow="shop", job="load", kind="task", trigger="call", inputs=b"[]", partitions=[("2026", "")])
+    new = Opening(flow="shop", job="load", kind="task", trigger="call", inputs=b"[]", partitions=[("2026", "")])
     first = executions.open(new, 1.0)
     yield
     executions.open(new, 1.0)
     yield
-    executions.register(pid=2, process_started=0.0, kind="server", now=2.0)
+    store.engines.register("server", 2.0)
     yield
     executions.interrupt(dead, INTERRUPTED, 3.0, {first.id: BUSY})
     yield
@@ -99,9 +104,9 @@ def tell(
     story: Any, path: Path, failing: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[Any], list[Event], int]:
     """The story up to the statement that fails: the store after each step and at the end, what was heard, how many statements."""
-    database, events = Database(f"sqlite:///{path}"), EventBus()
+    store = open_store(f"sqlite:///{path}")
     heard: list[Event] = []
-    events.subscribe(heard.append)
+    store.events.subscribe(heard.append)
     carry_out = Database.execute_text
     count = 0
 
@@ -113,14 +118,14 @@ def tell(
         return carry_out(self, text, values)
 
     states = []
-    with closing(database), monkeypatch.context() as patch:
+    with closing(store), monkeypatch.context() as patch:
         patch.setattr(Database, "execute_text", execute_text)
         try:
-            for _ in story(Executions(database, events)):
+            for _ in story(store):
                 states.append(contents(path))  # noqa: PERF401 - those before the failure count
         except StoreError:
             assert contents(path) == (states[-1] if states else contents(path))
-            assert not database._writer.in_transaction
+            assert not store.database._writer.in_transaction  # type: ignore[attr-defined]
     return states, heard, count
 
 

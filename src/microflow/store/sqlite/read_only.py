@@ -1,15 +1,17 @@
-"""A store that is only looked at: nothing of it is changed, not even its schema."""
+"""A file that is only looked at: nothing of it is changed, not even its schema, and nothing is left beside it."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from ..errors import StoreMissing, StoreUnavailable
-from .database import is_there, path_from_url, statement, why_not
+from ...errors import StoreMissing, StoreUnavailable
+from ..database import Row, Values
+from .database import is_there, newest_of, path_from_url, statement, why_not
 from .migrations import check_readable, version_of
-from .readers import Readers, Row, Values, connect
+from .readers import Readers, connect
 
 
 def find_store(url: str) -> Path:
@@ -27,8 +29,8 @@ def find_store(url: str) -> Path:
     return path
 
 
-class ReadOnlyStore:
-    """The store of this URL, which another process may be writing to.
+class ReadOnlyDatabase:
+    """The file of this URL, which another process may be writing to, as ``store.database.Readable`` describes it.
 
     Raises ``StoreMissing`` where there is none; ``StoreTooNew`` and ``StoreTooOld`` for a schema that this version can't look at;
     ``StoreUnavailable`` where it can't be read. ``path`` is its file.
@@ -53,8 +55,12 @@ class ReadOnlyStore:
         """All rows of the query of this name. Raises ``StoreError``."""
         return self._readers.read_text(statement(name), values)
 
+    def read_newest(self, name: str, conditions: Sequence[str], values: Values) -> list[Row]:
+        """The rows of the query of this name for which all of the named conditions hold, the highest ids first."""
+        return self._readers.read_text(newest_of(name, conditions), values)
+
     def read_text(self, text: str, values: Values = ()) -> list[Row]:
-        """All rows of a query that was put together from named parts. Raises ``StoreError``."""
+        """All rows of a query in this text. Raises ``StoreError``."""
         return self._readers.read_text(text, values)
 
     def close(self) -> None:

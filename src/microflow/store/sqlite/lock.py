@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ..errors import StoreLocked, StoreUnavailable
+from ...errors import StoreLocked, StoreUnavailable
 
 _TRIES = 10
 _PAUSE = 0.01
@@ -15,7 +15,7 @@ _PAUSE = 0.01
 
 
 class ServerLock:
-    """Held from ``take`` to ``release``. The file beside the store names the process, for the message of who comes second."""
+    """Held from ``take`` to ``release``. The file beside the store names the process, for the message that a second one gets."""
 
     def __init__(self, store: Path) -> None:
         self._path = store.with_name(store.name + ".lock")
@@ -66,7 +66,7 @@ def server_of(store: Path) -> str | None:
             store.with_name(store.name + ".lock"), os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
         )
     except OSError:
-        return None  # no server has ever run on it, or nobody may ask
+        return None  # no server has ever run on it, or this user may not ask
     try:
         return _holder(descriptor) if _is_locked(descriptor) else None
     finally:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from microflow import StoreError
-from microflow.store.database import Database
-from microflow.store.presence import LOOK_AGAIN, Presence
+from microflow.store.sqlite.database import Database
+from microflow.store.sqlite.presence import LOOK_AGAIN, Presence
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps files that are open where they are")
 
@@ -38,7 +38,7 @@ def test_a_file_is_looked_at_now_and_then(tmp_path: Path, clock: Any) -> None:
 def test_nothing_is_written_to_a_file_that_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
-    monkeypatch.setattr("microflow.store.presence.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("microflow.store.sqlite.presence.LOOK_AGAIN", 0.0)
     database = Database(f"sqlite:///{tmp_path}/store.db")
     path, away = tmp_path / "store.db", tmp_path / "away.db"
     path.rename(away)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,48 +11,48 @@ import pytest
 from microflow import ExecutionError, ExecutionStatus, UnknownNameError
 from microflow.model.events import Event, EventBus
 from microflow.model.results import Kind, Trigger
-from microflow.store.database import Database, _statements
-from microflow.store.executions import Ending, Executions, NewExecution, Opened, Waiting
-from microflow.store.partitions import PartitionStatuses
+from microflow.store import Executions, Store
+from microflow.store.rows import Ending, Opened, Opening, Waiting
 
 QUEUED, RUNNING, SUCCESS, SKIPPED, ERROR, CANCELLED = ExecutionStatus
 BUSY = Waiting("limit", "waits for a place", 1.0)
 BROKEN = ExecutionError("ValueError", "no")
 NEW = {"flow": "shop", "job": "load", "kind": "task", "trigger": "call", "inputs": b'[{"a":1}]'}
+Row = Callable[[int], dict[str, Any]]
+Everything = Callable[[], dict[str, list[Any]]]
 TABLES = ("executions", "attempts", "run_keys", "partitions", "context", "engines")
 
 
-@pytest.fixture(params=["file", "memory"])
-def database(store: str, request: pytest.FixtureRequest) -> Iterator[Database]:
-    database = Database(store if request.param == "file" else ":memory:")
-    yield database
-    database.close()
-
-
 @pytest.fixture
-def events() -> EventBus:
-    return EventBus()
-
-
-@pytest.fixture
-def executions(database: Database, events: EventBus) -> Executions:
-    executions = Executions(database, events)
-    executions.register(pid=1, process_started=0.0, kind="server", now=0.0)
-    return executions
+def executions(store: Store) -> Executions:
+    return store.executions
 
 
 def opened(executions: Executions, **given: Any) -> Opened:
-    return executions.open(NewExecution(**{**NEW, **given}), 1.0)
+    return executions.open(Opening(**{**NEW, **given}), 1.0)
 
 
-def row(database: Database, execution_id: int) -> dict[str, Any]:
-    cursor = database.execute_text("SELECT * FROM executions WHERE id = ?", (execution_id,))
-    (values,) = cursor.fetchall()
-    return dict(zip([column[0] for column in cursor.description], values, strict=True))
+COLUMNS = (
+    "status, parent_id, root_id, position, queued_at, started_at, ended_at, scheduled_at, waiting, output, error, cpu_seconds, "
+    "peak_memory, progress, run_key, engine_id"
+)
 
 
-def everything(database: Database) -> dict[str, list[Any]]:
-    return {table: database.execute_text(f"SELECT * FROM {table} ORDER BY 1, 2, 3", ()).fetchall() for table in TABLES}
+@pytest.fixture
+def row(stores: Any, store: Store) -> Callable[[int], dict[str, Any]]:
+    """``row(id)``: an execution as its table has it."""
+
+    def find(execution_id: int) -> dict[str, Any]:
+        (values,) = stores.rows(store, f"SELECT {COLUMNS} FROM executions WHERE id = {execution_id}")
+        return dict(zip(COLUMNS.split(", "), values, strict=True))
+
+    return find
+
+
+@pytest.fixture
+def everything(stores: Any, store: Store) -> Callable[[], dict[str, list[Any]]]:
+    """``everything()``: all that is in the tables."""
+    return lambda: {table: stores.rows(store, f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in TABLES}
 
 
 # Too late
@@ -66,27 +65,27 @@ def test_an_execution_that_does_not_exist_is_unknown(executions: Executions) -> 
         executions.call_of(7)
 
 
-def test_an_execution_ends_once(executions: Executions, database: Database) -> None:
+def test_an_execution_ends_once(executions: Executions, everything: Everything) -> None:
     load = opened(executions)
 
     assert executions.finish(load, Ending(status=SUCCESS, output=b'{"a":1}'), 2.0)
-    before = everything(database)
+    before = everything()
     assert not executions.finish(load, Ending(status=ERROR, error=BROKEN, run_key="k"), 3.0)
     assert not executions.finish(load, Ending(status=SUCCESS, run_key="k", context={"a": b"1"}), 3.0)
-    assert everything(database) == before
+    assert everything() == before
 
 
-def test_what_was_cancelled_while_it_was_queued_never_starts(executions: Executions, database: Database) -> None:
+def test_what_was_cancelled_while_it_was_queued_never_starts(executions: Executions, row: Row) -> None:
     load = opened(executions, waiting=BUSY)
     executions.finish(load, Ending(status=CANCELLED), 2.0)
 
     assert executions.start(load, 3.0) is None
-    assert row(database, load.id)["status"] == "cancelled"
-    assert row(database, load.id)["started_at"] is None
+    assert row(load.id)["status"] == "cancelled"
+    assert row(load.id)["started_at"] is None
 
 
 def test_what_has_ended_does_not_wait_again_and_nobody_is_told_so(
-    executions: Executions, database: Database, events: EventBus
+    executions: Executions, events: EventBus, row: Row
 ) -> None:
     load = opened(executions)
     executions.finish(load, Ending(status=CANCELLED), 2.0)
@@ -95,7 +94,7 @@ def test_what_has_ended_does_not_wait_again_and_nobody_is_told_so(
 
     assert not executions.wait(load, BUSY)
     assert not executions.retry(load, Ending(status=ERROR, error=BROKEN), BUSY, 3.0)
-    assert row(database, load.id)["status"] == "cancelled"
+    assert row(load.id)["status"] == "cancelled"
     assert heard == []
 
 
@@ -109,30 +108,30 @@ def test_only_one_can_start_a_queued_execution(executions: Executions) -> None:
 # The way through
 
 
-def test_a_row_holds_what_was_called(executions: Executions, database: Database) -> None:
+def test_a_row_holds_what_was_called(executions: Executions, row: Row) -> None:
     manager = opened(executions, job="all", kind="manager", trigger="api", options=b'{"force":true}')
     task = opened(executions, parent_id=manager.id, root_id=manager.root_id, position=3, scheduled_at=0.5, waiting=BUSY)
 
     assert manager.root_id == manager.id
     assert task.root_id == manager.id
-    held = row(database, task.id)
+    held = row(task.id)
     assert held["status"] == "queued"
     assert (held["parent_id"], held["root_id"], held["position"]) == (manager.id, manager.id, 3)
     assert (held["queued_at"], held["started_at"], held["scheduled_at"]) == (1.0, None, 0.5)
     assert json.loads(held["waiting"]) == {"reason": "limit", "message": "waits for a place", "since": 1.0}
     assert executions.call_of(task.id).inputs == b'[{"a":1}]'
     assert executions.call_of(manager.id).options == '{"force":true}'
-    assert row(database, manager.id)["root_id"] is None
+    assert row(manager.id)["root_id"] is None
 
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("trigger", Trigger)
 def test_a_row_holds_kind_and_trigger_as_plain_text(
-    executions: Executions, database: Database, kind: Kind, trigger: Trigger
+    executions: Executions, row: Row, kind: Kind, trigger: Trigger
 ) -> None:
     load = opened(executions, kind=kind, trigger=trigger)
 
-    held = row(database, load.id)
+    held = row(load.id)
     assert (type(held["kind"]), type(held["trigger"])) == (str, str)
     assert (held["kind"], held["trigger"]) == (kind.value, trigger.value)
     known = executions.call_of(load.id)
@@ -140,7 +139,7 @@ def test_a_row_holds_kind_and_trigger_as_plain_text(
     assert (type(known.kind), type(known.trigger)) == (Kind, Trigger)
 
 
-def test_from_queued_to_its_end(executions: Executions, database: Database) -> None:
+def test_from_queued_to_its_end(executions: Executions, row: Row) -> None:
     load = executions.start(opened(executions, waiting=BUSY), 2.0)
     assert load is not None
 
@@ -148,29 +147,31 @@ def test_from_queued_to_its_end(executions: Executions, database: Database) -> N
         load, Ending(status=SUCCESS, output=b'{"n":1}', cpu_seconds=0.5, peak_memory=10, progress=b"[1]"), 3.0
     )
 
-    held = row(database, load.id)
+    held = row(load.id)
     assert held["status"] == "success"
     assert (held["started_at"], held["ended_at"], held["waiting"]) == (2.0, 3.0, None)
     assert (held["output"], held["cpu_seconds"], held["peak_memory"], held["progress"]) == ('{"n":1}', 0.5, 10, "[1]")
 
 
-def test_a_failed_attempt_is_recorded_and_the_execution_waits(executions: Executions, database: Database) -> None:
+def test_a_failed_attempt_is_recorded_and_the_execution_waits(
+    executions: Executions, row: Row, everything: Everything
+) -> None:
     load = opened(executions)
 
     assert executions.retry(load, Ending(status=ERROR, error=BROKEN), Waiting("retry", "in 5 s", 2.0, 7.0), 2.0)
 
-    assert row(database, load.id)["status"] == "queued"
-    assert json.loads(row(database, load.id)["waiting"])["until"] == 7.0
-    ((_, attempt, status, started, ended, error),) = everything(database)["attempts"]
+    assert row(load.id)["status"] == "queued"
+    assert json.loads(row(load.id)["waiting"])["until"] == 7.0
+    ((_, attempt, status, started, ended, error),) = everything()["attempts"]
     assert (attempt, status, started, ended, json.loads(error)["type"]) == (1, "error", 1.0, 2.0, "ValueError")
     again = executions.start(load, 7.0, attempt=2)
     assert again is not None
     assert again.attempt == 2
 
 
-def test_whoever_hears_of_a_change_can_read_it(executions: Executions, database: Database, events: EventBus) -> None:
+def test_whoever_hears_of_a_change_can_read_it(executions: Executions, events: EventBus, store: Store) -> None:
     heard: list[tuple[str, str]] = []
-    events.subscribe(lambda event: heard.append((event.status, database.read("call_of", {"id": event.id})[0][3])))
+    events.subscribe(lambda event: heard.append((event.status, store.executions.call_of(event.id).status)))
 
     load = opened(executions, waiting=BUSY, partitions=[("2026", "")])
     executions.start(load, 2.0)
@@ -200,11 +201,11 @@ def test_a_run_key_leads_to_its_newest_success(executions: Executions) -> None:
     assert executions.success_with_key("other", "load", "k") is None
 
 
-def test_a_run_key_set_afterwards_is_on_the_execution(executions: Executions, database: Database) -> None:
+def test_a_run_key_set_afterwards_is_on_the_execution(executions: Executions, row: Row) -> None:
     load = opened(executions)
     executions.finish(load, Ending(status=SUCCESS, output=b"{}", run_key="late"), 2.0)
 
-    assert row(database, load.id)["run_key"] == "late"
+    assert row(load.id)["run_key"] == "late"
     assert executions.success_with_key("shop", "load", "late") == (load.id, b"{}")
 
 
@@ -249,55 +250,3 @@ def test_a_key_that_was_deleted_does_not_fall_back_to_the_last_output(executions
 
     executions.finish(opened(executions), Ending(status=SKIPPED, context={"a": b"2"}), 2.0)
     assert executions.context("shop", "load") == ({"a": 2}, {"a": 1, "b": 1})
-
-
-# Engines that died
-
-
-def test_what_a_dead_engine_left_ends_and_what_has_an_attempt_left_is_queued_again(
-    executions: Executions, database: Database, events: EventBus
-) -> None:
-    dead = executions.engine_id
-    manager = opened(executions, job="all", kind="manager")
-    task = opened(
-        executions, parent_id=manager.id, root_id=manager.id, time_partition="2026", partitions=[("2026", "")]
-    )
-    queued = opened(executions, waiting=BUSY)
-    done = opened(executions)
-    executions.finish(done, Ending(status=SUCCESS), 2.0)
-    later = Executions(database, events)
-    later.register(pid=2, process_started=0.0, kind="server", now=3.0)
-    assert later.engines() == [(dead, 1, 0.0, "server")]
-    heard: list[tuple[int, str]] = []
-    events.subscribe(lambda event: heard.append((event.id, event.status)))
-
-    error = ExecutionError("Interrupted", "the engine ended")
-    again = Waiting("retry", "it is tried again", 3.0)
-    assert [found.id for found, _ in later.unfinished(dead)] == [queued.id, task.id, manager.id]
-    assert later.interrupt(dead, error, 3.0, {queued.id: again}) == 3
-
-    assert [row(database, number)["status"] for number in (manager.id, task.id, queued.id, done.id)] == [
-        "error",
-        "error",
-        "queued",
-        "success",
-    ]
-    assert json.loads(row(database, task.id)["error"])["type"] == "Interrupted"
-    assert row(database, queued.id)["engine_id"] == later.engine_id
-    assert PartitionStatuses(database).lines("shop", "load", ["2026"], [None]) == ["e"]
-    assert later.engines() == []
-    assert later.interrupt(dead, error, 3.0, {}) == 0
-    assert [number for number, status in heard if status == "error"] == [task.id, manager.id], (
-        "children end before their parents"
-    )
-
-
-def test_what_has_not_ended_is_looked_for_among_the_few_that_have_not(database: Database) -> None:
-    texts = {
-        name: text for name, text in _statements().items() if re.match(r"SELECT[^;]*status <> 'success' AND", text)
-    }
-    assert len(texts) > 5
-    for name, text in texts.items():
-        values = dict.fromkeys(re.findall(r":(\w+)", text), 1)
-        plan = [row[3] for row in database.read_text(f"EXPLAIN QUERY PLAN {text}", values)]
-        assert any("INDEX executions_open" in step for step in plan), (name, plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..loop import Loop
+from ...loop import Loop
 
 logger = logging.getLogger("microflow")
 

@@ -8,19 +8,15 @@ import msgspec
 import pytest
 
 from microflow import ExecutionError, ExecutionStatus
-from microflow.model.events import EventBus
-from microflow.store.database import Database
-from microflow.store.executions import Ending, Executions, NewExecution, Opened
-from microflow.store.reading import MAXIMUM_DEPTH, Reading
+from microflow.store import MAXIMUM_DEPTH, Executions, Store
+from microflow.store.rows import Ending, Opened, Opening
 
 CLOSED = ExecutionError("ValueError", "the shop is closed", "Traceback …")
 
 
 @pytest.fixture
-def executions(database: Database) -> Executions:
-    executions = Executions(database, EventBus())
-    executions.register(pid=1, process_started=0, kind="server", now=0)
-    return executions
+def executions(store: Store) -> Executions:
+    return store.executions
 
 
 def opened(executions: Executions, parent: Opened | None = None, **given: Any) -> Opened:
@@ -34,7 +30,7 @@ def opened(executions: Executions, parent: Opened | None = None, **given: Any) -
         "parent_id": of,
         "root_id": of,
     }
-    return executions.open(NewExecution(**{**new, **given}), 1.0)
+    return executions.open(Opening(**{**new, **given}), 1.0)
 
 
 def ended(executions: Executions, status: str, parent: Opened | None = None, **given: Any) -> int:
@@ -45,14 +41,12 @@ def ended(executions: Executions, status: str, parent: Opened | None = None, **g
 
 
 @pytest.mark.parametrize(("levels", "truncated"), [(MAXIMUM_DEPTH, False), (MAXIMUM_DEPTH + 1, True), (1_200, True)])
-def test_a_deep_tree_shows_its_upper_levels(
-    executions: Executions, database: Database, levels: int, truncated: bool
-) -> None:
+def test_a_deep_tree_shows_its_upper_levels(executions: Executions, store: Store, levels: int, truncated: bool) -> None:
     caller = root = opened(executions)
-    with executions.together():
+    with store.executions.together():
         for _ in range(levels):
             caller = opened(executions, caller, kind="manager", root_id=root.id)
-    tree = Reading(database).tree(root.id)
+    tree = store.reading.tree(root.id)
     assert (tree.count, tree.truncated) == (min(levels, MAXIMUM_DEPTH) + 1, truncated)
     depth, node = 0, tree.execution
     while node.children:
@@ -61,8 +55,8 @@ def test_a_deep_tree_shows_its_upper_levels(
     assert msgspec.json.encode(tree)
 
 
-def test_of_a_tree_cut_off_what_runs_and_what_failed_is_found(executions: Executions, database: Database) -> None:
-    reading = Reading(database)
+def test_of_a_tree_cut_off_what_runs_and_what_failed_is_found(executions: Executions, store: Store) -> None:
+    reading = store.reading
     root, other = opened(executions), opened(executions)
     calls = [ended(executions, "success", root, position=position) for position in range(4)]
     failed = ended(executions, "error", root, position=4)
@@ -78,10 +72,10 @@ def test_of_a_tree_cut_off_what_runs_and_what_failed_is_found(executions: Execut
     assert reading.noteworthy(reading.tree(root.id).execution) == []
 
 
-def test_remarks_are_the_error_and_the_beginning_of_the_inputs(executions: Executions, database: Database) -> None:
+def test_remarks_are_the_error_and_the_beginning_of_the_inputs(executions: Executions, store: Store) -> None:
     failed = ended(executions, "error", inputs=b'[{"n":1}]')
     long = ended(executions, "success", inputs=b'[{"text":"' + b"x" * 10_000 + b'"}]')
-    remarks = Reading(database).remarks([failed, long, 999])
+    remarks = store.reading.remarks([failed, long, 999])
     assert list(remarks) == [failed, long]
     assert (remarks[failed].error, bytes(remarks[failed].inputs)) == (CLOSED, b'[{"n":1}]')
     assert (remarks[long].error, len(bytes(remarks[long].inputs))) == (None, 4097)

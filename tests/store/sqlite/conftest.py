@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from microflow.store.database import Database
+from microflow.store.sqlite.database import Database
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whether the process of an engine lives: a store records engines by what tells that."""
+"""Whether the process of an engine is alive: engines are recorded by the number and the start of their process."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ def is_alive(pid: int, started: float) -> bool:
         return abs(process.create_time() - started) < 2.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def own_process() -> tuple[int, float]:
+    """The number of this process and its start, by which other processes find out whether it is alive."""
+    import psutil  # late, as above
+
+    own = psutil.Process()
+    return own.pid, own.create_time()

@@ -1,0 +1,1 @@
+"""A store in one SQLite file, with its logs in a folder beside it."""
