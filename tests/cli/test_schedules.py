@@ -201,3 +201,22 @@ def test_where_no_server_runs_it_is_said_since_when(call: Call, serve: Callable[
     server = serve()
     server.end()
     assert "ended without a word" in note()
+
+
+def test_a_job_with_several_schedules_is_listed_with_each(call: Call, folder: Path) -> None:
+    (folder / "often.py").write_text(
+        "from microflow import Schedule, create_flow\n\n"
+        'flow = create_flow("often", timezone="UTC")\n\n\n'
+        '@flow.task(runner="thread", schedule=["0 8 * * MON-FRI", Schedule("*/40 * * * *", "extra"), "0 9 * * SAT"])\n'
+        "def load():\n    return {}\n",
+        "utf-8",
+    )
+
+    listed, jobs = call("schedules", "-f", "often"), call("jobs", "-f", "often")
+    ran = call("schedules", "load-2", "-f", "often", "--run")
+
+    lines = {line.split()[0]: line for line in listed.stdout.splitlines() if line.startswith("often/")}
+    assert list(lines) == ["often/load", "often/extra", "often/load-2"]
+    assert lines["often/extra"].rstrip().endswith("at minutes 0 and 40 of every hour")
+    assert "0 8 * * MON-FRI; */40 * * * *; 0 9 * * SAT" in jobs.stdout
+    assert (ran.exit_code, ran.stdout) == (0, "{}\n")

@@ -38,14 +38,16 @@ class Checked(NamedTuple):
 
 @click.command("check")
 @flow_option("The flow, as module:flow or path.py:flow; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: each flow with its jobs and its mistakes.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: each flow with its jobs, its mistakes and what may surprise."
+)
 @traceback_option
 @takes_where
 def command(where: Where, as_json: bool) -> None:
     """Look for mistakes in flows.
 
     Every mistake of every flow is printed, with exit code 2 if there is any: a name that is not there, a cycle, a
-    function that can't take its inputs, a schedule that is none.
+    function that can't take its inputs, a schedule that is none. What is not a mistake and may surprise is a note.
 
     \b
     Examples:
@@ -77,7 +79,7 @@ def _check(version: CodeVersion) -> Iterator[Checked]:
     """What is found of each flow that could be loaded."""
     seen: dict[str, Flow] = {}
     for flow in version.flows:
-        notes = tuple(version.notes_on(flow))
+        notes = (*version.notes_on(flow), *flow.notes())
         try:
             flow.check()
             if seen.setdefault(flow.name, flow) is not flow:
