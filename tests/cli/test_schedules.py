@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+
+from microflow.views.zone_data import ZoneData, zone_data
 
 from .conftest import Call, Server
 
@@ -70,11 +73,12 @@ def test_looking_makes_no_store(call: Call, shop: str, work: Path) -> None:
     result = call("schedules", "-f", shop)
 
     assert result.exit_code == 0
-    head, nightly, poll = result.stdout.splitlines()
+    head, nightly, poll, zones = result.stdout.splitlines()
     assert head.split() == ["SCHEDULE", "STATE", "NEXT", "LAST", "WHEN"]
     assert (nightly.split()[0], nightly.split()[2]) == ("work/nightly", "02:30")
     assert nightly.endswith("every day at 02:30")
     assert poll.endswith("every 10 minutes")
+    assert zones == f"Zone data: {zone_data().describe()}"
     assert not (work / ".microflow").exists()
 
 
@@ -109,6 +113,19 @@ def test_run_now_is_carried_out_here(call: Call, shop: str) -> None:
     ]
 
 
+def test_the_zone_data_is_shown_and_warned_of(call: Call, shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ZoneData(source="system", version="2025b", path="/zones", warning="The installed package is newer.")
+    monkeypatch.setattr("microflow.cli.commands.schedules.zone_data", lambda: data)
+
+    listed, one = call("schedules", "-f", shop), call("schedules", "nightly", "-f", shop)
+    as_json = [json.loads(call("schedules", *name, "-f", shop, "--json").stdout) for name in ([], ["nightly"])]
+
+    assert listed.stdout.splitlines()[-1] == "Zone data: 2025b, the system's (/zones)"
+    assert "  zone data 2025b, the system's (/zones)" in one.stdout.splitlines()
+    assert "The installed package is newer.\n" in listed.stderr
+    assert [found["zone_data"] for found in as_json] == [msgspec.to_builtins(data)] * 2
+
+
 def test_a_flow_without_schedules_has_none(call: Call, work: Path) -> None:
     result = call("schedules", "-f", "work_flow")
 
@@ -127,7 +144,9 @@ def test_a_server_s_schedules(call: Call, shop: str, serve: Callable[..., Server
     ran = call("schedules", "nightly", "--run", *there)
     assert (ran.exit_code, json.loads(ran.stdout)) == (0, {"success": 2})
     assert call("schedules", "weekly", *there).exit_code == 2
-    items = json.loads(call("schedules", "--json", *there).stdout)["items"]
+    listed = json.loads(call("schedules", "--json", *there).stdout)
+    assert listed["zone_data"] == msgspec.to_builtins(zone_data())
+    items = listed["items"]
     assert [(item["name"], item["served_since"] is None) for item in items] == [("nightly", False), ("poll", False)]
 
 

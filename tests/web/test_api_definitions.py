@@ -56,7 +56,11 @@ def test_what_is_defined_is_listed_whole_or_part_by_part(untouched: Any, path: s
 
 def test_health(untouched: Any) -> None:
     answer = untouched.get("/api/health")
-    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    health = answer.json
+    zones = health.pop("zone_data")
+    assert (answer.status, health) == (200, {"status": "ok"})
+    assert set(zones) == {"source", "version", "path", "warning"}
+    assert zones["source"] in ("system", "package")
     assert answer.headers["content-type"] == "application/json"
 
 

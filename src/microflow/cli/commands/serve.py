@@ -85,6 +85,7 @@ def command(
     the next server. The exit code is 0 if everything had ended by itself and nothing waits, else 1.
     """
     from ...engine.engine import Engine
+    from ...views.zone_data import zone_data
     from ..reloading import Watch, reloaded, restart
     from ..serving import CHANGED, Settings, serve
 
@@ -112,6 +113,8 @@ def command(
         path = engine.database.path
         store = MEMORY if path is None else shown(path)
         _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {store})")
+        if (warning := zone_data().warning) is not None:
+            _say(warning, error=True)
 
     settings = Settings(host, token, no_auth, grace, watch.changed if watch else None)
     try:

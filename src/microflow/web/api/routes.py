@@ -22,6 +22,7 @@ from ...views.definitions import JobView, flow_view, job_view
 from ...views.live import with_live_state
 from ...views.partitions import PartitionMatrix
 from ...views.schedules import ScheduleState
+from ...views.zone_data import zone_data
 from ..http import metrics
 from ..http.parameters import part_of, tick_of
 from ..http.problems import Problem
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 def check_health(site: Site, _: Call) -> Health:
     """Whether the server answers and its store can be read."""
     site.reading.check()
-    return Health("ok", site.newer.look())
+    return Health("ok", zone_data(), site.newer.look())
 
 
 async def reload_code(site: Site, _: Call) -> Changes:
