@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Any, TypeVar, Unpack, overload
 
@@ -35,6 +35,7 @@ from .model.results import ExecutionResult, Kind
 from .model.schedules import Schedule
 from .model.stores import url_mistake
 from .runtime import Context, Runtime, active_execution, runtime_for
+from .scheduling import Scheduled, schedule_mistakes, schedule_notes, scheduled
 
 J = TypeVar("J", bound=Job[Any])
 
@@ -101,6 +102,7 @@ class Flow:
         self.store = store
         self.module = module
         self.jobs: dict[str, Job[Any]] = {}
+        self._scheduled: dict[int, Scheduled] | None = None
         self.context = FlowContext()
         self.runtime: Runtime | None = None
         self.is_stand_in = False
@@ -150,6 +152,7 @@ class Flow:
                 f"{module_of(known.fn)}); give this {job.kind} another name, as in @flow.{job.kind}(name=…)."
             )
         self.jobs[job.name] = job
+        self._scheduled = None
         return job
 
     def inputs_of(self, job: Job[Any]) -> list[Job[Any]]:
@@ -177,17 +180,18 @@ class Flow:
         near = get_close_matches(given, self.jobs, 1)
         return f"the input {given!r} is no job of this flow{f'; did you mean {near[0]!r}?' if near else '.'}"
 
-    def schedules(self) -> list[tuple[Schedule, list[Job[Any]]]]:
-        """Every schedule of the jobs, in the order of definition, with those that have it."""
-        found: dict[int, tuple[Schedule, list[Job[Any]]]] = {}
-        for job in self.jobs.values():
-            if isinstance(job.schedule, Schedule):
-                found.setdefault(id(job.schedule), (job.schedule, []))[1].append(job)
-        return list(found.values())
+    def schedules(self) -> list[Scheduled]:
+        """Every schedule of the jobs, in the order of definition, with its name and the jobs that have it."""
+        return list(self._known_schedules().values())
 
     def schedule_name(self, schedule: Schedule) -> str:
         """What a schedule of the jobs is called: its name, else that of the first job that has it."""
-        return schedule.name or next(name for name, job in self.jobs.items() if job.schedule is schedule)
+        return self._known_schedules()[id(schedule)].name
+
+    def _known_schedules(self) -> dict[int, Scheduled]:
+        if self._scheduled is None:  # counted once: a list of a thousand jobs asks for each of their names
+            self._scheduled = {id(found.schedule): found for found in scheduled(self.jobs)}
+        return self._scheduled
 
     def input_names(self) -> dict[str, list[str]]:
         """For every job the names of the inputs it declares, as far as they are known: the edges of the flow's DAG."""
@@ -218,7 +222,11 @@ class Flow:
             yield from self._signature_mistakes(job)
         for path in cycles(self.input_names()):
             yield f"the inputs form a cycle: {' -> '.join(path)}. Drop one of these inputs."
-        yield from self._schedule_mistakes()
+        yield from schedule_mistakes(self.schedules(), self.jobs, self.input_names())
+
+    def notes(self) -> list[str]:
+        """What is not a mistake and may surprise, each as one sentence."""
+        return list(schedule_notes(self.schedules()))
 
     def _signature_mistakes(self, job: Job[Any]) -> Iterator[str]:
         where = f"{job.kind} {job.name!r}"
@@ -242,47 +250,6 @@ class Flow:
                 f"{where} is partitioned and its function requires {parameters.required} inputs; a partition gives it one, a dict "
                 "with the keys."
             )
-
-    def _schedule_mistakes(self) -> Iterator[str]:
-        """What is wrong with each schedule, said once however many jobs have it, and with what its ticks would run."""
-        names: dict[str, list[Job[Any]]] = {}
-        for schedule, jobs in self.schedules():
-            if schedule.mistake is not None:
-                yield f"{_listed(jobs)}: {schedule.mistake}"
-            names.setdefault(self.schedule_name(schedule), []).append(jobs[0])
-        for name, jobs in names.items():
-            if not is_name(name):
-                yield f"the schedule {name!r}: {NAME_RULE}."
-            if len(jobs) > 1:
-                count = "two" if len(jobs) == 2 else len(jobs)
-                yield (
-                    f"{count} schedules are named {name!r}, those of {_listed(jobs)}; give each another name, as in "
-                    "Schedule(…, name=…)."
-                )
-        yield from self._unfed_mistakes()
-
-    def _unfed_mistakes(self) -> Iterator[str]:
-        """Jobs that a tick would run, on a schedule themselves or an input of one that is, and that lack an input then."""
-        edges = self.input_names()
-        run_for = {name: name for name, job in self.jobs.items() if job.schedule is not None}
-        reached = list(run_for)
-        for name in reached:  # grows while it is read: a queue
-            for other in edges[name]:
-                if other not in run_for:
-                    run_for[other] = run_for[name]
-                    reached.append(other)
-        for name, job in self.jobs.items():
-            if name in run_for and job.parameters.required and not job.inputs and job.partitions is None:
-                scheduled = self.jobs[run_for[name]]
-                has = (
-                    "a schedule"
-                    if scheduled is job
-                    else f"to run on the schedule of {scheduled.kind} {scheduled.name!r}"
-                )
-                yield (
-                    f"{job.kind} {name!r} has {has}, and nothing gives it its input {job.parameters.names[0]!r}: declare inputs, "
-                    "or give the parameter a default."
-                )
 
     def run_all(self) -> list[ExecutionResult]:
         """Run every job that declares inputs or is one, each once, as much as possible at the same time; their results."""
@@ -368,12 +335,6 @@ def _zone_mistake(zone: Any) -> str | None:
     from .model.schedules import zone_mistake
 
     return zone_mistake(zone)
-
-
-def _listed(jobs: Sequence[Job[Any]]) -> str:
-    """Some jobs in words, the first three by name."""
-    named = [f"{job.kind} {job.name!r}" for job in jobs[:3]] + ([f"{len(jobs) - 3} more"] if len(jobs) > 3 else [])
-    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
 def _same_place(known: Job[Any], new: Job[Any]) -> bool:

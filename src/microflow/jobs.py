@@ -100,7 +100,7 @@ class ManagerArguments(TypedDict, total=False):
     """What ``@flow.manager`` takes; ``Job`` has the defaults."""
 
     name: str | None
-    schedule: Schedule | str | None
+    schedule: Schedule | str | Sequence[Schedule | str] | None
     inputs: Sequence[Job[Any] | str] | None
     max_concurrency: int | ConcurrencyGroup | Sequence[ConcurrencyGroup] | None
     run_strategy: RunStrategy | str
@@ -123,8 +123,8 @@ class TaskArguments(ManagerArguments, total=False):
 class Job(Generic[P]):
     """A decorated function: what runs, how often at once, when, over which partitions, and what becomes of a failure.
 
-    ``fn`` is the plain function, for unit tests; ``made_in`` the module that made it a job. Calling the job executes it; ``submit``
-    does so in the background.
+    ``fn`` is the plain function, for unit tests; ``made_in`` the module that made it a job; ``schedules`` are those that it was
+    given. Calling the job executes it; ``submit`` does so in the background.
     """
 
     kind: ClassVar[Kind]
@@ -135,7 +135,7 @@ class Job(Generic[P]):
         fn: Callable[P, Any],
         *,
         name: str | None = None,
-        schedule: Schedule | str | None = None,
+        schedule: Schedule | str | Sequence[Schedule | str] | None = None,
         inputs: Sequence[Job[Any] | str] | None = None,
         max_concurrency: int | ConcurrencyGroup | Sequence[ConcurrencyGroup] | None = None,
         run_strategy: RunStrategy | str = RunStrategy.ANY_SUCCESS_NO_ERROR,
@@ -171,7 +171,7 @@ class Job(Generic[P]):
         self.runner = runner
         if schedule is None and isinstance(default := _schedule_default(fn), str):
             schedule = default
-        self.schedule = Schedule(schedule, name=self.name) if isinstance(schedule, str) else schedule
+        self.schedules = _as_schedules(schedule)
         update_wrapper(self, fn, updated=())  # attributes that others gave the function are not the job's
 
     @property
@@ -236,8 +236,11 @@ class Job(Generic[P]):
         where = f"{self.kind} {self.name!r}"
         if not is_name(self.name):
             yield f"{self.kind} {self.name!r}: {NAME_RULE}."
-        if self.schedule is not None and not isinstance(self.schedule, Schedule):
-            yield f"{where}: schedule is {self.schedule!r}; give a crontab string or a Schedule."
+        for index, schedule in enumerate(self.schedules):
+            if not isinstance(schedule, Schedule):
+                yield f"{where}: schedule is {schedule!r}; give a crontab string or a Schedule. Several go into a list."
+            elif any(schedule is other for other in self.schedules[:index]):
+                yield f"{where}: schedule has {schedule!r} twice; give it once."
         if not isinstance(self.run_strategy, str) or self.run_strategy not in list(RunStrategy):
             allowed = ", ".join(repr(str(known)) for known in RunStrategy)
             yield f"{where}: run_strategy is {self.run_strategy!r}; it must be one of {allowed}."
@@ -337,6 +340,14 @@ def _as_inputs(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _as_schedules(value: Any) -> tuple[Any, ...]:
+    """The schedules of a job; what is none is kept as it is, for ``mistakes`` to report."""
+    if value is None:
+        return ()
+    given = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(Schedule(schedule) if isinstance(schedule, str) else schedule for schedule in given)
 
 
 def _as_limits(value: Any, job: str) -> tuple[Any, ...]:

@@ -89,6 +89,27 @@ def test_what_was_checked_as_json(call: Call, folder: Path) -> None:
     assert work["mistakes"] == []
 
 
+def test_what_may_surprise_in_a_schedule_is_a_note(call: Call, folder: Path) -> None:
+    (folder / "odd.py").write_text(
+        "from microflow import create_flow\n\n"
+        'flow = create_flow("odd")\n\n\n'
+        '@flow.task(schedule=["0 0 1 * MON", "*/40 * * * *", "0 8 * * *"])\n'
+        "def load():\n    return {}\n",
+        "utf-8",
+    )
+
+    checked, as_json = call("check", "-f", "odd"), call("check", "-f", "odd", "--json")
+
+    assert checked.exit_code == 0
+    first, *notes = checked.stdout.splitlines()
+    assert first == "ok  odd: 1 job"
+    assert [note.partition(": ")[0] for note in notes] == ["note  odd"] * 2
+    assert "schedule 'load' (0 0 1 * MON)" in notes[0]
+    assert "either is enough; APScheduler, Celery and Huey mean both." in notes[0]
+    assert "schedule 'load-2' (*/40 * * * *): minute '*/40' is 0 and 40 of every hour" in notes[1]
+    assert [f"note  odd: {note}" for note in json.loads(as_json.stdout)["items"][0]["notes"]] == notes
+
+
 def test_a_flow_to_start_from_works(call: Call, folder: Path) -> None:
     written = call("init", "words")
 

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+
+from microflow.views.zone_data import ZoneData, zone_data
 
 from .conftest import Call, Server
 
@@ -70,11 +73,12 @@ def test_looking_makes_no_store(call: Call, shop: str, work: Path) -> None:
     result = call("schedules", "-f", shop)
 
     assert result.exit_code == 0
-    head, nightly, poll = result.stdout.splitlines()
+    head, nightly, poll, zones = result.stdout.splitlines()
     assert head.split() == ["SCHEDULE", "STATE", "NEXT", "LAST", "WHEN"]
     assert (nightly.split()[0], nightly.split()[2]) == ("work/nightly", "02:30")
     assert nightly.endswith("every day at 02:30")
     assert poll.endswith("every 10 minutes")
+    assert zones == f"Zone data: {zone_data().describe()}"
     assert not (work / ".microflow").exists()
 
 
@@ -109,6 +113,19 @@ def test_run_now_is_carried_out_here(call: Call, shop: str) -> None:
     ]
 
 
+def test_the_zone_data_is_shown_and_warned_of(call: Call, shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ZoneData(source="system", version="2025b", path="/zones", warning="The installed package is newer.")
+    monkeypatch.setattr("microflow.cli.commands.schedules.zone_data", lambda: data)
+
+    listed, one = call("schedules", "-f", shop), call("schedules", "nightly", "-f", shop)
+    as_json = [json.loads(call("schedules", *name, "-f", shop, "--json").stdout) for name in ([], ["nightly"])]
+
+    assert listed.stdout.splitlines()[-1] == "Zone data: 2025b, the system's (/zones)"
+    assert "  zone data 2025b, the system's (/zones)" in one.stdout.splitlines()
+    assert "The installed package is newer.\n" in listed.stderr
+    assert [found["zone_data"] for found in as_json] == [msgspec.to_builtins(data)] * 2
+
+
 def test_a_flow_without_schedules_has_none(call: Call, work: Path) -> None:
     result = call("schedules", "-f", "work_flow")
 
@@ -127,7 +144,9 @@ def test_a_server_s_schedules(call: Call, shop: str, serve: Callable[..., Server
     ran = call("schedules", "nightly", "--run", *there)
     assert (ran.exit_code, json.loads(ran.stdout)) == (0, {"success": 2})
     assert call("schedules", "weekly", *there).exit_code == 2
-    items = json.loads(call("schedules", "--json", *there).stdout)["items"]
+    listed = json.loads(call("schedules", "--json", *there).stdout)
+    assert listed["zone_data"] == msgspec.to_builtins(zone_data())
+    items = listed["items"]
     assert [(item["name"], item["served_since"] is None) for item in items] == [("nightly", False), ("poll", False)]
 
 
@@ -201,3 +220,22 @@ def test_where_no_server_runs_it_is_said_since_when(call: Call, serve: Callable[
     server = serve()
     server.end()
     assert "ended without a word" in note()
+
+
+def test_a_job_with_several_schedules_is_listed_with_each(call: Call, folder: Path) -> None:
+    (folder / "often.py").write_text(
+        "from microflow import Schedule, create_flow\n\n"
+        'flow = create_flow("often", timezone="UTC")\n\n\n'
+        '@flow.task(runner="thread", schedule=["0 8 * * MON-FRI", Schedule("*/40 * * * *", "extra"), "0 9 * * SAT"])\n'
+        "def load():\n    return {}\n",
+        "utf-8",
+    )
+
+    listed, jobs = call("schedules", "-f", "often"), call("jobs", "-f", "often")
+    ran = call("schedules", "load-2", "-f", "often", "--run")
+
+    lines = {line.split()[0]: line for line in listed.stdout.splitlines() if line.startswith("often/")}
+    assert list(lines) == ["often/load", "often/extra", "often/load-2"]
+    assert lines["often/extra"].rstrip().endswith("at minutes 0 and 40 of every hour")
+    assert "0 8 * * MON-FRI; */40 * * * *; 0 9 * * SAT" in jobs.stdout
+    assert (ran.exit_code, ran.stdout) == (0, "{}\n")

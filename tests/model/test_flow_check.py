@@ -63,7 +63,7 @@ def two(a: Any, b: Any) -> None: ...
             {"max_concurrency": ["a"]},
             "max_concurrency has 'a'; give a whole number from 1 on, a ConcurrencyGroup, or a list of them.",
         ),
-        ({"schedule": 5}, "schedule is 5; give a crontab string or a Schedule."),
+        ({"schedule": 5}, "schedule is 5; give a crontab string or a Schedule. Several go into a list."),
         ({"name": ""}, "a name is printable text, not empty, without a slash, and neither . nor .."),
         ({"name": "a/b"}, "a name is printable text, not empty"),
         ({"name": ".."}, "a name is printable text, not empty"),
@@ -228,6 +228,52 @@ def test_schedules_of_one_name_are_reported_once_with_their_jobs(flow: Flow) -> 
         "3 schedules are named 'day', those of task 'c', task 'd' and task 'day'; give each another name, as in "
         "Schedule(…, name=…).",
     )
+
+
+def test_schedules_without_a_name_have_that_of_their_first_job(flow: Flow) -> None:
+    shared = Schedule("0 6 * * *")
+    flow.task(name="a", schedule=["0 8 * * MON-FRI", Schedule("0 9 * * *", "nine"), "0 10 * * SAT", shared])(nothing)
+    flow.task(name="b", schedule=(shared, "@daily"))(nothing)
+    flow.task(name="c", schedule=[])(nothing)
+
+    flow.check()
+
+    assert [(found.name, found.schedule.cron, [job.name for job in found.jobs]) for found in flow.schedules()] == [
+        ("a", "0 8 * * MON-FRI", ["a"]),
+        ("nine", "0 9 * * *", ["a"]),
+        ("a-2", "0 10 * * SAT", ["a"]),
+        ("a-3", "0 6 * * *", ["a", "b"]),
+        ("b", "@daily", ["b"]),
+    ]
+    assert flow.schedule_name(shared) == "a-3"
+    flow.task(name="d", schedule="@hourly")(nothing)
+    assert flow.schedules()[-1].name == "d"
+
+
+def test_what_is_wrong_with_a_list_of_schedules_is_reported(flow: Flow) -> None:
+    twice = Schedule("@daily", "night")
+    flow.task(name="a", schedule=["0 8 * * *", 5, "61 * * * *", twice, twice])(nothing)
+    flow.task(name="a-2", schedule="@daily")(nothing)
+
+    assert mistakes(flow) == (
+        "task 'a': schedule is 5; give a crontab string or a Schedule. Several go into a list.",
+        "task 'a': schedule has Schedule('@daily', name='night') twice; give it once.",
+        "task 'a': cron expression '61 * * * *': field 1 (minute), column 1: '61' is not allowed here; allowed are 0 to 59, or '*' "
+        "for any.",
+        "two schedules are named 'a-2', those of task 'a' and task 'a-2'; give each another name, as in Schedule(…, name=…).",
+    )
+
+
+def test_what_may_surprise_in_a_schedule_is_noted_and_not_a_mistake(flow: Flow) -> None:
+    flow.task(name="a", schedule=["0 0 1 * MON", "*/10 * * * *", "nonsense"])(nothing)
+    flow.task(name="b", schedule=Schedule("*/40 * * * *", "often"))(nothing)
+
+    assert flow.notes() == [
+        "schedule 'a' (0 0 1 * MON): the day of month (1) and the day of week (MON) are both given, and either is enough; "
+        "APScheduler, Celery and Huey mean both.",
+        "schedule 'often' (*/40 * * * *): minute '*/40' is 0 and 40 of every hour, where it starts over, since 40 does not "
+        "divide 60.",
+    ]
 
 
 def test_what_is_wrong_with_a_shared_schedule_is_reported_once(flow: Flow) -> None:

@@ -165,9 +165,10 @@ def test_a_schedule_may_stand_among_the_parameters(flow: Flow) -> None:
     def notify(schedule: str = "*/10 * * * *") -> None: ...
 
     flow.check()
-    assert isinstance(notify.schedule, Schedule)
-    assert notify.schedule.cron == "*/10 * * * *"
-    assert notify.schedule.name == "notify"
+    (schedule,) = notify.schedules
+    assert isinstance(schedule, Schedule)
+    assert schedule.cron == "*/10 * * * *"
+    assert flow.schedule_name(schedule) == "notify"
     assert notify.parameters.names == ()
 
 

@@ -228,7 +228,7 @@ def test_a_schedule_given_as_a_default_is_found_behind_a_decorator_and_a_partial
 
     jobs = [flow.manager(name="partial")(partial(check, "orders")), flow.manager(name="wrapped")(wrapped)]
 
-    assert [job.schedule.cron for job in jobs if job.schedule is not None] == ["*/10 * * * *"] * 2
+    assert [schedule.cron for job in jobs for schedule in job.schedules] == ["*/10 * * * *"] * 2
 
 
 def test_what_is_behind_a_callable() -> None:

@@ -56,7 +56,11 @@ def test_what_is_defined_is_listed_whole_or_part_by_part(untouched: Any, path: s
 
 def test_health(untouched: Any) -> None:
     answer = untouched.get("/api/health")
-    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    health = answer.json
+    zones = health.pop("zone_data")
+    assert (answer.status, health) == (200, {"status": "ok"})
+    assert set(zones) == {"source", "version", "path", "warning"}
+    assert zones["source"] in ("system", "package")
     assert answer.headers["content-type"] == "application/json"
 
 
@@ -95,7 +99,7 @@ def test_everything_a_definition_can_say(make_client: Callable[..., Any], tmp_pa
     group = ConcurrencyGroup(3, name="database", key="customer")
 
     @flow.task(
-        schedule=Schedule("*/10 * * * *", catch_up="all", overlap="queue", name="often"),
+        schedule=[Schedule("*/10 * * * *", catch_up="all", overlap="queue", name="often"), "0 8 * * MON"],
         time_partitions=TimePartitions("daily", start="2026-01-01", timezone="Asia/Tokyo"),
         cat_partitions=["eu", "us"],
         partition_filter=lambda time, cat: True,
@@ -120,6 +124,10 @@ def test_everything_a_definition_can_say(make_client: Callable[..., Any], tmp_pa
     assert water_view["parameters"] == {"names": [], "required": 0, "variable": True}
     schedule = water_view["schedule"]
     assert (schedule["name"], schedule["timezone"]) == ("often", "Europe/Paris")
+    assert [own["name"] for own in water_view["schedules"]] == ["often", "water"]
+    assert water_view["schedules"][0] == schedule
+    assert water_view["schedules"][1]["description"] == "every Monday at 08:00"
+    assert (weed_view["schedule"], weed_view["schedules"]) == (None, [])
     assert (schedule["description"], schedule["catch_up"], schedule["overlap"]) == ("every 10 minutes", "all", "queue")
     assert water_view["partitions"] == {
         "time": {"frequency": "daily", "start": "2026-01-01", "end": None, "timezone": "Asia/Tokyo"},

@@ -347,7 +347,7 @@ def test_other_answers_come_while_pages_are_being_drawn(
     monkeypatch.setattr(execution_page, "newest_part", slowly)
     monkeypatch.setattr(client.app.state.site.store.reading, "check", checked)
     *pages, health = client.get_at_once(*["/executions/1"] * (2 * THREADS), "/api/health")
-    assert health.json == {"status": "ok"}
+    assert health.json["status"] == "ok"
     assert [page.status for page in pages] == [200] * (2 * THREADS)
 
 
@@ -368,7 +368,7 @@ def test_other_answers_come_while_a_large_answer_is_being_written(client: Any, m
     encode = endpoints._encoder.encode
     monkeypatch.setattr(endpoints, "_encoder", Slow())
     jobs, health = client.get_at_once("/api/jobs", "/api/health")
-    assert health.json == {"status": "ok"}
+    assert health.json["status"] == "ok"
     assert jobs.status == 200
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..views.definitions import JobView
     from ..views.partitions import PartitionMatrix
     from ..views.schedules import ScheduleState
+    from ..views.zone_data import ZoneData
     from ..web.api.partition_messages import PartitionPreview
 
 T = TypeVar("T")
@@ -116,6 +117,13 @@ class Client:
     def ticks(self, flow: str, name: str, limit: int) -> list[TickView]:
         """What became of a schedule's newest ticks, newest first."""
         return self._get(f"{_schedule(flow, name)}/ticks", _Items[TickView], {"limit": limit}).items
+
+    def zone_data(self) -> ZoneData | None:
+        """The time zone data that the server uses; None if it is too old to say it."""
+        from ..views.zone_data import ZoneData
+
+        found = self._get("/api/health", dict[str, msgspec.Raw]).get("zone_data")
+        return None if found is None else msgspec.json.decode(found, type=ZoneData)
 
     def note(self) -> str:
         """Why no tick of its schedules runs now: none, since it is a server."""

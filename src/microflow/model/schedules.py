@@ -14,7 +14,8 @@ import msgspec
 
 from ..errors import ScheduleError
 from .arguments import says_what_it_takes
-from .cron import cron_mistake, describe
+from .cron_reading import cron_mistake
+from .cron_words import describe
 from .ticks import count_ticks, newest_ticks, next_ticks, ticks, ticks_around, ticks_around_clock_change
 from .zones import ClockChange, as_instant, machine_zone, next_clock_change, resolve_zone, zone_mistake
 

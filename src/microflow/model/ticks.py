@@ -1,11 +1,12 @@
 """Ticks: the instants at which a cron expression is due in a time zone.
 
-The rules at clock changes are those of Debian's cron, as ``cronsim`` states them:
+The rules at clock changes are those of Debian's cron, with one difference that is named below:
 
 - Minute or hour begins with ``*`` (``*/10 * * * *``, ``0 * * * *``): the schedule follows the clock on the wall. What
   the clock jumps over does not happen, what it shows twice happens twice: every ten minutes stays every ten minutes.
 - Any other expression (``30 2 * * *``) keeps its appointments: one that the clock jumps over happens at the instant
-  of the jump, one that it shows twice happens the first time only. Several that fall on one instant are one tick.
+  of the jump, one that it shows twice happens the first time only. Several appointments that one jump skips are one
+  tick; Debian's cron runs each of them (``0,30 2 * * *`` twice at 03:00).
 
 cronsim reads the expression and says which days match. The instants are counted here, day by day from one local
 midnight to the next, because cronsim 2.8 loses ticks where a clock is changed by half an hour (``0 */2 * * *`` at
@@ -20,7 +21,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
-from .cron import YEARS_AHEAD, Pattern, read_cron
+from .cron import YEARS_AHEAD, Pattern, next_month
+from .cron_reading import read_cron
 from .zones import DAY, ClockChange, as_instant, change_between, day_start, first_instant, next_clock_change, offset_at
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ def _days(
     while day <= last_day:
         if not _concerns(pattern, day):
             # far more days than midnights may have to be looked at, so a midnight is counted only where it is needed
-            day = day + DAY if pattern.matches_month(day.month) else _next_month(day)
+            day = day + DAY if pattern.matches_month(day.month) else next_month(day)
             continue
         start = known[1] if known is not None and known[0] == day else day_start(zone, day)
         if start > until:
@@ -135,10 +137,6 @@ def _days(
         yield day, start, end
         day += DAY
         known = day, end
-
-
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def _concerns(pattern: Pattern, day: date) -> bool:

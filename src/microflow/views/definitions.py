@@ -80,7 +80,7 @@ class PartitionsView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job's definition says. ``inputs`` are the jobs it declares as inputs.
+    """What a job's definition says. ``inputs`` are the jobs it declares as inputs; ``schedule`` is the first of its ``schedules``.
 
     ``max_payload`` is in bytes, ``retry_delay``, ``timeout`` (of one attempt) and ``cancel_grace`` are in seconds. ``runner`` is
     null for a manager, which runs in the server itself.
@@ -93,6 +93,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     parameters: ParametersView
     inputs: tuple[str, ...]
     schedule: ScheduleView | None
+    schedules: tuple[ScheduleView, ...]
     limits: tuple[LimitDefinition, ...]
     partitions: PartitionsView | None
     run_strategy: str
@@ -119,8 +120,9 @@ def flow_view(flow: Flow) -> FlowView:
 
 
 def job_view(job: Job[Any], now: datetime) -> JobView:
-    """What a job's definition says, with the ticks of its schedule after ``now``."""
+    """What a job's definition says, with the ticks of its schedules after ``now``."""
     parameters = job.parameters
+    schedules = tuple(schedule_view(schedule, job.flow, now) for schedule in job.schedules)
     return JobView(
         flow=job.flow.name,
         name=job.name,
@@ -128,7 +130,8 @@ def job_view(job: Job[Any], now: datetime) -> JobView:
         description=job.description,
         parameters=ParametersView(names=parameters.names, required=parameters.required, variable=parameters.variable),
         inputs=tuple(given.name for given in job.flow.inputs_of(job)),
-        schedule=None if job.schedule is None else schedule_view(job.schedule, job.flow, now),
+        schedule=schedules[0] if schedules else None,
+        schedules=schedules,
         limits=tuple(
             LimitDefinition(name=limit.name, max_concurrency=limit.max_concurrency, key=limit.key)
             for limit in job.limits

@@ -38,14 +38,17 @@ class Checked(NamedTuple):
 
 @click.command("check")
 @flow_option("The flow: module:flow or path.py:flow; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: each flow with its jobs and its mistakes.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: each flow with its jobs, its mistakes and its notes."
+)
 @traceback_option
 @takes_where
 def command(where: Where, as_json: bool) -> None:
     """Check flows for mistakes.
 
     The command prints all mistakes of all flows, and exits with code 2 if there are any. Mistakes are, for example,
-    names that do not exist, cycles, functions that can't take their inputs, and schedules that are not valid.
+    names that do not exist, cycles, functions that can't take their inputs, and schedules that are not valid. Notes
+    point out what is allowed and may surprise; they do not change the exit code.
 
     \b
     Examples:
@@ -77,7 +80,7 @@ def _check(version: CodeVersion) -> Iterator[Checked]:
     """What is found of each flow that could be loaded."""
     seen: dict[str, Flow] = {}
     for flow in version.flows:
-        notes = tuple(version.notes_on(flow))
+        notes = (*version.notes_on(flow), *flow.notes())
         try:
             flow.check()
             if seen.setdefault(flow.name, flow) is not flow:

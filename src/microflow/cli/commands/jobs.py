@@ -41,11 +41,12 @@ def command(where: Where, as_json: bool) -> None:
 
 
 def _print(views: list[JobView]) -> None:
-    rows = [
-        (f"{view.flow}/{view.name}", view.kind, view.schedule.cron if view.schedule else "", _described(view))
-        for view in views
-    ]
+    rows = [(f"{view.flow}/{view.name}", view.kind, _crons(view), _described(view)) for view in views]
     print_table(("JOB", "KIND", "SCHEDULE", "DESCRIPTION"), rows)
+
+
+def _crons(view: JobView) -> str:
+    return "; ".join(schedule.cron for schedule in view.schedules)
 
 
 def _described(view: JobView) -> str:

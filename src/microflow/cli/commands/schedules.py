@@ -17,6 +17,7 @@ from ...model.schedules import resolve_zone
 from ...store import StoreView
 from ...store.views import TickView
 from ...views.schedules import ScheduleState, schedule_states
+from ...views.zone_data import ZoneData, zone_data
 from ..outcome import print_json
 from ..tables import first_line, moment, print_table
 from ..where import (
@@ -45,9 +46,10 @@ _COLORS = {"run": "green", "queued": "yellow", "overlap": "cyan", "missed": "red
 
 
 class _Details(ScheduleState, frozen=True, kw_only=True):
-    """One schedule with its last ticks, newest first."""
+    """One schedule with its last ticks, newest first, and the zone data that these follow."""
 
     ticks: list[TickView]
+    zone_data: ZoneData | None
 
 
 class _Source(Protocol):
@@ -56,6 +58,7 @@ class _Source(Protocol):
     def schedules(self) -> list[ScheduleState]: ...
     def ticks(self, flow: str, name: str, limit: int) -> list[TickView]: ...
     def note(self) -> str: ...
+    def zone_data(self) -> ZoneData | None: ...
 
 
 @click.command("schedules")
@@ -109,12 +112,16 @@ def command(
         states = [state for state in source.schedules() if not names or state.flow in names]
         if states and (note := source.note()):
             click.secho(note, fg="yellow", err=True)
+        zones = source.zone_data()
+        if states and zones is not None and zones.warning is not None:
+            click.secho(zones.warning, fg="yellow", err=True)
         if schedule is None:
-            _print_list(states, as_json)
+            _print_list(states, zones, as_json)
             return
         found = find_named([(state.flow, state.name) for state in states], schedule, "schedule")
         state = next(state for state in states if (state.flow, state.name) == found)
-        _print_one(_Details(**msgspec.structs.asdict(state), ticks=source.ticks(*found, SHOWN)), as_json)
+        ticks = source.ticks(*found, SHOWN)
+        _print_one(_Details(**msgspec.structs.asdict(state), ticks=ticks, zone_data=zones), as_json)
 
 
 @contextmanager
@@ -143,6 +150,10 @@ class _StoreSource:
     def schedules(self) -> list[ScheduleState]:
         """Every schedule of the flows."""
         return schedule_states(self._served, self._history, datetime.now(UTC))
+
+    def zone_data(self) -> ZoneData:
+        """The time zone data of this machine."""
+        return zone_data()
 
     def note(self) -> str:
         """Why none of their ticks runs now: there is no server. "" where one runs."""
@@ -216,9 +227,9 @@ def _run(where: Where, schedule: str, at: str | None, as_json: bool) -> None:
     finish(ended, as_json=as_json)
 
 
-def _print_list(states: list[ScheduleState], as_json: bool) -> None:
+def _print_list(states: list[ScheduleState], zones: ZoneData | None, as_json: bool) -> None:
     if as_json:
-        print_json({"items": states, "next": None})
+        print_json({"items": states, "next": None, "zone_data": zones})
         return
     if not states:
         click.echo("There are no schedules.", err=True)
@@ -234,6 +245,8 @@ def _print_list(states: list[ScheduleState], as_json: bool) -> None:
         for state in states
     ]
     print_table(("SCHEDULE", "STATE", "NEXT", "LAST", "WHEN"), rows)
+    if zones is not None:
+        click.echo(f"Zone data: {zones.describe()}")
 
 
 def _print_one(state: _Details, as_json: bool) -> None:
@@ -248,6 +261,8 @@ def _print_one(state: _Details, as_json: bool) -> None:
         ("catch up", state.catch_up),
         ("overlap", state.overlap),
     ]
+    if state.zone_data is not None:
+        facts.append(("zone data", state.zone_data.describe()))
     click.echo(click.style(f"{state.flow}/{state.name}", bold=True))
     for name, value in facts:
         click.echo(f"  {name:<9} {value}")

@@ -86,6 +86,7 @@ def command(
     else 1.
     """
     from ...engine.engine import Engine
+    from ...views.zone_data import zone_data
     from ..reloading import Watch, reloaded, restart
     from ..serving import CHANGED, Settings, serve
 
@@ -111,6 +112,8 @@ def command(
 
     def ready() -> None:
         _say(f"Microflow serves {', '.join(engine.flows)} at {url_of(host, bound)} (store: {engine.store.label})")
+        if (warning := zone_data().warning) is not None:
+            _say(warning, error=True)
 
     settings = Settings(host, token, no_auth, grace, watch.changed if watch else None)
     try:

@@ -71,9 +71,9 @@ class ServedSchedule(msgspec.Struct, frozen=True, eq=False):
 def served_schedules(flows: Iterable[Flow]) -> list[ServedSchedule]:
     """Every schedule of the flows, in the order of definition. One object is one schedule of each flow that has it."""
     return [
-        ServedSchedule(flow, flow.schedule_name(schedule), schedule, schedule.zone(flow.timezone), tuple(jobs))
+        ServedSchedule(flow, name, schedule, schedule.zone(flow.timezone), jobs)
         for flow in flows
-        for schedule, jobs in flow.schedules()
+        for name, schedule, jobs in flow.schedules()
     ]
 
 

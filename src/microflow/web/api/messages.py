@@ -13,6 +13,7 @@ from ...model.results import ExecutionStatus, Trigger
 from ...store.views import SHOWN_TICKS, ExecutionView, Moment, TickView
 from ...views.definitions import FlowView, JobView
 from ...views.schedules import ScheduleState
+from ...views.zone_data import ZoneData
 from ..http.parameters import Identity
 
 LONGEST_WAIT = 3_600
@@ -130,10 +131,12 @@ class NewMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """The server answers, and its store can be read.
 
-    ``newer_files``, where there are any: the flows' files that hold something else than the code that is served.
+    ``zone_data`` is the time zone data that the schedules follow. ``newer_files``, where there are any: the flows' files that hold
+    something else than the code that is served.
     """
 
     status: str
+    zone_data: ZoneData
     newer_files: tuple[str, ...] = ()
 
 

@@ -24,6 +24,7 @@ from ...views.definitions import JobView, flow_view, job_view
 from ...views.live import LogText, with_live_state
 from ...views.partitions import PartitionMatrix
 from ...views.schedules import ScheduleState
+from ...views.zone_data import zone_data
 from ..http import metrics
 from ..http.parameters import bad_cursor, part_of, tick_of
 from ..http.problems import Problem
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
 def check_health(site: Site, _: Call) -> Health:
     """Whether the server answers and its store can be read."""
     site.store.reading.check()
-    return Health("ok", site.newer.look())
+    return Health("ok", zone_data(), site.newer.look())
 
 
 async def reload_code(site: Site, _: Call) -> Changes:

@@ -43,14 +43,14 @@ JOBS_PAGE = 50
 class JobLine(NamedTuple):
     """A job in a list: its definition, its newest execution, how long the newest took that ended, and the bars of that.
 
-    ``is_paused``: it has a schedule that is paused.
+    ``paused``: its schedules that are paused, by name, with the moment since when.
     """
 
     job: JobView
     newest: Newest | None
     durations: list[ExecutionDuration]
     bars: list[charts.Bar]
-    is_paused: bool
+    paused: dict[str, datetime]
 
 
 class FlowLines(NamedTuple):
@@ -154,7 +154,7 @@ def _job_lines(desk: Desk, jobs: Iterable[Job[Any]], moment: datetime) -> list[J
         bars = charts.sparkline(durations, SPARK_HEIGHT, SPARK_SLOTS)
         newest = desk.store.reading.newest(job.flow.name, job.name)
         view = job_view(job, moment)
-        lines.append(JobLine(view, newest, durations, bars, paused_since(desk, view) is not None))
+        lines.append(JobLine(view, newest, durations, bars, paused_since(desk, view)))
     return lines
 
 

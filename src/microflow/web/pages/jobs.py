@@ -92,7 +92,7 @@ def _page(desk: Desk, request: Request, job: Job[Any], form: RunForm, status: HT
             "job": view,
             "form": form,
             "frequency": frequency,
-            "paused_at": paused_since(desk, view),
+            "paused": paused_since(desk, view),
             "dag": job_picture(desk, job),
             "chart": charts.duration_chart(durations, CHART_HEIGHT, CHART_SLOTS),
             "shares": job_shares(desk.engine.partitions, job, is_live="Microflow-Live" in request.headers),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import NamedTuple
 
-from ...model.cron import read_cron
+from ...model.cron_reading import read_cron
 from ...model.results import ExecutionStatus
 from ...store.views import TickView
 from ...views import formats

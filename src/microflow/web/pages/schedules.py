@@ -95,10 +95,10 @@ def _run(engine: Engine, served: ServedSchedule, at: str) -> None:
     engine.run_schedule(*served.key, trigger=Trigger.WEB, at=read_moment(at, served.zone) if at else None)
 
 
-def paused_since(desk: Desk, job: JobView) -> datetime | None:
-    """Since when the schedule of a job is paused; None if it is not, or there is none."""
-    row = None if job.schedule is None else desk.store.schedules.find(job.flow, job.schedule.name)
-    return None if row is None or row.paused_at is None else utc(row.paused_at)
+def paused_since(desk: Desk, job: JobView) -> dict[str, datetime]:
+    """The schedules of a job that are paused, by name, with the moment since when."""
+    rows = {schedule.name: desk.store.schedules.find(job.flow, schedule.name) for schedule in job.schedules}
+    return {name: utc(row.paused_at) for name, row in rows.items() if row is not None and row.paused_at is not None}
 
 
 def show_schedules(desk: Desk, request: Request) -> Response:
