@@ -127,13 +127,13 @@ def test_a_row_holds_what_was_called(executions: Executions, row: Row) -> None:
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("trigger", Trigger)
 def test_a_row_holds_kind_and_trigger_as_plain_text(
-    executions: Executions, row: Row, kind: Kind, trigger: Trigger
+    stores: Any, store: Store, executions: Executions, kind: Kind, trigger: Trigger
 ) -> None:
     load = opened(executions, kind=kind, trigger=trigger)
 
-    held = row(load.id)
-    assert (type(held["kind"]), type(held["trigger"])) == (str, str)
-    assert (held["kind"], held["trigger"]) == (kind.value, trigger.value)
+    (held,) = stores.rows(store, f"SELECT kind, trigger FROM executions WHERE id = {load.id}")
+    assert [type(text) for text in held] == [str, str]
+    assert tuple(held) == (kind.value, trigger.value)
     known = executions.call_of(load.id)
     assert (known.kind, known.trigger) == (kind, trigger)
     assert (type(known.kind), type(known.trigger)) == (Kind, Trigger)
