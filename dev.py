@@ -3,6 +3,7 @@
     python3 dev.py demo [--port 3000]   run the example on this Python's standard library and leave the server up
     python3 dev.py test [ARGUMENTS]     pass the tests; the arguments are pytest's, as in: dev.py test tests/model -k word
     python3 dev.py check [ARGUMENTS]    everything that CI does: format, lint, types, imports, JavaScript, tests
+    python3 dev.py windows [ARGUMENTS]  pass the tests of some areas, as in: dev.py windows model cli, on Windows' Python under Wine
     python3 dev.py docs                 build the documentation into docs/_build
     python3 dev.py lock [--upgrade]     write requirements/*.txt anew from pyproject.toml
     python3 dev.py run COMMAND …        a command of the environment, as in: dev.py run microflow --help
@@ -38,6 +39,7 @@ if str(ROOT) not in sys.path:  # it is imported by a test, or run with python -P
 
 from development.demo import demonstrate, port_from
 from development.processes import Failed, Stopped, become, call, end, note, raise_on_signals, run, start
+from development.windows import PLATFORM, PYTHON_VERSION, WindowsPython, need_wine, test_areas
 
 REQUIREMENTS = ROOT / "requirements"
 JAVASCRIPT = ROOT / "src/microflow/web/static/js"
@@ -284,6 +286,28 @@ def check_javascript() -> int:
     return run([npx, "--yes", "--package", TYPESCRIPT, "tsc", "--project", "tsconfig.json"])
 
 
+def windows(arguments: Sequence[str]) -> int:
+    """Pass the tests of the areas that are named, or of all, under Wine; other arguments are pytest's."""
+    need_wine()
+    environment = set_up("run", "test")
+    python = WindowsPython(ROOT / ".venv-windows")
+    stamp = python.folder / "microflow-dev.json"
+    state = {"folder": str(python.folder), "lock": lock_digest(("run", "test", "windows"))}
+    if not stamp.exists() or json.loads(stamp.read_text("utf-8")) != state:
+        note(f"Setting up {python.folder.name}: Python {PYTHON_VERSION} for Windows …")
+        options = ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
+        options += ["--require-hashes", "-r", str(REQUIREMENTS / "run.txt"), "-r", str(REQUIREMENTS / "test.txt")]
+
+        def install(folder: Path) -> None:
+            uv(environment, "install", "--target", str(folder), *options)
+            own = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+            uv(environment, "install", "--target", str(folder), *own)
+
+        python.make(pip_command(environment), install)
+        stamp.write_text(json.dumps(state), "utf-8")
+    return test_areas(python, arguments)
+
+
 def docs(arguments: Sequence[str]) -> int:
     """Write the page of the command line anew, and build the documentation; a warning is an error."""
     environment = set_up("run", "docs")
@@ -305,7 +329,7 @@ def lock(arguments: Sequence[str]) -> int:
     environment = set_up()
     options = ["--universal", "--generate-hashes", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
     earlier: list[str] = []
-    for group in ("run", "tool", *DEVELOPMENT[1:], "docs"):
+    for group in ("run", "tool", *DEVELOPMENT[1:], "docs", "windows"):
         target = f"requirements/{group}.txt"
         source = ["pyproject.toml"] if group == "run" else ["--group", group]
         # one group's choice binds the later ones, so that all of them fit into one environment
@@ -336,6 +360,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": demo,
     "test": test,
     "check": check,
+    "windows": windows,
     "docs": docs,
     "lock": lock,
     "run": run_command,

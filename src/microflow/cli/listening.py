@@ -29,6 +29,10 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
     Raises ``ServerError`` saying what is wrong: the port is taken, is not allowed, or the host is not this machine's.
     """
+    if not host:
+        raise ServerError(
+            "The host is empty. Give an address of this machine with --host."
+        )  # to Windows it means this machine
     for tries_left in reversed(range(_TRIES if port == 0 else 1)):
         try:
             return _listen(host, port)

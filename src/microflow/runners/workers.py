@@ -23,7 +23,7 @@ from .frames import (
     Source,
     SourceQuery,
 )
-from .trees import MARKER, ask_to_end, end_tree
+from .trees import CREATION_FLAGS, MARKER, JobObject, ask_to_end, contained, end_tree
 
 open_channel: Callable[[subprocess.Popen[bytes]], Channel] = ThreadedChannel
 if sys.platform != "win32":
@@ -53,11 +53,13 @@ class Worker:
             env=environment,
             bufsize=0,
             start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            creationflags=CREATION_FLAGS,
         )
         self._lock = threading.Lock()
         self._ended = self._closed = False
+        self._job: JobObject | None = None
         try:
+            self._job = contained(self._process.pid)
             self.channel = opener(self._process)
         except BaseException:  # too many open files, or it ended at once
             self.end()
@@ -126,7 +128,7 @@ class Worker:
             if self._ended:
                 return
             self._ended = True
-        end_tree(self._process.pid, self.marker)
+        end_tree(self._process.pid, self.marker, self._job)
         self._process.wait()
 
     def ending(self) -> str:

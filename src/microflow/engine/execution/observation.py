@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from ...runtime import Progress
 from ...store.executions import Opened
 from ...store.logs import Log
 from .deadline import Deadline
+from .line_ends import LineEnds
 from .resources import Resources
 
 logger = logging.getLogger("microflow")
@@ -35,6 +37,7 @@ class Observation:
         self._log: Log | None = None
         self._tail = b""
         self._tells = False
+        self._line_ends = LineEnds() if sys.platform == "win32" else None
         self.deadline: Deadline | None = None
 
     def loading(self, is_loading: bool) -> None:
@@ -44,6 +47,8 @@ class Observation:
 
     def output(self, data: bytes) -> None:
         """The job printed this."""
+        if self._line_ends is not None:
+            data = self._line_ends.take(data)
         resources, opened = self._resources, self._opened()
         self._tail = (self._tail + data)[-_TAIL:]
         try:
