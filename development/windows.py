@@ -26,6 +26,9 @@ PYTHON_VERSION = "3.13"
 PLATFORM = "x86_64-pc-windows-msvc"
 """What uv calls this Windows."""
 
+PATIENCE = 300
+"""Seconds for each test, and after that its whole run ends: there is no signal for one test alone. Wine starts processes slowly."""
+
 _SERVERS = ("wineserver", "/usr/lib/wine/wineserver")
 """Where Wine's own server may lie."""
 
@@ -114,7 +117,7 @@ class WindowsPython:
     def test(self, arguments: Sequence[str]) -> int:
         """Run pytest with these arguments; its exit code."""
         temporary = self.folder / "temporary"
-        options = ["-p", "no:cacheprovider", f"--basetemp={windows_path(temporary)}"]
+        options = ["-p", "no:cacheprovider", f"--basetemp={windows_path(temporary)}", f"--timeout={PATIENCE}"]
         return self.run(windows_path(self.python), "-m", "pytest", *options, *arguments)
 
 

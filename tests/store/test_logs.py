@@ -130,6 +130,21 @@ def test_a_reader_left_behind_is_told_how_much_it_missed(logs: Logs) -> None:
     log.close()
 
 
+def test_a_piece_that_somebody_reads_is_deleted_in_the_end(logs: Logs) -> None:
+    """Windows deletes no file that is open."""
+    log = logs.open(1)
+    log.append(b"x" * 350)
+    (piece,) = logs.folder.glob("*/1.2*.log")
+
+    with piece.open("rb"):
+        log.append(b"y" * 1000)
+    log.append(b"z" * 200)
+
+    log.close()
+    assert not piece.exists()
+    assert size(logs) <= 400
+
+
 def test_a_log_of_a_number_that_was_used_before_begins_anew(logs: Logs) -> None:
     old = logs.open(1)
     old.append(b"old\n" * 300)
