@@ -244,7 +244,8 @@ def test_cpu_seconds_and_peak_memory_are_recorded(flow: Flow, serve: Serve) -> N
     rows = engine.database.read_text("SELECT cpu_seconds, peak_memory FROM executions ORDER BY id")
     assert rows[0][0] >= (0.2 if IS_WINE else 0.3), "job objects of Wine count no time"
     assert rows[0][1] >= 100 * 2**20
-    assert 0 < rows[1][0] < rows[0][0]
+    assert rows[1][0] < rows[0][0]
+    assert rows[1][0] > 0 or sys.platform == "win32", "its clock of the CPU ticks 64 times a second"
     assert rows[2] == (None, None), "a manager runs in the engine's own process"
 
 

@@ -113,6 +113,9 @@ def contained(pid: int) -> JobObject:
     try:
         job.add(pid)  # before it can start anything
         psutil.Process(pid).resume()
+    except psutil.Error as error:  # something has ended it by now
+        job.close()
+        raise OSError(f"it could not be resumed: {error}") from error
     except BaseException:
         job.close()
         raise
