@@ -18,8 +18,11 @@ from typing import Any
 
 import psutil
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from microflow.cli.listening import listen, port_of
+from microflow.cli.serving import Connection
 
 from ..conftest import ASK_TO_END, ASKED
 from .conftest import Call, Process, Server, eventually
@@ -218,22 +221,34 @@ def test_a_port_that_is_taken_is_one_message(start: Start) -> None:
 
 
 def test_answers_are_sent_without_waiting_for_word_of_what_was_sent_before() -> None:
-    async def ask() -> int:
-        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    told: list[int] = []
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            writer.close()
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        (connection,) = state.connections
+        used = connection.transport.get_extra_info("socket")
+        told.append(used.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body"})
 
+    config, state = uvicorn.Config(answer, lifespan="off", log_config=None), ServerState()
+    config.load()
+
+    async def ask() -> None:
         listening = listen("127.0.0.1", 0)
-        async with await asyncio.start_server(answer, sock=listening[0]):
+        connections = await asyncio.get_running_loop().create_server(
+            lambda: Connection(config, state, {}), sock=listening[0]
+        )
+        async with connections:
             reader, writer = await asyncio.open_connection("127.0.0.1", port_of(listening))
-            assert await reader.read() == b""
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 204")
             writer.close()
             await writer.wait_closed()
-        return await told
 
-    assert asyncio.run(ask())
+    asyncio.run(ask())
+
+    assert all(told)
+    assert len(told) == 1
 
 
 def test_a_second_server_on_the_store_is_one_message(serve: Serve, start: Start) -> None:

@@ -48,7 +48,6 @@ def locks(path: str) -> Callable[[], None]:
     return lock
 
 
-@UNIX
 @pytest.mark.parametrize("runner", ["process", "fresh"])
 @pytest.mark.parametrize("how", ["cancel", "manager", "timeout", "stop"])
 def test_finally_runs_however_a_task_is_ended(

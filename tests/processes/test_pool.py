@@ -251,6 +251,8 @@ def test_cpu_seconds_and_peak_memory_are_recorded(flow: Flow, serve: Serve) -> N
 
 def test_how_a_process_ended_in_words() -> None:
     assert ending_of(3) == "exit code 3"
+    assert ending_of(0xC0000005) == "exit code 0xC0000005 (an access violation)"
+    assert ending_of(0xC0000999) == "exit code 0xC0000999"
     if sys.platform != "win32":
         assert ending_of(-15) == "signal SIGTERM"
         assert ending_of(-11) == "signal SIGSEGV (a segmentation fault)"

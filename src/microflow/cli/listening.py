@@ -90,9 +90,7 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
 
 
 def _socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    # named as TCP, since asyncio sends without delay (TCP_NODELAY) only where the protocol is named; else the second of two writes,
-    # such as an answer's body, waits 40 ms for the word that the first one has arrived
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

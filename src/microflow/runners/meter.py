@@ -16,11 +16,9 @@ class Usage(NamedTuple):
 
 
 if sys.platform == "win32":
-    from contextlib import suppress
-
     import psutil
 
-    from .windows_jobs import JobObject
+    from .windows_jobs import own_job
 
     class Meter:
         """Measures attempts, one after the other, in this process.
@@ -32,11 +30,7 @@ if sys.platform == "win32":
         def __init__(self) -> None:
             self._process = psutil.Process()
             self._first = self._resident = self._process.memory_info().rss
-            self._job: JobObject | None = None
-            with suppress(OSError):  # without it, this process alone is measured
-                job = JobObject(ends_with_us=False)
-                job.add(os.getpid())
-                self._job = job
+            self._job = own_job()  # without one, this process alone is measured
             self._own = self._all = 0.0
 
         def start(self) -> None:

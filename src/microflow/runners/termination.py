@@ -199,9 +199,23 @@ def _is(request: Request, asked: StopTask | None) -> bool:
 
 if sys.platform == "win32":
     import _thread
+    import ctypes
+
+    def _find_interrupt_event() -> int | None:
+        """The handle of what ``time.sleep`` waits for beside its own end. CPython does not document it, and may have none."""
+        try:
+            found: int | None = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("_PyOS_SigintEvent", ctypes.pythonapi))()
+        except AttributeError:
+            return None
+        return found
+
+    _set_event = ctypes.WinDLL("kernel32").SetEvent
+    _interrupt_event = _find_interrupt_event()
 
     def _signal_main_thread() -> None:
         _thread.interrupt_main(signal.SIGTERM)
+        if _interrupt_event is not None:
+            _set_event(ctypes.c_void_p(_interrupt_event))
 
 else:
 

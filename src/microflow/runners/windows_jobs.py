@@ -7,8 +7,10 @@ object is closed, which the system does for a process that dies, everything in i
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from ctypes import wintypes
+from functools import cache
 
 import psutil
 
@@ -90,10 +92,18 @@ class JobObject:
 
     def cpu_seconds(self) -> float:
         """Seconds of CPU that everything in it has used, what has ended included."""
+        found = self._accounting()
+        return float(found.user_time + found.kernel_time) / _TICKS_PER_SECOND
+
+    def count(self) -> int:
+        """How many processes in it have not ended."""
+        return int(self._accounting().active_processes)
+
+    def _accounting(self) -> _Accounting:
         found = _Accounting()
         arguments = (_BASIC_ACCOUNTING_INFORMATION, ctypes.byref(found), ctypes.sizeof(found), None)
         _checked(_kernel.QueryInformationJobObject(self._handle, *arguments))
-        return float(found.user_time + found.kernel_time) / _TICKS_PER_SECOND
+        return found
 
     def end(self) -> None:
         """Kill everything in it."""
@@ -119,6 +129,17 @@ def contained(pid: int) -> JobObject:
     except BaseException:
         job.close()
         raise
+    return job
+
+
+@cache
+def own_job() -> JobObject | None:
+    """A job object that this process and what it starts from now on are in; None if the system refuses."""
+    try:
+        job = JobObject(ends_with_us=False)
+        job.add(os.getpid())
+    except OSError:
+        return None
     return job
 
 

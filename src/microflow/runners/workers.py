@@ -146,8 +146,23 @@ class Worker:
         self.channel.close()
 
 
+_FIRST_FAILURE_OF_WINDOWS = 0xC0000000
+
+_FAILURES_OF_WINDOWS = {
+    0xC0000005: "an access violation",
+    0xC0000017: "not enough memory",
+    0xC00000FD: "a stack overflow",
+    0xC000013A: "ended by Ctrl-C, Ctrl-Break or the end of the console",
+    0xC0000374: "a damaged heap",
+    0xC0000409: "ended by the C library: an abort, or a damaged stack",
+}
+
+
 def ending_of(code: int) -> str:
     """How a process ended, in words."""
+    if code >= _FIRST_FAILURE_OF_WINDOWS:
+        meaning = _FAILURES_OF_WINDOWS.get(code)
+        return f"exit code 0x{code:08X}{f' ({meaning})' if meaning else ''}"
     if code >= 0:
         return f"exit code {code}"
     try:
