@@ -201,6 +201,14 @@ def test_what_ended_is_executed_again(call: Call) -> None:
     assert "There is no execution 99" in missing.stderr
 
 
+def test_an_argument_is_taken_as_it_is(start: Callable[..., Process]) -> None:
+    """On Windows, click would put the value of a variable, or names of files, in its place."""
+    running = start("run", "keyed", "-f", "work_flow", "-i", '{"run_key": "$PATH %PATH% ~ *"}')
+
+    assert running.wait() == 0
+    assert '{"seen": "$PATH %PATH% ~ *"}' in running.lines
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (ASK_TO_END, 128 + ASK_TO_END)])
 def test_ctrl_c_cancels_what_runs_and_everything_below(
     call: Call, start: Callable[..., Process], number: int, code: int
