@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -116,9 +117,11 @@ class WindowsPython:
 
     def test(self, arguments: Sequence[str]) -> int:
         """Run pytest with these arguments; its exit code."""
-        temporary = self.folder / "temporary"
-        options = ["-p", "no:cacheprovider", f"--basetemp={windows_path(temporary)}", f"--timeout={PATIENCE}"]
-        return self.run(windows_path(self.python), "-m", "pytest", *options, *arguments)
+        # outside the tree, whose settings of pytest are not for the tests that tests run
+        with tempfile.TemporaryDirectory(prefix="microflow-windows-") as temporary:
+            base = windows_path(Path(temporary) / "tests")
+            options = ["-p", "no:cacheprovider", f"--basetemp={base}", f"--timeout={PATIENCE}"]
+            return self.run(windows_path(self.python), "-m", "pytest", *options, *arguments)
 
 
 def runs_of(arguments: Sequence[str]) -> list[list[str]]:
