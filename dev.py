@@ -3,6 +3,7 @@
     python3 dev.py demo [--port 3000]   run the example on this Python's standard library, and keep its server running
     python3 dev.py test [ARGUMENTS]     run the tests; arguments go to pytest: dev.py test tests/model -k word
     python3 dev.py check [ARGUMENTS]    run everything that CI runs: format, lint, types, imports, JavaScript, tests
+    python3 dev.py windows [ARGUMENTS]  run the tests of some areas on Windows' Python under Wine: dev.py windows model cli
     python3 dev.py docs                 build the documentation into docs/_build
     python3 dev.py picture              draw the picture of the web app in the README again
     python3 dev.py lock [--upgrade]     write requirements/*.txt again from pyproject.toml
@@ -39,6 +40,7 @@ if str(ROOT) not in sys.path:  # it is imported by a test, or run with python -P
 
 from development.demo import demonstrate, port_from
 from development.processes import Failed, Stopped, become, call, end, note, raise_on_signals, run, start
+from development.windows import PLATFORM, PYTHON_VERSION, WindowsPython, need_wine, test_areas
 
 REQUIREMENTS = ROOT / "requirements"
 JAVASCRIPT = ROOT / "src/microflow/web/static/js"
@@ -285,6 +287,28 @@ def check_javascript() -> int:
     return run([npx, "--yes", "--package", TYPESCRIPT, "tsc", "--project", "tsconfig.json"])
 
 
+def windows(arguments: Sequence[str]) -> int:
+    """Pass the tests of the areas that are named, or of all, under Wine; other arguments are pytest's."""
+    need_wine()
+    environment = set_up("run", "test")
+    python = WindowsPython(ROOT / ".venv-windows")
+    stamp = python.folder / "microflow-dev.json"
+    state = {"folder": str(python.folder), "lock": lock_digest(("run", "test", "windows"))}
+    if not stamp.exists() or json.loads(stamp.read_text("utf-8")) != state:
+        note(f"Setting up {python.folder.name}: Python {PYTHON_VERSION} for Windows …")
+        options = ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
+        options += ["--require-hashes", "-r", str(REQUIREMENTS / "run.txt"), "-r", str(REQUIREMENTS / "test.txt")]
+
+        def install(folder: Path) -> None:
+            uv(environment, "install", "--target", str(folder), *options)
+            own = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+            uv(environment, "install", "--target", str(folder), *own)
+
+        python.make(pip_command(environment), install)
+        stamp.write_text(json.dumps(state), "utf-8")
+    return test_areas(python, arguments)
+
+
 def docs(arguments: Sequence[str]) -> int:
     """Write the page of the command line again, and build the documentation; a warning is an error."""
     environment = set_up("run", "docs")
@@ -318,7 +342,7 @@ def lock(arguments: Sequence[str]) -> int:
     environment = set_up()
     options = ["--universal", "--generate-hashes", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
     earlier: list[str] = []
-    for group in ("run", "tool", *DEVELOPMENT[1:], "docs"):
+    for group in ("run", "tool", *DEVELOPMENT[1:], "docs", "windows"):
         target = f"requirements/{group}.txt"
         source = ["pyproject.toml"] if group == "run" else ["--group", group]
         # the versions of one group also apply to the later ones, so that all of them fit into one environment
@@ -349,6 +373,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": demo,
     "test": test,
     "check": check,
+    "windows": windows,
     "docs": docs,
     "picture": picture,
     "lock": lock,

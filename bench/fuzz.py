@@ -292,7 +292,7 @@ def own_workers() -> Iterator[psutil.Process]:
         try:
             if "microflow.runners.local.child" in process.cmdline():
                 yield process
-        except psutil.Error:
+        except (psutil.Error, OSError):  # the latter on Windows, for one that is just ending
             continue
 
 

@@ -6,10 +6,13 @@ where the environment variable CI is set, it fails instead.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -24,6 +27,28 @@ from microflow.engine.engine import Engine
 
 PATIENCE = 60.0
 """Seconds after which a test that waits for a signal gives up; nothing is ever asserted about how long it took."""
+
+
+IS_WINE = sys.platform == "win32" and hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+"""Whether the tests run on Wine, which is almost Windows."""
+
+if sys.platform != "win32":
+    ASK_TO_END, ASKED = signal.SIGTERM, "SIGTERM"
+elif IS_WINE:
+    ASK_TO_END, ASKED = signal.SIGINT, "Ctrl-C"  # Wine 8 can't send Ctrl-Break: it answers with "Invalid handle"
+else:
+    ASK_TO_END, ASKED = signal.SIGBREAK, "Ctrl-Break"
+"""The signal that asks a server to end, beside Ctrl-C where there is another one, and what a server calls it."""
+
+
+def send_signal(process: subprocess.Popen[Any], number: int) -> None:
+    """Send a process SIGINT, or another signal of this platform; on Windows the process must have a console of its own."""
+    if sys.platform != "win32":
+        process.send_signal(number)
+        return
+    event = {signal.SIGINT: signal.CTRL_C_EVENT, signal.SIGBREAK: signal.CTRL_BREAK_EVENT}[signal.Signals(number)]
+    command = [sys.executable, str(Path(__file__).with_name("console.py")), str(process.pid), str(int(event))]
+    subprocess.run(command, check=True, timeout=PATIENCE, creationflags=subprocess.DETACHED_PROCESS)
 
 
 LEFT_OUT = "left out: "

@@ -17,6 +17,8 @@ from click.testing import CliRunner, Result
 
 from microflow.cli.commands import commands
 
+from ..conftest import send_signal
+
 WORK_FLOW = '''
 """Jobs of every kind; tasks run in threads, so that a test of the command line waits for no process."""
 
@@ -157,6 +159,7 @@ class Process:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # with a console of its own, for its signals
         )
         self.pid = self._process.pid
         self.lines: list[str] = []
@@ -186,8 +189,12 @@ class Process:
         return "\n".join(self.lines)
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
+        """Send it a signal, as ``send_signal`` of the tests does."""
+        send_signal(self._process, number)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
 
     def wait(self) -> int:
         """Its exit code, when it has ended and everything it printed was read."""

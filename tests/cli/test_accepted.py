@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from ..conftest import ASK_TO_END, ASKED
 from .conftest import Call, Server, eventually
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 FLOW = """
 import time
@@ -42,9 +39,9 @@ def ask(server: Server, path: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM] if sys.platform != "win32" else [])
+@pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_what_was_accepted_and_has_not_begun_waits_for_the_next_server_and_begins_there(
-    serve: Callable[..., Server], work: Path, call: Call, number: int
+    serve: Callable[..., Server], work: Path, call: Call, how: str
 ) -> None:
     (work / "turns.py").write_text(FLOW, "utf-8")
     arguments = ("-f", "turns", "--grace", "0.1")
@@ -52,12 +49,15 @@ def test_what_was_accepted_and_has_not_begun_waits_for_the_next_server_and_begin
     ids = [ask(server, "/api/jobs/turns/turn/executions", {"inputs": [{"n": n}]})["id"] for n in range(4)]
     mapping = ask(server, "/api/jobs/turns/turn/map", {"inputs": [{"n": 4}, {"n": 5}]})["id"]
     eventually(lambda: (work / "ran").exists() and (work / "ran").read_text() == "0\n")
-    server.signal(number)
+    if how == "killed":
+        server.kill()
+    else:
+        server.signal(ASK_TO_END)
     server.wait()
 
-    if number == signal.SIGTERM:
+    if how == "stopped":
         assert server.lines[-1] == (
-            "Stopped (SIGTERM): what still ran was ended after 0.1 s; 4 executions wait for the next server."
+            f"Stopped ({ASKED}): what still ran was ended after 0.1 s; 4 executions wait for the next server."
         )
     waiting = [
         execution

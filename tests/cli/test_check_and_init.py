@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,8 @@ def test_a_flow_to_start_from_works(call: Call, folder: Path) -> None:
 
     assert written.exit_code == 0
     assert "microflow serve -f words/my_flow.py" in written.stdout.replace("\\", "/")
+    quoted = r'"{\"documents\": [{\"name\"' if sys.platform == "win32" else """'{"documents": [{"name\""""
+    assert f"--input {quoted}" in written.stdout
     assert call("check", "-f", "words/my_flow.py").stdout == "ok  my_flow: 2 jobs\n"
 
 

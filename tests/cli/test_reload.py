@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,10 @@ from typing import Any
 
 import pytest
 
+from ..conftest import ASK_TO_END
 from .conftest import WORK_FLOW, Call, Server, eventually
 
 Serve = Callable[..., Server]
-
-needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
 
 PRICES = """
 
@@ -132,12 +129,10 @@ def test_a_server_that_has_reloaded_often_ends_as_any_other(shop: Path, serve: S
         assert call("reload", "--server", server.url).exit_code == 0
         assert price(server) == {"price": version}
 
-    if sys.platform != "win32":
-        server.signal(signal.SIGTERM)
-        assert server.wait() == 0
+    server.signal(ASK_TO_END)
+    assert server.wait() == 0
 
 
-@needs_signals
 def test_a_file_that_only_workers_have_imported_restarts_it_too(shop: Path, serve: Serve) -> None:
     server = serve("--reload")
     assert price(server) == {"price": 1}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ..conftest import ASK_TO_END
 from .conftest import PATIENCE, Call, Process
 
 pytestmark = pytest.mark.usefixtures("work")
@@ -33,7 +34,7 @@ def test_what_the_output_s_encoding_lacks_is_escaped_as_in_json(monkeypatch: pyt
     done = subprocess.run(command, input=json.dumps(key).encode(), capture_output=True, timeout=PATIENCE)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout == b'{"seen": "caf\xe9 \\u25a0 \\ud83d\\ude00"}\n'
+    assert done.stdout.replace(b"\r\n", b"\n") == b'{"seen": "caf\xe9 \\u25a0 \\ud83d\\ude00"}\n'
     assert json.loads(done.stdout.decode("latin-1")) == {"seen": key["run_key"]}
 
 
@@ -200,8 +201,15 @@ def test_what_ended_is_executed_again(call: Call) -> None:
     assert "There is no execution 99" in missing.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_argument_is_taken_as_it_is(start: Callable[..., Process]) -> None:
+    """On Windows, click would put the value of a variable, or names of files, in its place."""
+    running = start("run", "keyed", "-f", "work_flow", "-i", '{"run_key": "$PATH %PATH% ~ *"}')
+
+    assert running.wait() == 0
+    assert '{"seen": "$PATH %PATH% ~ *"}' in running.lines
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (ASK_TO_END, 128 + ASK_TO_END)])
 def test_ctrl_c_cancels_what_runs_and_everything_below(
     call: Call, start: Callable[..., Process], number: int, code: int
 ) -> None:
@@ -219,7 +227,6 @@ def test_ctrl_c_cancels_what_runs_and_everything_below(
     assert [execution["status"] for execution in listed] == ["cancelled", "cancelled"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
 def test_a_second_ctrl_c_leaves_at_once(start: Callable[..., Process]) -> None:
     running = start("run", "never", "-f", "work_flow")
     running.line_with("never ends")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from microflow.views.zone_data import ZoneData, zone_data
 
+from ..conftest import ASK_TO_END
 from .conftest import Call, Server
 
 SHOP = """
@@ -203,7 +202,6 @@ def test_a_tick_without_a_run_is_wrong_use(call: Call, shop: str) -> None:
     assert "give it with --run" in refused.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="stops the server by a signal")
 def test_where_no_server_runs_it_is_said_since_when(call: Call, serve: Callable[..., Server], shop: str) -> None:
     def note() -> str:
         return call("schedules", "-f", shop).stderr
@@ -211,7 +209,7 @@ def test_where_no_server_runs_it_is_said_since_when(call: Call, serve: Callable[
     assert note() == "No server has run on this store yet, so no tick runs. Start one with `microflow serve`.\n"
     server = serve()
     assert note() == ""
-    server.signal(signal.SIGTERM)
+    server.signal(ASK_TO_END)
     server.wait()
     assert re.fullmatch(
         r"No server runs on this store \(the last one ended \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\), so no tick runs\. .*\n",

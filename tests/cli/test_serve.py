@@ -18,15 +18,17 @@ from typing import Any
 
 import psutil
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from microflow.cli.listening import listen, port_of
+from microflow.cli.serving import Connection
 
+from ..conftest import ASK_TO_END, ASKED
 from .conftest import Call, Process, Server, eventually
 
 Serve = Callable[..., Server]
 Start = Callable[..., Process]
-
-needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
 
 
 def ask(server: Server, path: str, body: Any = None, **headers: str) -> Any:
@@ -81,8 +83,7 @@ def has_ipv6() -> bool:
     return True
 
 
-@needs_signals
-@pytest.mark.parametrize(("number", "reason"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
+@pytest.mark.parametrize(("number", "reason"), [(ASK_TO_END, ASKED), (signal.SIGINT, "Ctrl-C")])
 def test_the_last_line_says_why_it_ended(serve: Serve, number: int, reason: str) -> None:
     server = serve()
 
@@ -92,49 +93,60 @@ def test_the_last_line_says_why_it_ended(serve: Serve, number: int, reason: str)
     assert server.lines[-1] == f"Stopped ({reason}): everything had ended."
 
 
-@needs_signals
+@pytest.mark.skipif(sys.platform != "win32", reason="Ctrl-Break is of Windows")
+def test_ctrl_break_ends_it_too(serve: Serve, work: Path) -> None:
+    """Raised from within, since Wine can't send it."""
+    with (work / "work_flow.py").open("a", encoding="utf-8") as file:
+        file.write(
+            '\n@flow.task(runner="thread")\ndef press():\n    import signal\n\n    signal.raise_signal(signal.SIGBREAK)\n'
+        )
+    server = serve()
+
+    ask(server, "/api/jobs/work/press/executions", {"inputs": []})
+
+    assert server.wait() == 0
+    assert server.lines[-1] == "Stopped (Ctrl-Break): everything had ended."
+
+
 def test_what_runs_may_end_while_nothing_new_begins(serve: Serve, work: Path, call: Call) -> None:
     server = serve()
     execution = begin_waiting(server)
 
-    server.signal(signal.SIGTERM)
-    server.line_with("Stopping (SIGTERM): no new work is taken, and what runs has 30 s to end.")
+    server.signal(ASK_TO_END)
+    server.line_with(f"Stopping ({ASKED}): no new work is taken, and what runs has 30 s to end.")
     with pytest.raises(urllib.error.HTTPError, match="409"):
         ask(server, "/api/jobs/work/double/executions", {"inputs": [{"v": 2}]})
     (work / "now").touch()
 
     assert server.wait() == 0
-    assert server.lines[-1] == "Stopped (SIGTERM): everything had ended."
+    assert server.lines[-1] == f"Stopped ({ASKED}): everything had ended."
     assert json.loads(call("show", str(execution), "--json").stdout)["status"] == "success"
 
 
-@needs_signals
 def test_what_takes_longer_than_the_grace_is_ended(serve: Serve, call: Call) -> None:
     server = serve("--grace", "0.1")
     execution = begin_waiting(server)
 
-    server.signal(signal.SIGTERM)
+    server.signal(ASK_TO_END)
 
     assert server.wait() == 1
-    assert server.lines[-1] == "Stopped (SIGTERM): what still ran was ended after 0.1 s."
+    assert server.lines[-1] == f"Stopped ({ASKED}): what still ran was ended after 0.1 s."
     assert json.loads(call("show", str(execution), "--json").stdout)["status"] == "error"
 
 
-@needs_signals
 def test_what_waits_for_the_next_server_has_not_ended(serve: Serve, call: Call) -> None:
     server = serve()
     execution = ask(server, "/api/jobs/work/later/executions", {"inputs": []})["id"]
     assert eventually(lambda: ask(server, f"/api/executions/{execution}")["attempts"])
 
-    server.signal(signal.SIGTERM)
+    server.signal(ASK_TO_END)
 
     assert server.wait() == 1
-    assert server.lines[-1] == "Stopped (SIGTERM): what ran had ended; 1 execution waits for the next server."
+    assert server.lines[-1] == f"Stopped ({ASKED}): what ran had ended; 1 execution waits for the next server."
     shown = json.loads(call("show", str(execution), "--json").stdout)
     assert (shown["status"], len(shown["attempts"])) == ("queued", 1)
 
 
-@needs_signals
 def test_a_second_ctrl_c_ends_at_once_even_what_can_not_be_ended(serve: Serve, call: Call) -> None:
     server = serve("--grace", "600")
     ask(server, "/api/jobs/work/never/executions", {"inputs": []})
@@ -150,13 +162,12 @@ def test_a_second_ctrl_c_ends_at_once_even_what_can_not_be_ended(serve: Serve, c
     assert (shown["status"], shown["error"]["type"]) == ("error", "Interrupted")
 
 
-@needs_signals
 def test_an_open_stream_of_events_and_a_waiting_request_hold_nothing_up(serve: Serve) -> None:
     server = serve("--grace", "0")
     with urllib.request.urlopen(f"{server.url}/api/events", timeout=60) as events:
         assert events.readline()
 
-        server.signal(signal.SIGTERM)
+        server.signal(ASK_TO_END)
 
         assert server.wait() == 0
         assert events.read().endswith(b"\n")
@@ -177,17 +188,16 @@ def test_too_many_connections_are_one_line_and_when_they_are_gone_all_is_well(se
         connection.close()
 
     assert ask(server, "/api/jobs/work/double/executions", {"inputs": [{"v": 2}], "wait": 60})["output"] == {"v": 4}
-    server.signal(signal.SIGTERM)
+    server.signal(ASK_TO_END)
     assert server.wait() == 0
     assert len(server.lines) == 3
-    assert server.lines[-1] == "Stopped (SIGTERM): everything had ended."
+    assert server.lines[-1] == f"Stopped ({ASKED}): everything had ended."
 
 
-@needs_signals
 def test_a_server_that_was_killed_leaves_nothing_running(serve: Serve, work: Path, call: Call) -> None:
     first = serve()
     execution = begin_waiting(first)
-    first.signal(signal.SIGKILL)
+    first.kill()
     first.wait()
 
     second = serve()
@@ -211,22 +221,34 @@ def test_a_port_that_is_taken_is_one_message(start: Start) -> None:
 
 
 def test_answers_are_sent_without_waiting_for_word_of_what_was_sent_before() -> None:
-    async def ask() -> int:
-        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    told: list[int] = []
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-            writer.close()
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        (connection,) = state.connections
+        used = connection.transport.get_extra_info("socket")
+        told.append(used.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body"})
 
+    config, state = uvicorn.Config(answer, lifespan="off", log_config=None), ServerState()
+    config.load()
+
+    async def ask() -> None:
         listening = listen("127.0.0.1", 0)
-        async with await asyncio.start_server(answer, sock=listening[0]):
+        connections = await asyncio.get_running_loop().create_server(
+            lambda: Connection(config, state, {}), sock=listening[0]
+        )
+        async with connections:
             reader, writer = await asyncio.open_connection("127.0.0.1", port_of(listening))
-            assert await reader.read() == b""
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 204")
             writer.close()
             await writer.wait_closed()
-        return await told
 
-    assert asyncio.run(ask())
+    asyncio.run(ask())
+
+    assert all(told)
+    assert len(told) == 1
 
 
 def test_a_second_server_on_the_store_is_one_message(serve: Serve, start: Start) -> None:
@@ -321,7 +343,6 @@ def test_every_address_is_served_if_that_is_said_out_loud(serve: Serve) -> None:
         ask(server, "/api/health", Host="any.name.example")
 
 
-@needs_signals
 def test_a_changed_file_restarts_it_at_the_same_place(serve: Serve, work: Path) -> None:
     server = serve("--reload")
     file = work / "work_flow.py"
@@ -339,7 +360,7 @@ def test_a_changed_file_restarts_it_at_the_same_place(serve: Serve, work: Path) 
     server.line_with(" at http://")
     assert ask(server, "/api/jobs/work/keyed")["name"] == "keyed"
 
-    server.signal(signal.SIGTERM)
+    server.signal(ASK_TO_END)
     assert server.wait() == 0
 
 

@@ -6,7 +6,6 @@ import http.server
 import json
 import re
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +13,6 @@ from pathlib import Path
 import pytest
 
 from .conftest import WORK_FLOW, Call, Process, Server, eventually
-
-needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +116,6 @@ def test_more_than_the_server_takes_at_once_is_told(there: Call, folder: Path) -
     assert "in parts" in refused.stderr
 
 
-@needs_signals
 def test_a_log_is_followed_and_an_execution_cancelled(
     there: Call, server: Server, place: Path, processes: list[Process]
 ) -> None:
@@ -141,7 +137,6 @@ def test_a_log_is_followed_and_an_execution_cancelled(
     assert there("cancel", str(task["parent_id"])).exit_code == 2
 
 
-@needs_signals
 def test_ctrl_c_leaves_it_running_there(there: Call, server: Server, place: Path, processes: list[Process]) -> None:
     running = Process(place, "run", "wait_below", "-i", '{"file": "later"}', "--server", server.url)
     processes.append(running)

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import pytest
 
+from ..conftest import IS_WINE
 from .curl import FORM, Asked, answer_to, request_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +103,7 @@ class Reader:
             **{name: value for name, value in os.environ.items() if not name.startswith("MICROFLOW_")},
             "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONWARNINGS": "error",
+            "PYTHONUTF8": "1",
         }
 
     def carry_out(self, block: Block) -> None:
@@ -125,20 +127,31 @@ class Reader:
 
     def _run(self, command: Command) -> None:
         words = [word.replace("3000", self._port) for word in shlex.split(command.text)]
-        if words[:2] == ["microflow", "serve"]:
-            self._serve(words)
-            return
-        found = shutil.which(words[0], path=self._environment["PATH"])
-        if found is not None:
-            self._call([found, *words[1:]], command.output)
+        found = self._program(words[0])
+        if words[:2] == ["microflow", "serve"] and found is not None:
+            self._serve([*found, *words[1:]])
+        elif found is not None:
+            self._call([*found, *words[1:]], command.output)
         elif words[0] == "curl":
             self._compare(words, answer_to(request_of(words[1:])), command.output)
         else:
             raise NotAsShown(f"{words[0]} is not on PATH")
 
+    def _program(self, name: str) -> list[str] | None:
+        found = shutil.which(name, path=self._environment["PATH"])
+        if found is None and IS_WINE:  # its Python was installed without programs of that name
+            return {"python": [sys.executable], "microflow": [sys.executable, "-m", "microflow"]}.get(name)
+        return None if found is None else [found]
+
     def _call(self, words: list[str], expected: str | None) -> None:
         done = subprocess.run(
-            words, cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=100, check=False
+            words,
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=100,
+            check=False,
         )
         if done.returncode:
             raise NotAsShown(f"{words} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

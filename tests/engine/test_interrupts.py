@@ -56,7 +56,7 @@ def test_what_is_interrupted_at_the_edge_of_a_transaction_keeps_nobody_waiting(
         return passed(self, *given)
 
     interrupted: Any = enter if edge == "__enter__" else leave
-    interrupted.__code__ = interrupted.__code__.replace(co_filename=contextlib.__file__)
+    interrupted.__code__ = interrupted.__code__.replace(co_filename=contextlib.contextmanager.__code__.co_filename)
     monkeypatch.setattr(contextlib._GeneratorContextManager, edge, interrupted)
     attempts["first"].succeed({})
     caller.join(PATIENCE)

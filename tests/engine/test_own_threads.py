@@ -226,6 +226,9 @@ def test_who_uses_a_worker_is_told_of_its_end_whatever_its_readers_raise(
         patch.setattr(seam, throw(MemoryError()))
         channel = ThreadedChannel(process)
         if seam.endswith("wait"):
+            watchers = [thread for thread in threading.enumerate() if thread.name == "microflow-process"]
+            for watcher in watchers:
+                watcher.join(60)
             process.kill()
         assert channel.receive(lambda _: None) is None
     channel.close()

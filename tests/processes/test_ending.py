@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -28,7 +27,9 @@ Serve = Callable[..., Engine]
 Ended = Callable[..., None]
 Script = Callable[..., "subprocess.Popen[str]"]
 
-UNIX = pytest.mark.skipif(sys.platform == "win32", reason="sessions and signals are Unix's")
+UNIX = pytest.mark.skipif(
+    sys.platform == "win32", reason="there a job object ends a worker and all it started, in one call"
+)
 
 
 @pytest.fixture
@@ -81,7 +82,6 @@ def pids_of(engine: Engine, execution_id: int) -> list[int]:
     return [int(pid) for pid in found.group(1).split()]
 
 
-@UNIX
 @pytest.mark.parametrize("runner", ["process", "fresh"])
 def test_a_cancel_ends_the_worker_and_all_it_started(flow: Flow, serve: Serve, ended: Ended, runner: str) -> None:
     wait = flow.task(name="wait", runner=runner)(start_others_and_wait)
@@ -97,7 +97,6 @@ def test_a_cancel_ends_the_worker_and_all_it_started(flow: Flow, serve: Serve, e
     assert flow.jobs["fine"]() == {"fine": True}
 
 
-@UNIX
 def test_a_timeout_ends_the_worker_and_all_it_started(flow: Flow, serve: Serve, ended: Ended, clock: Any) -> None:
     wait = flow.task(name="wait", timeout=100)(start_others_and_wait)
     engine = serve(flow, clock=clock)
@@ -114,7 +113,6 @@ def test_a_timeout_ends_the_worker_and_all_it_started(flow: Flow, serve: Serve, 
     assert flow.jobs["fine"]() == {"fine": True}
 
 
-@UNIX
 def test_a_stopped_engine_ends_what_runs(flow: Flow, serve: Serve, ended: Ended) -> None:
     wait = flow.task(name="wait")(start_others_and_wait)
     engine = serve(flow)
@@ -207,7 +205,6 @@ time.sleep(3600)
 """
 
 
-@UNIX
 def test_a_killed_engine_leaves_no_process_behind(script: Script, ended: Ended) -> None:
     engine = script(ENGINE)
     assert engine.stdout is not None
@@ -220,7 +217,6 @@ def test_a_killed_engine_leaves_no_process_behind(script: Script, ended: Ended) 
     ended(*pids)
 
 
-@UNIX
 def test_the_next_server_ends_or_tries_again_what_a_killed_one_left(
     script: Script, start: Callable[..., Engine], store: str
 ) -> None:
@@ -301,7 +297,6 @@ def test_a_worker_whose_engine_died_before_it_began_does_not_begin_or_ends(ended
         ended(child.pid)
 
 
-@UNIX
 def test_an_idle_worker_ends_with_its_engine(script: Script, ended: Ended) -> None:
     engine = script("""
 import os, time
@@ -315,7 +310,8 @@ time.sleep(3600)
     assert engine.stdout is not None
     pid = int(engine.stdout.readline())
 
-    os.kill(engine.pid, signal.SIGKILL)
+    engine.kill()
+    engine.wait()
 
     ended(pid)
 
@@ -356,13 +352,14 @@ def test_all_is_ended_though_too_many_files_are_open_to_look_for_it(
     monkeypatch.setattr(psutil.Process, "children", fail)
     monkeypatch.setattr(psutil, "process_iter", fail)
 
-    process_tree.end_tree(process.pid, "of this test")
+    process_tree.end_tree(process.pid, "of this test", None)
 
     ended(process.pid, started)
     assert failures >= 3
     process.communicate()
 
 
+@UNIX
 def test_a_worker_is_ended_though_a_second_interrupt_comes_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(process: psutil.Process, recursive: bool) -> None:
         raise KeyboardInterrupt

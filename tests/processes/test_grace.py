@@ -20,7 +20,7 @@ Serve = Callable[..., Engine]
 LogOf = Callable[..., str]
 UntilPrinted = Callable[..., None]
 
-UNIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's")
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="asyncio handles no signals there")
 LONG = 3600.0
 
 
@@ -48,7 +48,6 @@ def locks(path: str) -> Callable[[], None]:
     return lock
 
 
-@UNIX
 @pytest.mark.parametrize("runner", ["process", "fresh"])
 @pytest.mark.parametrize("how", ["cancel", "manager", "timeout", "stop"])
 def test_finally_runs_however_a_task_is_ended(
@@ -142,7 +141,6 @@ def test_a_function_that_returns_after_all_stays_cancelled_and_what_it_wrote_is_
     assert engine.store.executions.context("shop", "stays") == ({}, {})
 
 
-@UNIX
 def test_one_that_swallows_it_gets_no_second_and_is_killed(
     flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf
 ) -> None:
@@ -187,8 +185,7 @@ def test_without_a_grace_nothing_is_raised(
     assert log_of(engine) == "ready\n"
 
 
-@UNIX
-@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("is_async", [False, pytest.param(True, marks=UNIX)])
 def test_a_tasks_own_handler_for_sigterm_is_called_instead(
     flow: Flow, serve: Serve, until_printed: UntilPrinted, log_of: LogOf, is_async: bool
 ) -> None:
@@ -237,7 +234,6 @@ def waits_in_the_grace(flow: Flow, **arguments: Any) -> Any:
     return flow.task(name="wait", **arguments)(wait)
 
 
-@UNIX
 def test_what_is_cancelled_while_it_times_out_is_not_tried_again(
     flow: Flow, serve: Serve, until_printed: UntilPrinted, clock: Any
 ) -> None:
@@ -257,7 +253,6 @@ def test_what_is_cancelled_while_it_times_out_is_not_tried_again(
     assert engine.store.database.read_text("SELECT attempt FROM executions") == [(1,)]
 
 
-@UNIX
 def test_an_execution_that_ends_holds_its_places_until_its_process_is_gone(
     flow: Flow, serve: Serve, until_printed: UntilPrinted, clock: Any
 ) -> None:
@@ -276,7 +271,6 @@ def test_an_execution_that_ends_holds_its_places_until_its_process_is_gone(
     assert all(not state.holders for state in engine.concurrency())
 
 
-@UNIX
 @pytest.mark.parametrize("cancelled_before", [False, True])
 def test_whoever_is_in_a_hurry_does_not_wait_for_a_grace(
     flow: Flow, serve: Serve, until_printed: UntilPrinted, cancelled_before: bool

@@ -20,6 +20,8 @@ from microflow.engine.engine import Engine
 from microflow.runners.local.pool import IDLE_SECONDS
 from microflow.runners.local.workers import Worker, ending_of, open_channel
 
+from ..conftest import IS_WINE
+
 Serve = Callable[..., Engine]
 WorkersOf = Callable[[Engine], list[int]]
 
@@ -219,7 +221,6 @@ def test_no_descriptor_is_lost(flow: Flow, serve: Serve) -> None:
 # What is recorded
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="only the worker itself is measured on Windows")
 def test_cpu_seconds_and_peak_memory_are_recorded(flow: Flow, serve: Serve) -> None:
     @flow.task
     def work(a: dict[str, Any]) -> dict[str, Any]:
@@ -241,14 +242,17 @@ def test_cpu_seconds_and_peak_memory_are_recorded(flow: Flow, serve: Serve) -> N
     manage()
 
     rows = engine.store.database.read_text("SELECT cpu_seconds, peak_memory FROM executions ORDER BY id")
-    assert rows[0][0] >= 0.3
+    assert rows[0][0] >= (0.2 if IS_WINE else 0.3), "job objects of Wine count no time"
     assert rows[0][1] >= 100 * 2**20
-    assert 0 < rows[1][0] < rows[0][0]
+    assert rows[1][0] < rows[0][0]
+    assert rows[1][0] > 0 or sys.platform == "win32", "its clock of the CPU ticks 64 times a second"
     assert rows[2] == (None, None), "a manager runs in the engine's own process"
 
 
 def test_how_a_process_ended_in_words() -> None:
     assert ending_of(3) == "exit code 3"
+    assert ending_of(0xC0000005) == "exit code 0xC0000005 (an access violation)"
+    assert ending_of(0xC0000999) == "exit code 0xC0000999"
     if sys.platform != "win32":
         assert ending_of(-15) == "signal SIGTERM"
         assert ending_of(-11) == "signal SIGSEGV (a segmentation fault)"

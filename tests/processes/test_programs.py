@@ -77,10 +77,13 @@ def test_every_way_to_start_a_program_is_heard_in_order(
         subprocess.run(says("as the other stream"), stdout=sys.stderr, check=True)
         subprocess.run(says("by descriptor"), stdout=2, stderr=1, check=True)
         os.system("echo system")
-        with os.popen("echo popen; echo error of popen >&2") as pipe:
+        both = (
+            "echo popen& echo error of popen>&2" if sys.platform == "win32" else "echo popen; echo error of popen >&2"
+        )
+        with os.popen(both) as pipe:
             assert pipe.read() == "popen\n"
-        with os.popen("cat", "w") as pipe:
-            pipe.write("popen, written\n")
+        with os.popen(f'{sys.executable} -c "import sys; print(sys.stdin.read())"', "w") as pipe:
+            pipe.write("popen, written")
         asyncio.run(by_asyncio())
         thread = threading.Thread(target=subprocess.run, args=(says("in a thread"),))
         thread.start()
@@ -124,7 +127,8 @@ def test_what_has_another_place_to_go_goes_there(
         subprocess.run(both, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         with open(tmp_path / "out", "wb") as file:
             subprocess.run(both, stdout=file, stderr=file.fileno(), check=True)
-        found.append(subprocess.run(["sort"], input="b\na\n", stdout=subprocess.PIPE, text=True, check=True))
+        sort = [sys.executable, "-c", "import sys; sys.stdout.writelines(sorted(sys.stdin))"]
+        found.append(subprocess.run(sort, input="b\na\n", stdout=subprocess.PIPE, text=True, check=True))
         with pytest.raises(FileNotFoundError):
             subprocess.run(["no such program"])
         with pytest.raises(TypeError):
@@ -348,4 +352,4 @@ def test_a_program_runs_where_no_thread_can_be_started_for_it(
 
     assert manage().status == "success"
     assert log_of(engine) == "What a program writes is not in this log: can't start new thread.\n"
-    assert capfd.readouterr().out == "hello\n"
+    assert capfd.readouterr().out == f"hello{os.linesep}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -65,7 +64,6 @@ else:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 @pytest.mark.parametrize("end", ["killed", "stopped"])
 def test_the_next_server_goes_on_with_what_the_one_before_ran(
     script: Callable[..., subprocess.Popen[str]], store: str, tmp_path: Path, end: str
@@ -141,7 +139,6 @@ engine.stop()
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 def test_a_mapping_of_small_tasks_runs_none_of_them_twice(
     script: Callable[..., subprocess.Popen[str]], store: str, tmp_path: Path
 ) -> None:

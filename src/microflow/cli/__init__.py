@@ -15,4 +15,5 @@ def main() -> None:
     from .commands import commands
 
     escape_what_cannot_be_printed()
-    commands(prog_name="microflow")
+    # on Windows, click would put variables and names of files in place of what looks like them, in JSON too
+    commands(prog_name="microflow", windows_expand_args=False)

@@ -29,6 +29,10 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
     Raises ``ServerError`` saying what is wrong: the port is taken, is not allowed, or the host is not this machine's.
     """
+    if not host:
+        raise ServerError(
+            "The host is empty. Give an address of this machine with --host."
+        )  # to Windows it means this machine
     for tries_left in reversed(range(_TRIES if port == 0 else 1)):
         try:
             return _listen(host, port)
@@ -86,9 +90,7 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
 
 
 def _socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    # named as TCP, since asyncio sends without delay (TCP_NODELAY) only where the protocol is named; else the second of two writes,
-    # such as an answer's body, waits 40 ms for the word that the first one has arrived
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)

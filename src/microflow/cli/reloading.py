@@ -90,15 +90,35 @@ def restart(port: int, files: Iterable[Path]) -> NoReturn:
     arguments = [sys.executable, *sys.orig_argv[1:]]
     if sys.platform != "win32":
         os.execve(sys.executable, arguments, environment)
-    # Windows has no exec: the first process waits for the ones after it, which end with a code to be started anew
-    if os.environ.get(_NESTED):
-        sys.exit(RESTART)
-    while (code := subprocess.call(arguments, env={**environment, _NESTED: "1"})) == RESTART:
-        pass
-    sys.exit(code)
+    else:
+        # Windows has no exec: the first process waits for the ones after it, which end with a code to be started anew
+        if os.environ.get(_NESTED):
+            sys.exit(RESTART)
+        while (code := _code_of_nested(arguments, {**environment, _NESTED: "1"})) == RESTART:
+            pass
+        sys.exit(code)
 
 
 _NESTED = "MICROFLOW_RELOADING"
+
+if sys.platform == "win32":
+    import signal
+
+    from ..runners.windows_jobs import CREATE_SUSPENDED, contained
+
+    def _code_of_nested(arguments: list[str], environment: dict[str, str]) -> int:
+        """Start the server anew and wait for it. It ends with this process, and handles Ctrl-C and Ctrl-Break itself."""
+        for number in (signal.SIGINT, signal.SIGBREAK):
+            signal.signal(number, lambda *_: None)
+        process = subprocess.Popen(arguments, env=environment, creationflags=CREATE_SUSPENDED)
+        try:
+            job = contained(process.pid)
+        except BaseException:
+            process.kill()
+            raise
+        code = process.wait()
+        job.close()
+        return code
 
 
 def _time_of(file: Path) -> int:

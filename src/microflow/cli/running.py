@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
@@ -36,11 +37,17 @@ _CANCELLING = 2.0
 
 _FINAL = frozenset(str(status) for status in ExecutionStatus if status.final)
 
-_TERMINATED = 128 + int(signal.SIGTERM)
+_INTERRUPTING = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    _INTERRUPTING.append(signal.SIGBREAK)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the same as Ctrl-C, with an exit code of its own."""
+    """SIGTERM, or Ctrl-Break on Windows: the same as Ctrl-C, with an exit ``code`` of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
 
 
 def run_here(
@@ -63,7 +70,7 @@ def run_here(
             # a manager may have begun work that it did not wait for
             engine.stop(grace=threading.TIMEOUT_MAX, reason="the command was done")
         except KeyboardInterrupt as interruption:
-            code = _TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
+            code = interruption.code if isinstance(interruption, Terminated) else INTERRUPTED
             _interrupt(engine, submitted, display, code)
             raise click.exceptions.Exit(code) from None
         except BaseException:
@@ -101,7 +108,7 @@ def _interrupt(engine: Engine, submitted: Submitted | None, display: Display, co
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """While this lasts, Ctrl-C and SIGTERM raise ``KeyboardInterrupt`` in the main thread; a second one ends the process."""
+    """While this lasts, Ctrl-C and the like raise ``KeyboardInterrupt`` in the main thread; a second one ends the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -112,9 +119,9 @@ def _interruptible() -> Iterator[None]:
         if interrupted:
             leave_at_once(128 + number)
         interrupted = True
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, interrupt) for number in _INTERRUPTING}
     try:
         yield
     finally:

@@ -276,7 +276,15 @@ def test_readers_do_not_pile_up_with_threads_that_come_and_go(store: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["with space.db", "per%20cent.db", "what?.db", "hash#.db", "ümläut.db", "a&mode=rw.db"]
+    "name",
+    [
+        "with space.db",
+        "per%20cent.db",
+        pytest.param("what?.db", marks=pytest.mark.skipif(sys.platform == "win32", reason="no name there has a ?")),
+        "hash#.db",
+        "ümläut.db",
+        "a&mode=rw.db",
+    ],
 )
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     with closing(Database(f"sqlite:///{tmp_path}/{name}")) as database:

@@ -88,6 +88,21 @@ def test_a_reader_left_behind_is_told_how_much_it_missed(logs: LogFiles) -> None
     log.close()
 
 
+def test_a_piece_that_somebody_reads_is_deleted_in_the_end(logs: LogFiles) -> None:
+    """Windows deletes no file that is open."""
+    log = logs.open(1)
+    log.append(b"x" * 350)
+    (piece,) = logs.folder.glob("*/1.2*.log")
+
+    with piece.open("rb"):
+        log.append(b"y" * 1000)
+    log.append(b"z" * 200)
+
+    log.close()
+    assert not piece.exists()
+    assert size(logs) <= 400
+
+
 def test_a_log_that_goes_on_keeps_what_was_written_before(logs: LogFiles) -> None:
     for text in (b"first attempt\n", b"second attempt\n", b"x" * 1000, b"last words\n"):
         log = logs.open(1, goes_on=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,9 +40,12 @@ def command(directory: Path) -> None:
         raise Refused(f"{file} can't be written: {error.strerror}.") from None
     except ValueError as error:  # a null character, which no path can hold
         raise Refused(f"{str(file)!r} can't be written: {error}.") from None
-    name = shlex.quote(shown(file.absolute()))
-    click.echo(
-        f"Wrote {file}. Run it once, or serve it:\n\n"
-        f'  microflow run count_all -f {name} --input \'{{"documents": [{{"name": "a", "text": "to be"}}]}}\'\n'
-        f"  microflow serve -f {name}"
-    )
+    name = shown(file.absolute())
+    run = ["microflow", "run", "count_all", "-f", name, "--input", '{"documents": [{"name": "a", "text": "to be"}]}']
+    serve = ["microflow", "serve", "-f", name]
+    click.echo(f"Wrote {file}. Run it once, or serve it:\n\n  {_typed(run)}\n  {_typed(serve)}")
+
+
+def _typed(command: list[str]) -> str:
+    """A command as it is typed: in a shell, or in the command prompt of Windows, which knows double quotes alone."""
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from ...runtime import Progress
 from ...store import Executions, Logs, LogWriter
 from ...store.rows import Opened
 from .deadline import Deadline
+from .line_ends import LineEnds
 
 logger = logging.getLogger("microflow")
 
@@ -49,6 +51,7 @@ class Observation:
         self._log: LogWriter | None = None
         self._tail = b""
         self._reports = False
+        self._line_ends = LineEnds() if sys.platform == "win32" else None
         self.deadline: Deadline | None = None
 
     def loading(self, is_loading: bool) -> None:
@@ -58,6 +61,8 @@ class Observation:
 
     def output(self, data: bytes) -> None:
         """The job printed this."""
+        if self._line_ends is not None:
+            data = self._line_ends.take(data)
         outlets, opened = self._outlets, self._opened()
         self._tail = (self._tail + data)[-_TAIL:]
         try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -29,11 +30,16 @@ _PAUSE = 0.05
 T = TypeVar("T")
 
 
-def end_tree(pid: int, marker: str) -> None:
+def end_tree(pid: int, marker: str, job: JobObject | None) -> None:
     """Kill a process and all it started: its descendants, its process group, and whoever left both but carries its marker.
 
     Called before the process is waited for, so that the number is still its. The process itself is killed whatever goes wrong.
+    On Windows ``job`` holds all of them; it is None if the process could not be put into one.
     """
+    if job is not None:
+        job.end()
+        job.close()
+        return
     try:
         _suspend(pid)  # so that it starts nothing more while its descendants are listed
         descendants = _patiently(lambda: psutil.Process(pid).children(recursive=True)) or []
@@ -127,6 +133,12 @@ def _patiently(act: Callable[[], T]) -> T | None:
 
 
 if sys.platform == "win32":
+    from ..windows_jobs import CREATE_SUSPENDED
+    from ..windows_jobs import JobObject as JobObject
+    from ..windows_jobs import contained as contained
+
+    CREATION_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED
+    """How a worker is created, which is then ``contained``: Ctrl-C in the console does not reach it."""
 
     def _suspend(pid: int) -> None:
         """Nothing: Windows has no signal for it."""
@@ -136,6 +148,18 @@ if sys.platform == "win32":
         _kill(_patiently(lambda: [psutil.Process(pid)]) or [])
 
 else:
+    CREATION_FLAGS = 0
+
+    class JobObject(Protocol):
+        """Holds a process and all it started, on Windows alone."""
+
+        def end(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    def contained(pid: int) -> JobObject | None:
+        """Nothing: other systems have no job objects."""
+        return None
 
     def _suspend(pid: int) -> None:
         try:

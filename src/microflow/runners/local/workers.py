@@ -24,7 +24,7 @@ from .frames import (
     Source,
     SourceQuery,
 )
-from .process_tree import MARKER, ask_to_end, end_tree
+from .process_tree import CREATION_FLAGS, MARKER, JobObject, ask_to_end, contained, end_tree
 
 open_channel: Callable[[subprocess.Popen[bytes]], Channel] = ThreadedChannel
 if sys.platform != "win32":
@@ -54,11 +54,13 @@ class Worker:
             env=environment,
             bufsize=0,
             start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            creationflags=CREATION_FLAGS,
         )
         self._lock = threading.Lock()
         self._ended = self._closed = False
+        self._job: JobObject | None = None
         try:
+            self._job = contained(self._process.pid)
             self.channel = opener(self._process)
         except BaseException:  # too many open files, or it ended at once
             self.end()
@@ -127,7 +129,7 @@ class Worker:
             if self._ended:
                 return
             self._ended = True
-        end_tree(self._process.pid, self.marker)
+        end_tree(self._process.pid, self.marker, self._job)
         self._process.wait()
 
     def ending(self) -> str:
@@ -145,8 +147,23 @@ class Worker:
         self.channel.close()
 
 
+_FIRST_FAILURE_OF_WINDOWS = 0xC0000000
+
+_FAILURES_OF_WINDOWS = {
+    0xC0000005: "an access violation",
+    0xC0000017: "not enough memory",
+    0xC00000FD: "a stack overflow",
+    0xC000013A: "ended by Ctrl-C, Ctrl-Break or the end of the console",
+    0xC0000374: "a damaged heap",
+    0xC0000409: "ended by the C library: an abort, or a damaged stack",
+}
+
+
 def ending_of(code: int) -> str:
     """How a process ended, in words."""
+    if code >= _FIRST_FAILURE_OF_WINDOWS:
+        meaning = _FAILURES_OF_WINDOWS.get(code)
+        return f"exit code 0x{code:08X}{f' ({meaning})' if meaning else ''}"
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -82,8 +82,12 @@ class LogFile:
         else:
             path, size = self._base.with_suffix(f".{self._written}.log"), self._cap // 4
             self._pieces.append(path)
-            if len(self._pieces) > 2:
-                self._pieces.pop(0).unlink(missing_ok=True)
+            while len(self._pieces) > 2:
+                try:
+                    self._pieces[0].unlink(missing_ok=True)
+                except PermissionError:
+                    break  # Windows deletes no file that somebody reads; the next piece tries again
+                del self._pieces[0]
         self._file = path.open("wb", buffering=0)
         self._piece_end = self._written + size
 

@@ -326,23 +326,18 @@ class Child:
     def _watch_parent(self) -> None:
         """Wait for the parent's end, without taking a byte of the requests; see to it meanwhile that a task ends that should."""
         if sys.platform == "win32":
-            import psutil
+            self._watch_control()
+            return  # the job object that the parent has put this process into ends it with the parent
+        import select
 
-            start_new_thread(self._watch_control, ())
-
-            with contextlib.suppress(psutil.NoSuchProcess):  # that is what is waited for
-                psutil.Process(os.getppid()).wait()
-        else:
-            import select
-
-            poll = select.poll()
-            poll.register(self._requests, 0)  # a hang-up is reported without being asked for
-            poll.register(self._control.descriptor, select.POLLIN)
-            seconds: float | None = None
-            while self._requests not in (found := dict(poll.poll(None if seconds is None else 1000 * seconds))):
-                if found and not self._heed():
-                    poll.unregister(self._control.descriptor)
-                seconds = self._termination.press()
+        poll = select.poll()
+        poll.register(self._requests, 0)  # a hang-up is reported without being asked for
+        poll.register(self._control.descriptor, select.POLLIN)
+        seconds: float | None = None
+        while self._requests not in (found := dict(poll.poll(None if seconds is None else 1000 * seconds))):
+            if found and not self._heed():
+                poll.unregister(self._control.descriptor)
+            seconds = self._termination.press()
         self._orphaned = True
         if self._busy:
             from ..process_tree import end_own_tree
@@ -350,7 +345,7 @@ class Child:
             end_own_tree()
 
     def _watch_control(self) -> None:
-        """In a thread of its own, where nobody can wait for two things: see to it that a task ends that should."""
+        """Where a thread cannot wait for two things: see to it that a task ends that should."""
         while self._heed():
             while (seconds := self._termination.press()) is not None:
                 sleep(seconds)

@@ -156,9 +156,12 @@ class ProcessState:
 
 
 if sys.platform == "win32":
+    from ...windows_jobs import own_job
 
     def _has_children() -> bool:
-        return False  # they are ended with the worker, by its marker
+        """Whether a process that the task started still runs, or one that such a process started."""
+        job = own_job()
+        return job is not None and job.count() > 1
 
     def _limits() -> list[tuple[int, int]]:
         return []  # there are none that a process sets itself

@@ -28,7 +28,7 @@ def take_pipes() -> tuple[int, int]:
 
 def _text_stream(descriptor: int) -> io.TextIOWrapper:
     raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115 - as above
-    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", line_buffering=True)
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", newline="\n", line_buffering=True)
 
 
 def flush_streams() -> None:

@@ -197,9 +197,17 @@ def _is(request: Request, asked: StopTask | None) -> bool:
 
 if sys.platform == "win32":
     import _thread
+    import ctypes
+
+    from ...cpython import interrupt_event
+
+    _set_event = ctypes.WinDLL("kernel32").SetEvent
+    _interrupt_event = interrupt_event()
 
     def _signal_main_thread() -> None:
         _thread.interrupt_main(signal.SIGTERM)
+        if _interrupt_event is not None:
+            _set_event(ctypes.c_void_p(_interrupt_event))
 
 else:
 

@@ -18,24 +18,39 @@ class Usage(NamedTuple):
 if sys.platform == "win32":
     import psutil
 
+    from ...windows_jobs import own_job
+
     class Meter:
-        """Measures attempts, one after the other, in this process."""
+        """Measures attempts, one after the other, in this process.
+
+        A job object counts the CPU time of the processes that an attempt started, whether it waited for them or not. Windows
+        cannot forget a peak of memory, so an attempt has the peak of all attempts up to it.
+        """
 
         def __init__(self) -> None:
             self._process = psutil.Process()
-            self._cpu = 0.0
+            self._first = self._resident = self._process.memory_info().rss
+            self._job = own_job()  # without one, this process alone is measured
+            self._own = self._all = 0.0
 
         def start(self) -> None:
             """An attempt starts."""
-            self._cpu = time.process_time()
+            self._own, self._all = time.process_time(), self._cpu_of_all()
 
         def stop(self) -> Usage:
             """The attempt ended."""
-            return Usage(time.process_time() - self._cpu, int(self._process.memory_info().peak_wset))
+            own, of_all = time.process_time() - self._own, self._cpu_of_all() - self._all
+            memory = self._process.memory_info()
+            self._resident = memory.rss
+            # the two clocks tick apart, so the sum may lag behind this process's own time
+            return Usage(max(own, of_all), int(memory.peak_wset))
 
         def grown(self) -> int:
             """Bytes of resident memory over those at the start of this process."""
-            return 0
+            return self._resident - self._first
+
+        def _cpu_of_all(self) -> float:
+            return 0.0 if self._job is None else self._job.cpu_seconds()
 
 else:
     import resource
