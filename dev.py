@@ -40,7 +40,7 @@ if str(ROOT) not in sys.path:  # it is imported by a test, or run with python -P
 
 from development.demo import demonstrate, port_from
 from development.processes import Failed, Stopped, become, call, end, note, raise_on_signals, run, start
-from development.windows import PLATFORM, PYTHON_VERSION, WindowsPython, need_wine, test_areas
+from development.windows import PYTHON_VERSION, WindowsPython, need_wine, test_areas
 
 REQUIREMENTS = ROOT / "requirements"
 JAVASCRIPT = ROOT / "src/microflow/web/static/js"
@@ -291,21 +291,10 @@ def windows(arguments: Sequence[str]) -> int:
     """Pass the tests of the areas that are named, or of all, under Wine; other arguments are pytest's."""
     need_wine()
     environment = set_up("run", "test")
-    python = WindowsPython(ROOT / ".venv-windows")
-    stamp = python.folder / "microflow-dev.json"
-    state = {"folder": str(python.folder), "lock": lock_digest(("run", "test", "windows"))}
-    if not stamp.exists() or json.loads(stamp.read_text("utf-8")) != state:
+    python = WindowsPython(ROOT / ".venv-windows", lock_digest(("run", "test", "windows")))
+    if not python.is_current:
         note(f"Setting up {python.folder.name}: Python {PYTHON_VERSION} for Windows …")
-        options = ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION, "--only-binary", ":all:"]
-        options += ["--require-hashes", "-r", str(REQUIREMENTS / "run.txt"), "-r", str(REQUIREMENTS / "test.txt")]
-
-        def install(folder: Path) -> None:
-            uv(environment, "install", "--target", str(folder), *options)
-            own = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
-            uv(environment, "install", "--target", str(folder), *own)
-
-        python.make(pip_command(environment), install)
-        stamp.write_text(json.dumps(state), "utf-8")
+        python.make(pip_command(environment), lambda *options: uv(environment, "install", *options))
     return test_areas(python, arguments)
 
 

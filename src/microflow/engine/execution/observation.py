@@ -38,7 +38,7 @@ class Observation:
     """The ``Observer`` of one execution. ``opened`` gives its row, which is open before anything is observed."""
 
     __slots__ = (
-        *("_log", "_opened", "_outlets", "_reports", "_tail"),
+        *("_line_ends", "_log", "_opened", "_outlets", "_reports", "_tail"),
         *("deadline", "log_failure", "progress_made", "stop"),
     )
 
