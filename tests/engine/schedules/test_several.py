@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from microflow import Flow, Schedule, create_flow
+from microflow.model.results import Trigger
 
 from .conftest import utc
 
@@ -73,10 +74,10 @@ def test_a_schedule_is_run_by_its_name(server: Any) -> None:
     server.start(flow_with_several(server.runner, "0 6 * * *", Schedule("0 7 * * *", "late")))
     server.runner.hold("load")
     for name in ("load", "late"):
-        server.engine.run_schedule("shop", name, trigger="cli")
+        server.engine.run_schedule("shop", name, trigger=Trigger.CLI)
     server.settle()
 
-    assert [server.engine.schedules.running()["shop", name] for name in ("load", "late")] == [[1], [2]]
+    assert [server.engine.store.schedules.running()["shop", name] for name in ("load", "late")] == [[1], [2]]
 
 
 @pytest.mark.parametrize("several", [True, False])
