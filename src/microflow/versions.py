@@ -275,7 +275,11 @@ def version_of(flow: Flow) -> CodeVersion:
     with _making:
         if flow.version is None:
             new = CodeVersion({flow.name: [*_folder_of(flow), os.getcwd()]})
-            same = (known for known in _open_versions() if [*known.folders.values()] == [*new.folders.values()])
+            same = (
+                known
+                for known in _open_versions()
+                if known.directory is None and [*known.folders.values()] == [*new.folders.values()]
+            )
             version = next(same, new)  # flows of one script share their modules
             version.add(flow, version.specs[0])
             version.sources.adopt(version.own)

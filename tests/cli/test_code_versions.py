@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from microflow import create_flow
 from microflow.loading import load_anew, load_version
 from microflow.user_code.meanings import Meanings, meaning
 from microflow.user_code.sources import Folders, OwnPaths, Sources
+from microflow.versions import version_of
 
 from .conftest import Call, Process
 
@@ -350,3 +352,18 @@ def test_a_relative_import_without_a_package_is_told_what_to_do(call: Call, fold
         f"Put an __init__.py into {Path('proj', 'flows')}, or name it proj.flows.c.\n"
     )
     assert call("check", "-f", "proj.flows.c").exit_code == 0
+
+
+def test_a_flow_that_a_program_made_is_of_no_version_that_can_be_loaded_again(folder: Path) -> None:
+    write(folder / "flow_a.py", FLOW.format(name="a", top=""))
+    loaded = load_version(["flow_a.py"])
+    made, beside = create_flow("made"), create_flow("beside")
+    made.module = beside.module = "flow_a"  # so that both look for modules in the same folders as the loaded one
+
+    try:
+        assert version_of(made).directory is None
+        assert version_of(beside) is version_of(made)
+        assert loaded.directory is not None
+    finally:
+        version_of(made).close()
+        loaded.close()
