@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from microflow.user_code import late_imports
 from microflow.user_code.late_imports import Refuse, ReplacedModules
 
 MAIN = """
@@ -148,7 +149,13 @@ def test_a_module_that_fails_is_tried_again_by_the_next_import(folder: Path) -> 
     assert late("from prices import FINE") == {"FINE": True}
 
 
-def test_a_module_finds_itself_while_it_is_carried_out_and_whoever_else_imports_it_waits(folder: Path) -> None:
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_module_finds_itself_while_it_is_carried_out_and_whoever_else_imports_it_waits(
+    folder: Path, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        late_imports, "_refuse", (lambda name: None) if asks else None
+    )  # as where flows' folders differ
     prices = """
 from __future__ import annotations
 import threading

@@ -179,11 +179,10 @@ class _Import:
     ) -> Any:
         table: ReplacedModules | None = None if globals is None else globals.get(_MARK)
         refuse = _refuse if table is None else table.refuse
-        if table is None and refuse is None:
-            if name in _stand_ins:
-                with _loading:  # so that it has gone
-                    pass
-        elif absolute := _absolute(name, globals or {}, level):
+        if table is None and name in _stand_ins:
+            with _loading:  # so that it has gone
+                pass
+        if (table is not None or refuse is not None) and (absolute := _absolute(name, globals or {}, level)):
             if refuse is not None:
                 _ask(refuse, absolute, fromlist or ())
             if table is not None and (found := table.imported(absolute, fromlist or ())) is not None:
